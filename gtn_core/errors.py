@@ -1,0 +1,48 @@
+"""The hierarchy of errors, drawn once.
+
+    GtnNasError
+    ├── UnknownNameError          a name that no registry holds
+    ├── DatasetError              data that are missing, corrupt or of the wrong shape
+    ├── CheckpointError           a frozen checkpoint that is missing, corrupt or does not fit
+    ├── InvalidArchitectureError  an encoding that is not of its search space
+    └── MetaTrainingDiverged      an unroll whose loss or gradient is not finite
+
+Every message names the thing, the value that was given, and what would do.
+"""
+
+from collections.abc import Iterable
+
+
+class GtnNasError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class UnknownNameError(GtnNasError):
+    """A name that is not registered; the message lists those that are."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known)}")
+
+    def __reduce__(self) -> tuple[type["UnknownNameError"], tuple[str, str, list[str]]]:
+        return type(self), (self.kind, self.name, self.known)
+
+
+class DatasetError(GtnNasError):
+    """Data that are missing, corrupt or of the wrong shape."""
+
+
+class CheckpointError(GtnNasError):
+    """A frozen checkpoint that is missing, corrupt, or does not fit the data it meets."""
+
+
+class InvalidArchitectureError(GtnNasError):
+    """An encoding that does not belong to its search space."""
+
+
+class MetaTrainingDiverged(GtnNasError):  # noqa: N818 - the field's word for it
+    """An unroll whose loss or meta-gradient is not finite; carries where it happened."""
+
+    def __init__(self, message: str, *, meta_step: int, learner: str, value: float) -> None:
+        super().__init__(message)
+        self.meta_step, self.learner, self.value = meta_step, learner, value

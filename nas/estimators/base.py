@@ -1,0 +1,64 @@
+"""Performance estimation strategies: what a candidate's brief training is, and what is read from it."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from nas.architecture import Architecture
+from nas.search_spaces.base import SearchSpace
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorData:
+    """Everything an estimator may train on or measure with, as numpy so that Ray ships it zero-copy.
+
+    Test data are not here on purpose: scoring never sees them.
+    """
+
+    curriculum_images: NDArray[np.float32]  # [T, B, C, H, W]
+    curriculum_labels: NDArray[np.float32]  # [T, B, K]
+    learning_rates: NDArray[np.float32]  # [T]
+    momenta: NDArray[np.float32]  # [T]
+    train_images: NDArray[np.float32]  # [N, C, H, W]
+    train_labels: NDArray[np.int64]  # [N]
+    validation_images: NDArray[np.float32]  # [M, C, H, W]
+    validation_labels: NDArray[np.int64]  # [M]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateScore:
+    """What one evaluation measured. `extra` holds the estimator's own readouts."""
+
+    accuracy: float  # on validation data, in [0, 1]
+    loss: float  # on validation data, nats
+    loss_curve: tuple[float, ...]  # training loss before each inner step, [T]
+    params: int
+    flops: int  # multiply-adds of one image's forward pass, times two
+    seconds: float
+    extra: dict[str, float]
+
+
+@runtime_checkable
+class Estimator(Protocol):
+    """Gives an architecture a proxy score. Deterministic in (architecture, seed) on one device."""
+
+    name: str
+    config: BaseModel
+
+    def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
+        """Train briefly and measure. Raises CandidateFailed with the reason when that is impossible."""
+        ...
+
+
+class CandidateFailed(Exception):  # noqa: N818 - an outcome of a candidate, not of the program
+    """A candidate that cannot be scored: bad shape, out of memory, non-finite loss. Never retried."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+    def __reduce__(self) -> tuple[type["CandidateFailed"], tuple[str, str]]:
+        return type(self), (self.reason, self.detail)
