@@ -1,1 +1,22 @@
-"""algorithms"""
+"""Search algorithms by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from nas.algorithms.base import SearchAlgorithm
+from nas.algorithms.random_search import RandomSearch
+from nas.algorithms.regularized_evolution import RegularizedEvolution
+from nas.registry import Registry
+from nas.search_spaces.base import SearchSpace
+
+ALGORITHMS: Registry[Callable[[SearchSpace, Any], SearchAlgorithm]] = Registry(
+    "algorithm", "gtn_nas.algorithms", (RandomSearch, RegularizedEvolution)
+)
+
+
+def get_algorithm(name: str, space: SearchSpace, **config: Any) -> SearchAlgorithm:
+    """A fresh algorithm over `space`. Raises UnknownNameError, or pydantic.ValidationError for its config."""
+    return ALGORITHMS.get(name)(space, ALGORITHMS.config(name, **config))
+
+
+__all__ = ["ALGORITHMS", "SearchAlgorithm", "get_algorithm"]

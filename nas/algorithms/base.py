@@ -16,8 +16,15 @@ from nas.architecture import Architecture
 class SearchAlgorithm(Protocol):
     """A search strategy over one space; rewards are higher-is-better."""
 
-    name: str
-    config: BaseModel
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        ...
+
+    @property
+    def config(self) -> BaseModel:
+        """The algorithm's own frozen parameters."""
+        ...
 
     def ask(self, rng: np.random.Generator) -> Architecture:
         """Propose an architecture. May be called again at once when a proposal is refused."""

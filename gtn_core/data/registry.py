@@ -1,0 +1,116 @@
+"""The data sets that can be asked for by name, and `load_dataset` that reads one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gtn_core.data.cifar10 import read_cifar10
+from gtn_core.data.digits import read_digits
+from gtn_core.data.idx import read_idx, read_mnist
+from gtn_core.data.image_folder import read_folder
+from gtn_core.data.npz import read_npz
+from gtn_core.data.raw import RawDataset, check
+from gtn_core.data.spec import DatasetSpec
+from gtn_core.data.splits import DatasetSplits, make_splits
+from gtn_core.errors import DatasetError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class DatasetFormat:
+    """One readable data set: what it is, whether it needs a path, and the layouts found under that path."""
+
+    name: str
+    description: str
+    needs_path: bool
+    formats: tuple[str, ...]
+    read: Callable[[Path], RawDataset] = field(repr=False)
+
+
+def load_dataset(dataset: str | DatasetSpec, *, seed: int = 0) -> DatasetSplits:
+    """Read a data set and split it by `seed`; everything that can be wrong with the files is said here.
+
+    `dataset` is a spec or its text, such as `digits`, `mnist:PATH` or `cifar10@16:PATH`.
+    Raises UnknownNameError for an unregistered name, DatasetError for missing, corrupt or unusable data.
+    """
+    spec = DatasetSpec.parse(dataset) if isinstance(dataset, str) else dataset
+    if seed < 0:
+        raise DatasetError(f"{spec}: split seed {seed} is negative; give 0 or more")
+    raw = _read(spec)
+    check(raw, str(spec))
+    return make_splits(raw, spec, seed=seed)
+
+
+def dataset_names() -> dict[str, DatasetFormat]:
+    """The registered data sets by name."""
+    return dict(_FORMATS)
+
+
+def _read(spec: DatasetSpec) -> RawDataset:
+    if spec.name not in _FORMATS:
+        raise UnknownNameError("data set", spec.name, _FORMATS)
+    dataset_format = _FORMATS[spec.name]
+    if dataset_format.needs_path and spec.path is None:
+        raise DatasetError(f"data set {spec.name!r} needs a path; write {spec.name}:PATH")
+    if not dataset_format.needs_path and spec.path is not None:
+        raise DatasetError(
+            f"data set {spec.name!r} is bundled and takes no path, but {spec.path!r} was given"
+        )
+    try:
+        return dataset_format.read(Path(spec.path or "").expanduser())
+    except OSError as error:
+        raise DatasetError(f"{spec} cannot be read: {error}") from error
+
+
+_IDX_FILES = "{train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz"
+
+_FORMATS = {
+    dataset_format.name: dataset_format
+    for dataset_format in (
+        DatasetFormat(
+            "digits",
+            "1,797 handwritten digits of 8x8 grey pixels, bundled: nothing to download",
+            needs_path=False,
+            formats=(),
+            read=read_digits,
+        ),
+        DatasetFormat(
+            "mnist",
+            "MNIST: 70,000 handwritten digits of 28x28 grey pixels",
+            needs_path=True,
+            formats=(f"a folder with {_IDX_FILES}", "torchvision's MNIST/raw below the folder"),
+            read=read_mnist,
+        ),
+        DatasetFormat(
+            "idx",
+            "Any data set in MNIST's format, such as Fashion-MNIST, KMNIST or EMNIST",
+            needs_path=True,
+            formats=(
+                f"a folder with {_IDX_FILES}",
+                "NAME/raw below the folder",
+                "FOLDER/PREFIX of the files",
+            ),
+            read=read_idx,
+        ),
+        DatasetFormat(
+            "cifar10",
+            "CIFAR-10: 60,000 photographs of 32x32 pixels in ten classes",
+            needs_path=True,
+            formats=("cifar-10-batches-bin/", "cifar-10-batches-py/", "the .tar.gz archive of either"),
+            read=read_cifar10,
+        ),
+        DatasetFormat(
+            "npz",
+            "Images and integer labels in a NumPy archive",
+            needs_path=True,
+            formats=(".npz with images, labels", ".npz with x_train, y_train, x_test, y_test"),
+            read=read_npz,
+        ),
+        DatasetFormat(
+            "folder",
+            "Pictures of one size, in one folder for each class",
+            needs_path=True,
+            formats=("CLASS/*.png, .jpg, ...", "train/CLASS/ and test/CLASS/"),
+            read=read_folder,
+        ),
+    )
+}

@@ -1,0 +1,167 @@
+"""Train, validation and test: seeded, disjoint, stratified, and normalised by the training split alone."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from gtn_core.data.raw import LabelledImages, RawDataset
+from gtn_core.data.spec import DatasetSpec
+from gtn_core.errors import DatasetError
+
+HELD_OUT_SHARE = 0.2
+"""Share of each class that becomes test where there is no official test split, and of the rest validation."""
+
+_CHUNK = 1024  # images at a time, so that no temporary is as large as the data set
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Normalised images and their classes."""
+
+    images: Tensor  # float32 [N, C, H, W]
+    labels: Tensor  # int64 [N]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """`(pixel - mean) / std` per channel; unsigned integers are first divided by their type's maximum."""
+
+    mean: tuple[float, ...]  # [C]
+    std: tuple[float, ...]  # [C]
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetSplits:
+    """A data set ready for training. `fingerprint` fixes the pixels, the labels and the split."""
+
+    dataset: DatasetSpec
+    seed: int
+    train: Split
+    validation: Split
+    test: Split
+    normalization: Normalization
+    class_names: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, those without a test image included."""
+        return len(self.class_names)
+
+
+def make_splits(raw: RawDataset, dataset: DatasetSpec, *, seed: int) -> DatasetSplits:
+    """Split checked data; train and validation are in an order drawn from `seed`, an official test as stored.
+
+    Raises DatasetError when the images cannot be reduced to `dataset.image_size`, or a channel is constant.
+    """
+    rng = np.random.default_rng(seed)
+    pool, test = (raw.train, raw.test) if raw.test is not None else _hold_out(raw.train, rng)
+    train, validation = _hold_out(pool, rng)
+    parts = (train, validation, test)
+    pixels = [_reduced(_as_float(part.images), dataset) for part in parts]
+    normalization = _normalization(pixels[0], dataset)
+    normalised = [
+        _normalised(images, part.labels, normalization) for images, part in zip(pixels, parts, strict=True)
+    ]
+    return DatasetSplits(
+        dataset=dataset,
+        seed=seed,
+        train=normalised[0],
+        validation=normalised[1],
+        test=normalised[2],
+        normalization=normalization,
+        class_names=raw.class_names,
+        fingerprint=_fingerprint(parts, dataset.image_size),
+    )
+
+
+def _hold_out(pool: LabelledImages, rng: np.random.Generator) -> tuple[LabelledImages, LabelledImages]:
+    """Return (rest, held out): of every class a share, at least one, in an order drawn from `rng`."""
+    order = rng.permutation(len(pool))
+    held_out = np.zeros(len(pool), dtype=bool)  # by position in `order`
+    for label, count in enumerate(np.bincount(pool.labels)):
+        positions = np.flatnonzero(pool.labels[order] == label)
+        held_out[positions[: max(1, round(HELD_OUT_SHARE * int(count)))]] = True
+    return _take(pool, order[~held_out]), _take(pool, order[held_out])
+
+
+def _take(part: LabelledImages, index: NDArray[np.intp]) -> LabelledImages:
+    return LabelledImages(part.images[index], part.labels[index])
+
+
+def _as_float(images: NDArray[Any]) -> NDArray[np.float32]:
+    pixels = images.astype(np.float32)
+    if images.dtype.kind == "u":
+        pixels /= np.float32(np.iinfo(images.dtype).max)
+    return pixels
+
+
+def _reduced(images: NDArray[np.float32], dataset: DatasetSpec) -> NDArray[np.float32]:
+    size, (height, width) = dataset.image_size, images.shape[2:]
+    if size is None or size == height == width:
+        return images
+    if height != width or size > height:
+        raise DatasetError(
+            f"{dataset}: images are {height}x{width}; image_size {size} needs square ones at least as large"
+        )
+    chunks = [
+        interpolate(torch.from_numpy(chunk), size=(size, size), mode="area") for chunk in _chunks(images)
+    ]
+    return torch.cat(chunks).numpy()
+
+
+def _normalization(images: NDArray[np.float32], dataset: DatasetSpec) -> Normalization:
+    """Mean and standard deviation per channel, summed in float64."""
+    axes, count = (0, 2, 3), images.size // images.shape[1]
+    constant = np.flatnonzero(images.min(axis=axes) == images.max(axis=axes))
+    if len(constant):
+        raise DatasetError(
+            f"{dataset}: channel {constant[0]} has zero variance over the training split and cannot be "
+            "normalised; drop it"
+        )
+    mean = sum(chunk.sum(axis=axes, dtype=np.float64) for chunk in _chunks(images)) / count
+    centre = mean.reshape(1, -1, 1, 1)
+    variance = sum(np.square(chunk - centre).sum(axis=axes) for chunk in _chunks(images)) / count
+    return Normalization(tuple(mean.tolist()), tuple(np.sqrt(variance).tolist()))
+
+
+def _normalised(
+    images: NDArray[np.float32], labels: NDArray[np.int64], normalization: Normalization
+) -> Split:
+    """Normalise `images` in place."""
+    images -= np.array(normalization.mean, dtype=np.float32).reshape(1, -1, 1, 1)
+    images /= np.array(normalization.std, dtype=np.float32).reshape(1, -1, 1, 1)
+    return Split(torch.from_numpy(images), torch.from_numpy(labels.copy()))
+
+
+def _fingerprint(parts: tuple[LabelledImages, ...], image_size: int | None) -> str:
+    """SHA-256 over the stored pixels and labels, so that rounding on another machine does not change it."""
+    digest = hashlib.sha256(f"image_size={image_size}".encode())
+    for part in parts:
+        little_endian = part.images.dtype.newbyteorder("<")
+        digest.update(f"{little_endian.str}{part.images.shape}".encode())
+        for chunk in _chunks(part.images):
+            digest.update(chunk.astype(little_endian, copy=False).tobytes())
+        digest.update(part.labels.astype("<i8", copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def _chunks(images: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    for start in range(0, len(images), _CHUNK):
+        yield images[start : start + _CHUNK]

@@ -1,0 +1,64 @@
+"""Regularized evolution (Real et al., "Regularized Evolution for Image Classifier Architecture Search").
+
+Algorithm 1 of the paper (AAAI 2019): the population is the most recent architectures; the best of a random
+sample of it is mutated, the mutant is evaluated and joins, and the oldest leaves, however good it was.
+"""
+
+from collections import deque
+from typing import Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from nas.architecture import Architecture
+from nas.search_spaces.base import SearchSpace
+
+
+class RegularizedEvolutionConfig(BaseModel):
+    """P and S of the paper."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    population_size: int = Field(default=20, ge=2, description="Architectures that are alive at a time (P).")
+    sample_size: int = Field(default=5, ge=1, description="Architectures in a tournament (S).")
+
+    @model_validator(mode="after")
+    def _sample_fits_population(self) -> Self:
+        if self.sample_size > self.population_size:
+            raise ValueError(
+                f"sample_size {self.sample_size} is larger than population_size {self.population_size}"
+            )
+        return self
+
+
+class RegularizedEvolution:
+    """Mutates the best of a random sample of the population; age, not rank, decides who leaves it.
+
+    Until the population is full, proposals are drawn from the whole space. A failed candidate is no part of
+    the population: it can neither be a parent nor push out an older one.
+    """
+
+    name = "regularized_evolution"
+    description = "Tournament selection and mutation over a population whose oldest member leaves."
+    Config = RegularizedEvolutionConfig
+
+    def __init__(self, space: SearchSpace, config: RegularizedEvolutionConfig) -> None:
+        self.space, self.config = space, config
+        self._population: deque[tuple[Architecture, float]] = deque(maxlen=config.population_size)
+
+    def ask(self, rng: np.random.Generator) -> Architecture:
+        """Propose a mutant of a tournament's winner, or any architecture while the population grows."""
+        if len(self._population) < self.config.population_size:
+            return self.space.sample(rng)
+        return self.space.mutate(self._tournament(rng), rng)
+
+    def tell(self, architecture: Architecture, reward: float | None) -> None:
+        """Let an evaluated architecture join; the oldest leaves a full population."""
+        if reward is not None:
+            self._population.append((architecture, reward))
+
+    def _tournament(self, rng: np.random.Generator) -> Architecture:
+        """The best of `sample_size` members drawn without replacement; the first drawn among equals."""
+        drawn = rng.choice(len(self._population), size=self.config.sample_size, replace=False)
+        winner, _ = max((self._population[index] for index in drawn), key=lambda member: member[1])
+        return winner

@@ -1,0 +1,79 @@
+"""Which architectures are best: order, Pareto front, and agreement between two orders."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats  # type: ignore[import-untyped]  # SciPy ships no types
+
+from nas.estimators.base import CandidateScore
+
+DIRECTIONS: Mapping[str, int] = {"accuracy": +1, "loss": -1, "params": -1, "flops": -1, "seconds": -1}
+"""Every objective: +1 when more is better, -1 when less is. A value times its direction is a gain."""
+
+
+def gains(scores: Sequence[CandidateScore], objectives: Sequence[str]) -> NDArray[np.float64]:
+    """Higher-is-better values, float64 [N, M], one column for each objective."""
+    columns = [[DIRECTIONS[name] * getattr(score, name) for score in scores] for name in objectives]
+    return np.array(columns, dtype=np.float64).T
+
+
+def rank(scores: Sequence[CandidateScore], objectives: Sequence[str] = ("accuracy",)) -> list[int]:
+    """Indices of `scores`, best first: by the first objective, ties by the next ones, then by index."""
+    values = _without_nan(gains(scores, objectives))
+    return [int(index) for index in np.lexsort(-values.T[::-1])]
+
+
+def pareto_front(points: ArrayLike, directions: Sequence[int]) -> list[int]:
+    """Indices, ascending, of the points that no other dominates.
+
+    `points` is [N, M]; `directions` has +1 or -1 for each of the M objectives, as in `DIRECTIONS`. A point
+    dominates another when it is nowhere worse and somewhere better, so equal points stand or fall together.
+    O(N log N) for two objectives, O(N log N + N F) otherwise, F being the size of the front.
+    Raises ValueError for NaN.
+    """
+    values = _without_nan(np.asarray(points, dtype=np.float64).reshape(-1, len(directions)) * directions)
+    distinct, position = np.unique(values, axis=0, return_inverse=True)  # rows in ascending order
+    efficient = _efficient_of_two(distinct) if len(directions) == 2 else _efficient(distinct)
+    return [int(index) for index in np.flatnonzero(efficient[position.ravel()])]
+
+
+def spearman(x: ArrayLike, y: ArrayLike) -> float:
+    """Spearman's rho, ties given their mean rank; NaN when either is constant or has fewer than 2 values."""
+    return float(stats.spearmanr(x, y).statistic) if _have_order(x, y) else float("nan")
+
+
+def kendall(x: ArrayLike, y: ArrayLike) -> float:
+    """Kendall's tau-b; NaN when either is constant or has fewer than 2 values."""
+    return float(stats.kendalltau(x, y, variant="b").statistic) if _have_order(x, y) else float("nan")
+
+
+def _efficient_of_two(distinct: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Rows after a row are at least as good in the first objective: none may be as good in the second."""
+    second = distinct[:, 1]
+    best_after = np.append(np.maximum.accumulate(second[::-1])[::-1][1:], -np.inf)[: len(second)]
+    efficient: NDArray[np.bool_] = second > best_after
+    efficient[-1:] = True  # even at minus infinity
+    return efficient
+
+
+def _efficient(distinct: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """A row can only be dominated by rows after it, and then also by one of these that is efficient."""
+    front: list[int] = []
+    for index in reversed(range(len(distinct))):
+        if not (distinct[front] >= distinct[index]).all(axis=1).any():
+            front.append(index)
+    return np.isin(np.arange(len(distinct)), front)
+
+
+def _without_nan(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    rows = np.flatnonzero(np.isnan(values).any(axis=1))
+    if len(rows):
+        raise ValueError(f"point {rows[0]} has a NaN and no place in an order; leave failed candidates out")
+    return values
+
+
+def _have_order(x: ArrayLike, y: ArrayLike) -> bool:
+    if np.shape(x) != np.shape(y):
+        raise ValueError(f"{np.shape(x)} values cannot be correlated with {np.shape(y)}")
+    return all(np.size(values) >= 2 and np.ptp(np.asarray(values)) > 0 for values in (x, y))

@@ -1,0 +1,89 @@
+"""Tables of true accuracies, such as a benchmark's, and the candidates drawn from them."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gtn_core.errors import DatasetError, InvalidArchitectureError
+from nas.architecture import Architecture
+from nas.search_spaces.base import SearchSpace
+
+Population = Literal["all", "unique"]
+"""All architectures of a table, or the first of each canonical hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrueAccuracy:
+    """What an architecture reaches when it is trained in full, in the table's own unit."""
+
+    architecture: Architecture
+    accuracy: float
+
+
+def read_true_accuracies(file: Path, space: SearchSpace) -> list[TrueAccuracy]:
+    """Read a CSV with a header, whose first column is an encoding and whose second an accuracy.
+
+    Raises DatasetError naming the line that is wrong.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            header, *rows = csv.reader(lines)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"table {file} cannot be read: {error}") from error
+    except ValueError:
+        raise DatasetError(
+            f"table {file} is empty; it needs a header and a row for each architecture"
+        ) from None
+    if len(header) < 2 or _is_number(header[1]):
+        raise DatasetError(f"table {file} needs a header with two columns such as architecture,accuracy")
+    table = [
+        _read_row(row, space, f"{file}:{line}")
+        for line, row in enumerate(rows, start=2)
+        if any(map(str.strip, row))
+    ]
+    encodings = [entry.architecture.encoding for entry in table]
+    if len(set(encodings)) < len(encodings):
+        twice = next(encoding for encoding in encodings if encodings.count(encoding) > 1)
+        raise DatasetError(f"table {file} has architecture {twice} twice; keep one row")
+    return table
+
+
+def draw_candidates(
+    table: Sequence[TrueAccuracy], space: SearchSpace, *, number: int, population: Population, seed: int
+) -> list[TrueAccuracy]:
+    """Draw `number` distinct entries uniformly from the population. Raises DatasetError when it has fewer."""
+    if population == "unique":
+        first: dict[str, TrueAccuracy] = {}
+        for entry in table:
+            first.setdefault(space.canonical_hash(entry.architecture), entry)
+        table = list(first.values())
+    if not 1 <= number <= len(table):
+        raise DatasetError(
+            f"cannot draw {number} candidates: the table has {len(table)} architectures in population "
+            f"{population!r}; give 1 to {len(table)}"
+        )
+    drawn = np.random.default_rng(seed).choice(len(table), size=number, replace=False)
+    return [table[index] for index in drawn]
+
+
+def _read_row(row: Sequence[str], space: SearchSpace, place: str) -> TrueAccuracy:
+    if len(row) < 2:
+        raise DatasetError(f"{place} has {len(row)} column(s); expected an architecture and an accuracy")
+    if not _is_number(row[1]):
+        raise DatasetError(f"{place}: accuracy {row[1]!r} is no finite number")
+    try:
+        return TrueAccuracy(space.parse(row[0].strip()), float(row[1]))
+    except InvalidArchitectureError as error:
+        raise DatasetError(f"{place}: {error}") from error
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

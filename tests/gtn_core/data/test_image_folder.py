@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gtn_core.data import load_dataset
+from gtn_core.errors import DatasetError
+
+
+def write_pictures(
+    folder: Path, count: int, *, mode: str = "RGB", size: tuple[int, int] = (6, 5), suffix: str = ".png"
+) -> None:
+    """Pictures of random pixels; `size` is width and height, as Pillow has it."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(count)
+    for number in range(count):
+        grey = rng.integers(0, 256, (size[1], size[0]), dtype=np.uint8)
+        Image.fromarray(grey).convert(mode).save(folder / f"{number:02d}{suffix}")
+
+
+def test_one_folder_for_each_class(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "dog", 10)
+    write_pictures(tmp_path / "cat", 20)
+    write_pictures(tmp_path / ".cache", 5)
+    (tmp_path / "notes.txt").write_text("not a class")
+    (tmp_path / "cat" / "Thumbs.db").write_bytes(b"not a picture")
+    splits = load_dataset(f"folder:{tmp_path}")
+    assert splits.class_names == ("cat", "dog")
+    assert splits.image_shape == (3, 5, 6)
+    assert [part.labels.bincount().tolist() for part in (splits.train, splits.validation, splits.test)] == [
+        [13, 6], [3, 2], [4, 2]
+    ]  # fmt: skip
+
+
+def test_train_and_test_folders(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        write_pictures(tmp_path / "train" / name, 10)
+        write_pictures(tmp_path / "test" / name, 3)
+    splits = load_dataset(f"folder:{tmp_path}")
+    assert splits.class_names == ("cat", "dog")
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [16, 4, 6]
+    assert splits.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_pixels_are_those_of_the_pictures(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "train" / "a", 5, mode="L")
+    write_pictures(tmp_path / "train" / "b", 5, mode="L")
+    write_pictures(tmp_path / "test" / "b", 1, mode="L")
+    splits = load_dataset(f"folder:{tmp_path}")
+    pixels = np.asarray(Image.open(tmp_path / "test" / "b" / "00.png"), dtype=np.float32) / 255
+    expected = (pixels - splits.normalization.mean[0]) / splits.normalization.std[0]
+    np.testing.assert_allclose(splits.test.images[0, 0], expected, atol=1e-5)
+    assert splits.test.labels.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("modes", "channels"), [(("L", "L"), 1), (("L", "1"), 1), (("L", "RGB"), 3), (("P", "RGBA"), 3)]
+)
+def test_grey_stays_grey_unless_some_picture_has_colour(
+    tmp_path: Path, modes: tuple[str, str], channels: int
+) -> None:
+    for number, mode in enumerate(modes):
+        write_pictures(tmp_path / f"class {number}", 5, mode=mode)
+    assert load_dataset(f"folder:{tmp_path}").image_shape[0] == channels
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".bmp", ".webp", ".gif"])
+def test_picture_formats(tmp_path: Path, suffix: str) -> None:
+    for name in ("a", "b"):
+        write_pictures(tmp_path / name, 5, suffix=suffix)
+    assert len(load_dataset(f"folder:{tmp_path}").train) == 6
+
+
+def test_unequal_sizes(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a", 5)
+    write_pictures(tmp_path / "b", 5, size=(6, 7))
+    with pytest.raises(DatasetError, match=r"differ in size: .*a/00\.png is 6x5, .*b/00\.png is 6x7"):
+        load_dataset(f"folder:{tmp_path}")
+
+
+def test_more_than_8_bits(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a", 5)
+    Image.fromarray(np.zeros((5, 6), np.uint16)).save(tmp_path / "a" / "deep.png")
+    with pytest.raises(DatasetError, match=r"deep\.png has the pixel format 'I;16'; convert it"):
+        load_dataset(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [(0, "is no readable picture"), (20, "is no readable picture"), (60, "cannot be decoded")],
+)
+def test_truncated_picture(tmp_path: Path, keep: int, message: str) -> None:
+    for name in ("a", "b"):
+        write_pictures(tmp_path / name, 5)
+    file = tmp_path / "b" / "03.png"
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(DatasetError, match=rf"b/03\.png {message}"):
+        load_dataset(f"folder:{tmp_path}")
+
+
+def test_class_of_the_test_folder_that_training_has_not(tmp_path: Path) -> None:
+    for name in ("train/a", "train/b", "test/a", "test/c"):
+        write_pictures(tmp_path / name, 5)
+    with pytest.raises(DatasetError, match="has classes that train/ has not: c"):
+        load_dataset(f"folder:{tmp_path}")
+
+
+def test_folders_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no folder at"):
+        load_dataset(f"folder:{tmp_path / 'nowhere'}")
+    with pytest.raises(DatasetError, match="has no class folders"):
+        load_dataset(f"folder:{tmp_path}")
+    (tmp_path / "a").mkdir()
+    with pytest.raises(DatasetError, match=r"has no pictures; looked for \.bmp"):
+        load_dataset(f"folder:{tmp_path}")
+    write_pictures(tmp_path / "b", 5)
+    with pytest.raises(DatasetError, match=r"class 'a' has 0 training example\(s\)"):
+        load_dataset(f"folder:{tmp_path}")

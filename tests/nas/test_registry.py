@@ -1,0 +1,96 @@
+"""Built-in names and entry points; the plugins here are real files of a real (tiny) distribution."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from gtn_core.errors import UnknownNameError
+from nas.registry import PluginError, Registry
+
+
+class CountConfig(BaseModel):
+    start: int = 0
+
+
+class Count:
+    name = "count"
+    description = "Counts."
+    Config = CountConfig
+
+
+PLUGIN = """
+from pydantic import BaseModel
+
+class Config(BaseModel):
+    step: int = 1
+
+class Steps:
+    name = "steps"
+    description = "Counts in steps."
+    Config = Config
+
+class Nameless:
+    pass
+"""
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Any]:
+    """A registry with one class built in, and an installed distribution with four plugins."""
+    (tmp_path / "counting_plugin.py").write_text(PLUGIN)
+    (tmp_path / "broken_plugin.py").write_text("import no_such_module_anywhere")
+    metadata = tmp_path / "counting-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: counting\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[gtn_nas.tests_counting]\n"
+        "steps = counting_plugin:Steps\n"
+        "stairs = counting_plugin:Steps\n"
+        "nameless = counting_plugin:Nameless\n"
+        "broken = broken_plugin:Thing\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return Registry("counter", "gtn_nas.tests_counting", (Count,))
+
+
+def test_names_are_those_of_built_ins_and_plugins(registry: Registry[Any]) -> None:
+    assert registry.names() == ["broken", "count", "nameless", "stairs", "steps"]
+
+
+def test_built_in(registry: Registry[Any]) -> None:
+    assert registry.get("count") is Count
+    assert registry.config("count", start=3) == CountConfig(start=3)
+    assert registry.schema("count")["properties"]["start"]["default"] == 0
+    assert registry.description("count") == "Counts."
+
+
+def test_plugin(registry: Registry[Any]) -> None:
+    assert registry.get("steps").description == "Counts in steps."
+    assert registry.config("steps", step=2).model_dump() == {"step": 2}
+
+
+def test_unknown_name_lists_the_known_ones(registry: Registry[Any]) -> None:
+    with pytest.raises(UnknownNameError, match="unknown counter 'cuont'; known: broken, count, nameless"):
+        registry.get("cuont")
+
+
+def test_bad_option_names_its_place(registry: Registry[Any]) -> None:
+    with pytest.raises(ValidationError) as raised:
+        registry.config("count", start="many")
+    assert raised.value.errors()[0]["loc"] == ("start",)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("broken", "cannot be imported: ModuleNotFoundError.*no_such_module_anywhere"),
+        ("nameless", r"lacks the class attribute\(s\) name, description, Config"),
+        ("stairs", "calls itself 'steps'"),
+    ],
+)
+def test_a_broken_plugin_harms_only_itself(registry: Registry[Any], name: str, message: str) -> None:
+    with pytest.raises(PluginError, match=f"counter plugin '{name}' .*{message}"):
+        registry.get(name)
+    assert registry.get("count") is Count
