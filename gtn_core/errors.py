@@ -5,7 +5,9 @@
     ├── DatasetError              data that are missing, corrupt or of the wrong shape
     ├── CheckpointError           a frozen checkpoint that is missing, corrupt or does not fit
     ├── InvalidArchitectureError  an encoding that is not of its search space
-    └── MetaTrainingDiverged      an unroll whose loss or gradient is not finite
+    ├── MetaTrainingDiverged      an unroll whose loss or gradient is not finite
+    ├── FinalTrainingDiverged     a final training whose loss is not finite
+    └── ExportError               a trained network that cannot be written out or read back
 
 Every message names the thing, the value that was given, and what would do.
 """
@@ -46,3 +48,11 @@ class MetaTrainingDiverged(GtnNasError):  # noqa: N818 - the field's word for it
     def __init__(self, message: str, *, meta_step: int, learner: str, value: float) -> None:
         super().__init__(message)
         self.meta_step, self.learner, self.value = meta_step, learner, value
+
+
+class FinalTrainingDiverged(GtnNasError):  # noqa: N818 - as above
+    """A final training whose loss is not finite."""
+
+
+class ExportError(GtnNasError):
+    """A trained network that cannot be written out or read back."""

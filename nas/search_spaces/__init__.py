@@ -1,1 +1,27 @@
-"""search_spaces"""
+"""Search spaces by name; other packages add theirs under the entry point group `gtn_nas.search_spaces`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from nas.registry import Registry
+from nas.search_spaces.base import SearchSpace
+from nas.search_spaces.nasbench201 import NasBench201
+
+SEARCH_SPACES: Registry[Callable[[Any], SearchSpace]] = Registry(
+    kind="search space", group="gtn_nas.search_spaces", built_in=(NasBench201,)
+)
+
+
+def get_search_space(name: str, **config: Any) -> SearchSpace:
+    """Make the named space. Raises UnknownNameError, or pydantic.ValidationError for a bad option."""
+    return SEARCH_SPACES.get(name)(SEARCH_SPACES.config(name, **config))
+
+
+def search_space_names() -> list[str]:
+    """Every name that `get_search_space` knows."""
+    return SEARCH_SPACES.names()
+
+
+def search_space_schema(name: str) -> dict[str, Any]:
+    """JSON Schema of the named space's options. Raises UnknownNameError."""
+    return SEARCH_SPACES.schema(name)

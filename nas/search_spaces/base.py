@@ -21,9 +21,15 @@ class SearchSpace(Protocol):
     process.
     """
 
-    name: str
-    config: BaseModel
-    """The space's own frozen parameters (channels, cells per stage, ...): one JSON Schema per space."""
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        ...
+
+    @property
+    def config(self) -> BaseModel:
+        """The space's own frozen parameters (channels, cells per stage, ...): one JSON Schema per space."""
+        ...
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Draw one architecture uniformly over encodings."""

@@ -1,0 +1,153 @@
+"""A trained network as files that need nothing of this package: a PyTorch file, weights, ONNX."""
+
+import copy
+import json
+import math
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from gtn_core.data import Normalization
+from gtn_core.errors import ExportError
+from nas.architecture import Architecture
+from nas.exported_model import render_model
+from nas.search_spaces.base import ImageShape, SearchSpace
+from nas.weights import weights_to_bytes
+
+
+@runtime_checkable
+class WritesPython(Protocol):
+    """A search space that can write a network's own source."""
+
+    def python_source(self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int) -> str:
+        """Define `build_network()`, whose network has the state dict of `SearchSpace.build`'s.
+
+        The names `torch`, `Tensor`, `nn` and `Callable` are imported; nothing else may be needed.
+        """
+        ...
+
+
+def export_python(
+    space: SearchSpace,
+    architecture: Architecture,
+    network: nn.Module,
+    image_shape: ImageShape,
+    num_classes: int,
+    normalization: Normalization,
+    class_names: Sequence[str],
+) -> dict[str, bytes]:
+    """`model.py` and `model.safetensors`: readable source of this one network, and its weights.
+
+    Raises ExportError when the search space does not write Python.
+    """
+    if not isinstance(space, WritesPython):
+        raise ExportError(f"search space {space.name!r} does not write Python; export safetensors or onnx")
+    source = space.python_source(architecture, image_shape=image_shape, num_classes=num_classes)
+    model = render_model(architecture, source, image_shape, normalization, class_names)
+    weights = export_safetensors(
+        space, architecture, network, image_shape, num_classes, normalization, class_names
+    )
+    # A class name from a folder may not be valid Unicode; escaped, it is still valid Python.
+    return {"model.py": model.encode(errors="backslashreplace"), "model.safetensors": weights}
+
+
+def export_safetensors(
+    space: SearchSpace,
+    architecture: Architecture,
+    network: nn.Module,
+    image_shape: ImageShape,
+    num_classes: int,
+    normalization: Normalization,
+    class_names: Sequence[str],
+) -> bytes:
+    """The state dict; the metadata's key `model` says how to build and feed the network, as JSON."""
+    with torch.no_grad():
+        logits = _frozen(network)(_Normalise(normalization)(_check_images(image_shape) / 255))
+    description = _description(space, architecture, image_shape, num_classes, normalization, class_names)
+    # One key, because safetensors writes several in an order that changes from file to file.
+    return weights_to_bytes(network, {"model": json.dumps(description | {"check_logits": logits.tolist()})})
+
+
+def export_onnx(
+    space: SearchSpace,
+    architecture: Architecture,
+    network: nn.Module,
+    image_shape: ImageShape,
+    num_classes: int,
+    normalization: Normalization,
+    class_names: Sequence[str],
+) -> bytes:
+    """An ONNX model: `pixels` float32 [B, C, H, W] in [0, 1] to `logits` [B, num_classes].
+
+    Normalisation is part of the graph; names and shapes are in its metadata. Needs the extra `onnx`.
+    """
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        raise ExportError("ONNX export needs the packages onnx and onnxscript: pip install 'gtn-nas[onnx]'")
+    program = torch.onnx.export(
+        nn.Sequential(_Normalise(normalization), _frozen(network)).eval(),
+        (torch.zeros(2, *image_shape),),
+        dynamo=True,
+        input_names=["pixels"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        verbose=False,
+    )
+    assert program is not None  # torch returns None only without dynamo
+    description = _description(space, architecture, image_shape, num_classes, normalization, class_names)
+    for node in program.model.graph:
+        node.metadata_props.clear()  # the exporter leaves stack traces with this machine's paths
+    program.model.metadata_props.update({key: _text(value) for key, value in description.items()})
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+class _Normalise(nn.Module):
+    """Pixels in [0, 1] to what the network was trained on."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, normalization: Normalization) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(normalization.mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(normalization.std)[:, None, None])
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return (pixels - self.mean) / self.std
+
+
+def _check_images(image_shape: ImageShape) -> Tensor:
+    """The pattern that an exported model.py checks itself with, uint8 [2, C, H, W]."""
+    index = torch.arange(2 * math.prod(image_shape))
+    return (index * index % 251).to(torch.uint8).reshape(2, *image_shape)
+
+
+def _description(
+    space: SearchSpace,
+    architecture: Architecture,
+    image_shape: ImageShape,
+    num_classes: int,
+    normalization: Normalization,
+    class_names: Sequence[str],
+) -> dict[str, object]:
+    return {
+        "search_space": {"name": space.name, **space.config.model_dump(mode="json")},
+        "architecture": architecture.encoding,
+        "image_shape": list(image_shape),
+        "num_classes": num_classes,
+        "mean": list(normalization.mean),
+        "std": list(normalization.std),
+        "class_names": list(class_names),
+    }
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _frozen(network: nn.Module) -> nn.Module:
+    """A copy on the CPU in eval mode; the caller's network stays as it is."""
+    return copy.deepcopy(network).cpu().eval()

@@ -1,0 +1,146 @@
+"""The text of an exported model.py: constants, the network's own source, and how to use it."""
+
+import json
+from collections.abc import Sequence
+from string import Template
+
+from gtn_core.data import Normalization
+from nas.architecture import Architecture
+from nas.search_spaces.base import ImageShape
+
+_LINE_LENGTH = 100
+
+_TEMPLATE = Template('''\
+"""An image classifier that was found by neural architecture search and trained on real data.
+
+    from model import load, predict
+
+    predict(image)      # {class name: probability}, most probable first
+    network = load()    # an nn.Module: normalised images [B, C, H, W] to logits [B, classes]
+
+Needs PyTorch, and model.safetensors beside this file. `python model.py` checks that both are in order.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+SEARCH_SPACE = $search_space
+ARCHITECTURE = $architecture
+IMAGE_SHAPE = $image_shape  # channels, height, width
+CLASS_NAMES = $class_names
+# Per channel, of pixels in [0, 1].
+MEAN = $mean
+STD = $std
+
+WEIGHTS = Path(__file__).with_name("model.safetensors")
+
+
+def load(path: Path = WEIGHTS) -> nn.Module:
+    """The trained network, on the CPU and in evaluation mode."""
+    network = build_network()
+    tensors, _ = read_safetensors(path)
+    network.load_state_dict(tensors)
+    return network.eval()
+
+
+@torch.no_grad()
+def predict(image: Tensor) -> dict[str, float]:
+    """Probability of each class for an image [C, H, W]: uint8, or floating point in [0, 1]."""
+    logits = trained_network()(normalise(torch.as_tensor(image)).unsqueeze(0))
+    probabilities = dict(zip(CLASS_NAMES, logits.softmax(dim=1)[0].tolist(), strict=True))
+    return dict(sorted(probabilities.items(), key=lambda item: -item[1]))
+
+
+@cache
+def trained_network() -> nn.Module:
+    """The network that `predict` uses, loaded once."""
+    return load()
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Pixels [..., C, H, W], uint8 or floating point in [0, 1], to what the network was trained on."""
+    if tuple(images.shape[-3:]) != IMAGE_SHAPE:
+        raise ValueError(f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}")
+    pixels = images / 255 if images.dtype == torch.uint8 else images.float()
+    return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+
+
+$network
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata: eight bytes of header size, a JSON header, then the tensors' bytes."""
+    content = path.read_bytes()
+    body = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:body])
+    metadata = header.pop("__metadata__", {})
+    types = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "I64": torch.int64}
+    tensors = {}
+    for name, entry in header.items():
+        start, end = entry["data_offsets"]
+        values = bytearray(content[body + start : body + end])
+        tensors[name] = torch.frombuffer(values, dtype=types[entry["dtype"]]).reshape(entry["shape"])
+    return tensors, metadata
+
+
+@torch.no_grad()
+def main() -> None:
+    """Say what this is, and check that it computes what it computed when it was exported."""
+    network = load()
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    print(f"{SEARCH_SPACE} {ARCHITECTURE}")
+    print(f"{weights:,} weights; images {IMAGE_SHAPE}; {len(CLASS_NAMES)} classes")
+    _, metadata = read_safetensors(WEIGHTS)
+    expected = torch.tensor(json.loads(metadata["model"])["check_logits"])
+    difference = (network(normalise(check_images())) - expected).abs().max().item()
+    if not difference <= 1e-3 * (1 + expected.abs().max().item()):
+        raise SystemExit(f"self-check failed: logits are off by {difference:.2g}")
+    print(f"self-check passed: logits within {difference:.1g} of those at export")
+
+
+def check_images() -> Tensor:
+    """Two images of a fixed pattern, uint8 [2, C, H, W]."""
+    index = torch.arange(2 * math.prod(IMAGE_SHAPE))
+    return (index * index % 251).to(torch.uint8).reshape(2, *IMAGE_SHAPE)
+
+
+if __name__ == "__main__":
+    main()
+''')
+
+
+def render_model(
+    architecture: Architecture,
+    network_source: str,
+    image_shape: ImageShape,
+    normalization: Normalization,
+    class_names: Sequence[str],
+) -> str:
+    """Source of model.py around `network_source`, which defines `build_network()`."""
+    return _TEMPLATE.substitute(
+        search_space=_literal(architecture.space),
+        architecture=_literal(architecture.encoding),
+        image_shape=image_shape,
+        class_names=_tuple([_literal(name) for name in class_names]),
+        mean=_tuple([repr(value) for value in normalization.mean]),
+        std=_tuple([repr(value) for value in normalization.std]),
+        network=network_source.strip(),
+    )
+
+
+def _literal(text: str) -> str:
+    """A Python string in double quotes; JSON's escapes are Python's."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _tuple(items: list[str]) -> str:
+    line = f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+    return (
+        line if len(line) < _LINE_LENGTH - 20 else "(\n" + "".join(f"    {item},\n" for item in items) + ")"
+    )

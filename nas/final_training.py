@@ -1,0 +1,177 @@
+"""Final training: one architecture on the real training split, and the one look at the test split."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from gtn_core.data import DatasetSplits, Split
+from gtn_core.errors import FinalTrainingDiverged
+from gtn_core.evaluation import evaluate
+from gtn_core.randomness import torch_generator
+from nas.architecture import Architecture
+from nas.augmentation import Augmentation, AugmentPolicy, augmentation
+from nas.search_spaces.base import SearchSpace
+
+
+class FinalTrainingConfig(BaseModel):
+    """SGD with Nesterov momentum and a cosine schedule; the only place with its defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(30, ge=1, le=10_000, description="Passes over the training split.")
+    batch_size: int = Field(64, ge=2, le=65_536, description="Images per step.")
+    learning_rate: float = Field(
+        0.1, gt=0, le=10, description="Of the first step; falls to zero by a cosine."
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum; 0 is plain SGD.")
+    weight_decay: float = Field(5e-4, ge=0, le=1, description="L2 penalty on every weight.")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of each label spread over the classes."
+    )
+    augment: AugmentPolicy = Field(
+        "auto",
+        description="Random crops and flips. auto: crop_flip for photographs known to survive a mirror "
+        "(cifar10), crop for the rest.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """What one epoch of final training reached."""
+
+    epoch: int  # from 1
+    epochs: int
+    learning_rate: float  # of the epoch's first step
+    train_loss: float  # mean over the epoch's augmented batches, nats
+    validation_loss: float
+    validation_accuracy: float  # in [0, 1]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FinalTraining:
+    """A trained network (on the CPU, in eval mode) and its accuracies."""
+
+    network: nn.Module
+    validation_accuracy: float
+    test_accuracy: float
+    test_loss: float
+    history: tuple[EpochReport, ...]
+    config: FinalTrainingConfig
+    seconds: float
+
+
+def final_train(
+    space: SearchSpace,
+    architecture: Architecture,
+    splits: DatasetSplits,
+    config: FinalTrainingConfig,
+    *,
+    seed: int,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    device: str | torch.device = "cpu",
+) -> FinalTraining:
+    """Train `architecture` on `splits.train`, follow it on validation, and open the test split once, last.
+
+    The seed fixes initial weights, batch order and augmentation. An exception from `on_epoch` stops the
+    training and passes through. Raises FinalTrainingDiverged when the loss is no longer finite.
+    """
+    start = perf_counter()
+    network = space.build(
+        architecture, image_shape=splits.image_shape, num_classes=splits.num_classes, seed=seed
+    ).to(device)
+    history = []
+    for report in _epochs(network, splits, config, seed, device):
+        history.append(report)
+        if on_epoch is not None:
+            on_epoch(report)
+    test = evaluate(network, _on_device(splits.test, device))
+    return FinalTraining(
+        network=network.cpu().eval(),
+        validation_accuracy=history[-1].validation_accuracy,
+        test_accuracy=test.accuracy,
+        test_loss=test.loss,
+        history=tuple(history),
+        config=config,
+        seconds=perf_counter() - start,
+    )
+
+
+def _epochs(
+    network: nn.Module,
+    splits: DatasetSplits,
+    config: FinalTrainingConfig,
+    seed: int,
+    device: str | torch.device,
+) -> Iterator[EpochReport]:
+    """Train `network` in place, one epoch per report."""
+    train, validation = _on_device(splits.train, device), _on_device(splits.validation, device)
+    augment = augmentation(config.augment, splits.dataset)
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.momentum > 0,
+        weight_decay=config.weight_decay,
+    )
+    schedule = CosineAnnealingLR(optimizer, T_max=config.epochs * _steps(train, config))
+    for epoch in range(1, config.epochs + 1):
+        start, learning_rate = perf_counter(), float(schedule.get_last_lr()[0])
+        generator = torch_generator(seed, "final training", epoch)
+        train_loss = _train_epoch(network, train, optimizer, schedule, augment, generator, config)
+        measured = evaluate(network, validation)
+        if not math.isfinite(train_loss + measured.loss):
+            raise FinalTrainingDiverged(
+                f"epoch {epoch} of {config.epochs}: training loss {train_loss}, validation loss "
+                f"{measured.loss}; try a learning_rate below {config.learning_rate}"
+            )
+        yield EpochReport(
+            epoch=epoch,
+            epochs=config.epochs,
+            learning_rate=learning_rate,
+            train_loss=train_loss,
+            validation_loss=measured.loss,
+            validation_accuracy=measured.accuracy,
+            seconds=perf_counter() - start,
+        )
+
+
+def _train_epoch(
+    network: nn.Module,
+    train: Split,
+    optimizer: torch.optim.Optimizer,
+    schedule: CosineAnnealingLR,
+    augment: Augmentation,
+    generator: torch.Generator,
+    config: FinalTrainingConfig,
+) -> float:
+    """One pass over `train` in a drawn order; returns the mean loss."""
+    network.train()
+    order = torch.randperm(len(train), generator=generator).to(train.labels.device)
+    total = torch.zeros((), device=train.images.device)
+    # Batches of nearly equal size: batch norm has no statistics for a last batch of one image.
+    for batch in order.tensor_split(_steps(train, config)):
+        logits = network(augment(train.images[batch], generator))
+        loss = F.cross_entropy(logits, train.labels[batch], label_smoothing=config.label_smoothing)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizer.step()
+        schedule.step()
+        total += loss.detach() * len(batch)
+    return total.item() / len(train)
+
+
+def _steps(train: Split, config: FinalTrainingConfig) -> int:
+    """Steps per epoch."""
+    return math.ceil(len(train) / config.batch_size)
+
+
+def _on_device(split: Split, device: str | torch.device) -> Split:
+    return Split(split.images.to(device), split.labels.to(device))

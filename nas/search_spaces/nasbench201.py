@@ -1,0 +1,117 @@
+"""The NAS-Bench-201 search space (Dong & Yang, "NAS-Bench-201", ICLR 2020): 15,625 cells of six edges."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from gtn_core.randomness import seeded_initialisation
+from nas.architecture import Architecture
+from nas.drawing import CellDiagram, Edge
+from nas.search_spaces.base import ImageShape
+from nas.search_spaces.nasbench201_cell import (
+    EDGES,
+    OPERATIONS,
+    CellOperations,
+    CellProgram,
+    format_cell,
+    parse_cell,
+    reduce_cell,
+)
+from nas.search_spaces.nasbench201_network import Cell, Network
+from nas.search_spaces.nasbench201_source import network_source
+
+
+class NasBench201Config(BaseModel):
+    """Size of the network around the cell; the defaults are the benchmark's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: int = Field(
+        16, ge=1, le=512, description="Channels of the first stage; each stage doubles them."
+    )
+    cells_per_stage: int = Field(5, ge=1, le=20, description="Cells in each of the three stages.")
+
+
+class NasBench201:
+    """Cells of four nodes with one of five operations on each of their six edges.
+
+    The network is built from the cell's program (`reduce_cell`), so edges that compute nothing cost nothing,
+    and architectures with one canonical hash are one network: equal seeds give them equal weights.
+    """
+
+    name: ClassVar[str] = "nasbench201"
+    description: ClassVar[str] = "NAS-Bench-201 cells: 4 nodes, 6 edges, 5 operations, 15,625 architectures."
+    Config: ClassVar[type[NasBench201Config]] = NasBench201Config
+
+    def __init__(self, config: NasBench201Config) -> None:
+        self.config = config
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Draw one operation per edge."""
+        return self._architecture(tuple(OPERATIONS[index] for index in rng.integers(5, size=len(EDGES))))
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        """Give one edge another operation; all of the 24 neighbours are equally likely."""
+        neighbours = list(self.neighbours(architecture))
+        return neighbours[rng.integers(len(neighbours))]
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """The 24 cells that differ in one edge, by edge and then by operation."""
+        operations = parse_cell(architecture.encoding)
+        for edge, current in enumerate(operations):
+            for operation in OPERATIONS:
+                if operation != current:
+                    yield self._architecture((*operations[:edge], operation, *operations[edge + 1 :]))
+
+    def parse(self, encoding: str) -> Architecture:
+        """Read the benchmark's string. Raises InvalidArchitectureError naming the part that is wrong."""
+        return self._architecture(parse_cell(encoding))
+
+    def canonical_hash(self, architecture: Architecture) -> str:
+        """SHA-256 of the program that isomorphic cells share."""
+        return hashlib.sha256(str(self.program(architecture)).encode()).hexdigest()
+
+    def build(
+        self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int, seed: int
+    ) -> nn.Module:
+        """The benchmark's network around the cell, for images of any size."""
+        with seeded_initialisation(seed):
+            return Network(
+                partial(Cell, self.program(architecture)),
+                channels=self.config.channels,
+                cells_per_stage=self.config.cells_per_stage,
+                image_channels=image_shape[0],
+                num_classes=num_classes,
+            )
+
+    def python_source(self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int) -> str:
+        """Source of `build_network()`, whose network has the state dict of `build`'s."""
+        return network_source(
+            self.program(architecture),
+            channels=self.config.channels,
+            cells_per_stage=self.config.cells_per_stage,
+            image_channels=image_shape[0],
+            num_classes=num_classes,
+        )
+
+    def diagrams(self, architecture: Architecture) -> tuple[CellDiagram, ...]:
+        """The cell with all of its edges but `none`."""
+        nodes = ("input", "node 1", "node 2", "output")
+        edges = (
+            Edge(nodes[source], nodes[target], operation)
+            for (source, target), operation in zip(EDGES, parse_cell(architecture.encoding), strict=True)
+            if operation != "none"
+        )
+        return (CellDiagram("cell", nodes, inputs=nodes[:1], output=nodes[-1], edges=tuple(edges)),)
+
+    def program(self, architecture: Architecture) -> CellProgram:
+        """What the cell computes once dead edges, `none` and `skip_connect` are resolved."""
+        return reduce_cell(parse_cell(architecture.encoding))
+
+    def _architecture(self, operations: CellOperations) -> Architecture:
+        return Architecture(self.name, format_cell(operations))

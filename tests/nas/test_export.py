@@ -1,0 +1,207 @@
+"""Exported networks compute what the trained ones do, without this package."""
+
+import json
+import runpy
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load as load_tensors
+from torch import nn
+
+from gtn_core.data import Normalization
+from gtn_core.errors import ExportError
+from nas.architecture import Architecture
+from nas.export import export_onnx, export_python, export_safetensors
+from nas.search_spaces import get_search_space
+from nas.search_spaces.base import ImageShape, SearchSpace
+
+SPACE = get_search_space("nasbench201", channels=4, cells_per_stage=2)
+COLOUR: ImageShape = (3, 9, 12)
+AWKWARD_NAMES = ('a "quoted" cat', "dog\\\n", "Käse", "\udcff")  # the last: a folder that is not UTF-8
+
+CELLS = [
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|",
+    "|skip_connect~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|skip_connect~2|",
+    "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+]
+
+RUN_ALONE = """
+import json, runpy, sys, torch
+
+class OnlyTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"nas", "gtn_core", "services", "safetensors", "pydantic", "ray"}:
+            raise ImportError(f"{name} must not be needed")
+
+sys.meta_path.insert(0, OnlyTorch())
+request = json.load(sys.stdin)
+pixels = torch.tensor(request["pixels"], dtype=torch.uint8)
+answers = []
+for path in request["paths"]:
+    model = runpy.run_path(path)
+    model["main"]()
+    answers.append([model["load"]()(model["normalise"](pixels)).tolist(), model["predict"](pixels[0])])
+print(json.dumps(answers))
+"""
+"""Runs exported files where nothing of this package, and no package that it needs, can be imported."""
+
+
+def briefly_trained(architecture: Architecture, image_shape: ImageShape, num_classes: int) -> nn.Module:
+    """A network whose running statistics are not those of a fresh one."""
+    network = SPACE.build(architecture, image_shape=image_shape, num_classes=num_classes, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        network(1 + torch.randn(8, *image_shape, generator=generator))
+    for parameter in network.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return network
+
+
+def exported(cell: str = CELLS[0]) -> tuple[nn.Module, dict[str, Any]]:
+    """A network, and the arguments that export it."""
+    architecture = SPACE.parse(cell)
+    network = briefly_trained(architecture, COLOUR, len(AWKWARD_NAMES))
+    return network, {
+        "space": SPACE,
+        "architecture": architecture,
+        "network": network,
+        "image_shape": COLOUR,
+        "num_classes": len(AWKWARD_NAMES),
+        "normalization": Normalization((0.5, 0.4, 0.3), (0.2, 0.3, 0.25)),
+        "class_names": AWKWARD_NAMES,
+    }
+
+
+def pixels() -> torch.Tensor:
+    return torch.randint(256, (4, *COLOUR), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def expected_logits(network: nn.Module) -> torch.Tensor:
+    mean, std = torch.tensor((0.5, 0.4, 0.3)), torch.tensor((0.2, 0.3, 0.25))
+    normalised = (pixels() / 255 - mean[:, None, None]) / std[:, None, None]
+    with torch.no_grad():
+        return network.eval()(normalised)
+
+
+def write(files: dict[str, bytes], folder: Path) -> Path:
+    """Write an export; returns its model.py."""
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder / "model.py"
+
+
+def test_the_python_file_needs_only_torch_and_computes_the_same(tmp_path: Path) -> None:
+    networks, paths = [], []
+    for number, cell in enumerate(CELLS):
+        network, arguments = exported(cell)
+        files = export_python(**arguments)
+        assert network.training, "exporting must not change the network"
+        assert set(files) == {"model.py", "model.safetensors"}
+        networks.append(network)
+        paths.append(str(write(files, tmp_path / str(number))))
+    process = subprocess.run(
+        [sys.executable, "-I", "-c", RUN_ALONE],
+        input=json.dumps({"pixels": pixels().tolist(), "paths": paths}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    *summaries, answers = process.stdout.splitlines()
+    assert [line for line in summaries if line.startswith("nasbench201")] == [
+        f"nasbench201 {cell}" for cell in CELLS
+    ]
+    for network, (logits, prediction) in zip(networks, json.loads(answers), strict=True):
+        expected = expected_logits(network)
+        assert torch.allclose(torch.tensor(logits), expected, atol=1e-5)
+        assert prediction == pytest.approx(
+            dict(zip(AWKWARD_NAMES, expected[0].softmax(0).tolist(), strict=True))
+        )
+        assert list(prediction.values()) == sorted(prediction.values(), reverse=True)
+
+
+def test_the_self_check_notices_other_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, arguments = exported()
+    files = export_python(**arguments)
+    runpy.run_path(str(write(files, tmp_path / "good")), run_name="__main__")
+    assert "self-check passed" in capsys.readouterr().out
+    content = bytearray(files["model.safetensors"])
+    header = int.from_bytes(content[:8], "little")
+    start, end = json.loads(content[8 : 8 + header])["head.4.bias"]["data_offsets"]
+    content[8 + header + start : 8 + header + end] = np.full(4, 0.5, "<f4").tobytes()
+    changed = write(files | {"model.safetensors": bytes(content)}, tmp_path / "changed")
+    with pytest.raises(SystemExit, match="self-check failed"):
+        runpy.run_path(str(changed), run_name="__main__")
+
+
+def test_the_source_shows_this_cell_alone() -> None:
+    _, arguments = exported()
+    source = export_python(**arguments)["model.py"].decode()
+    assert "x1 = self.conv1(x)" in source
+    assert "$" not in source
+    for machinery in ("nas.", "gtn_core", "CellProgram", "pydantic"):
+        assert machinery not in source
+    assert max(map(len, source.splitlines())) <= 130
+
+
+def test_many_classes_and_one_channel_are_valid_python() -> None:
+    _, arguments = exported()
+    names = tuple(f"class number {index}" for index in range(40))
+    source = export_python(**arguments | {"class_names": names})["model.py"].decode()
+    constants: dict[str, Any] = {}
+    start, end = source.index("CLASS_NAMES"), source.index("WEIGHTS")
+    exec(source[start:end], constants)
+    assert constants["CLASS_NAMES"] == names
+    assert constants["MEAN"] == (0.5, 0.4, 0.3)
+
+
+def test_a_space_that_writes_no_python_is_told(toy_space: SearchSpace) -> None:
+    _, arguments = exported()
+    with pytest.raises(ExportError, match="'toy' does not write Python; export safetensors or onnx"):
+        export_python(**arguments | {"space": toy_space})
+
+
+def test_safetensors_carry_the_state_dict_and_how_to_feed_it(tmp_path: Path) -> None:
+    network, arguments = exported()
+    content = export_safetensors(**arguments)
+    tensors = load_tensors(content)
+    assert tensors.keys() == network.state_dict().keys()
+    assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in tensors.items())
+    (tmp_path / "weights").write_bytes(content)
+    with safe_open(tmp_path / "weights", "pt") as file:
+        description = json.loads(file.metadata()["model"])
+    assert description["architecture"] == CELLS[0]
+    assert description["search_space"] == {"name": "nasbench201", "channels": 4, "cells_per_stage": 2}
+    assert description["class_names"] == list(AWKWARD_NAMES)
+    assert description["std"] == [0.2, 0.3, 0.25]
+    assert content == export_safetensors(**arguments), "equal networks are equal files"
+
+
+def test_onnx_computes_the_same_from_pixels() -> None:
+    pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    network, arguments = exported()
+    model = onnx.load_from_string(export_onnx(**arguments))
+    onnx.checker.check_model(model)
+    (logits,) = ReferenceEvaluator(model).run(None, {"pixels": (pixels() / 255).numpy()})
+    assert np.allclose(logits, expected_logits(network).numpy(), atol=1e-4)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert metadata["architecture"] == CELLS[0]
+    assert str(Path(__file__).parents[2]) not in str(model), "paths of this machine"
+
+
+@pytest.mark.skipif(find_spec("onnxscript") is not None, reason="the extra 'onnx' is installed")
+def test_without_the_extra_onnx_says_how_to_get_it() -> None:
+    _, arguments = exported()
+    with pytest.raises(ExportError, match=r"pip install 'gtn-nas\[onnx\]'"):
+        export_onnx(**arguments)

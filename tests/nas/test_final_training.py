@@ -1,0 +1,119 @@
+"""Final training on real data: what it reaches, that its seed decides, and when it stops."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gtn_core.data import DatasetSplits, Split, load_dataset
+from gtn_core.errors import FinalTrainingDiverged
+from gtn_core.evaluation import evaluate
+from nas.final_training import EpochReport, FinalTraining, FinalTrainingConfig, final_train
+from nas.search_spaces import get_search_space
+
+SPACE = get_search_space("nasbench201", channels=4, cells_per_stage=1)
+ARCHITECTURE = SPACE.parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|nor_conv_1x1~1|none~2|")
+
+
+@pytest.fixture(scope="module")
+def digits() -> DatasetSplits:
+    return load_dataset("digits", seed=0)
+
+
+@pytest.fixture(scope="module")
+def few_digits(digits: DatasetSplits) -> DatasetSplits:
+    return replace(
+        digits,
+        train=Split(digits.train.images[:97], digits.train.labels[:97]),
+        validation=Split(digits.validation.images[:50], digits.validation.labels[:50]),
+    )
+
+
+def train(splits: DatasetSplits, *, seed: int = 0, **config: object) -> FinalTraining:
+    return final_train(SPACE, ARCHITECTURE, splits, FinalTrainingConfig.model_validate(config), seed=seed)
+
+
+def test_a_few_epochs_learn_the_digits(digits: DatasetSplits) -> None:
+    result = train(digits, epochs=8)
+    assert result.validation_accuracy > 0.9
+    assert result.test_accuracy > 0.9
+    # With running statistics, as the network is used: image by image gives the same.
+    assert not any(module.training for module in result.network.modules())
+    alone = torch.cat([result.network(image[None]) for image in digits.test.images[:20]])
+    assert torch.allclose(alone, result.network(digits.test.images[:20]), atol=1e-4)
+    measured = evaluate(result.network, digits.test)
+    assert (measured.accuracy, measured.loss) == (result.test_accuracy, result.test_loss)
+
+
+def test_every_epoch_is_reported(few_digits: DatasetSplits) -> None:
+    reports: list[EpochReport] = []
+    config = FinalTrainingConfig(epochs=3, batch_size=16)
+    result = final_train(SPACE, ARCHITECTURE, few_digits, config, seed=0, on_epoch=reports.append)
+    assert tuple(reports) == result.history
+    assert [report.epoch for report in reports] == [1, 2, 3]
+    assert {report.epochs for report in reports} == {3}
+    assert reports[-1].validation_accuracy == result.validation_accuracy
+    # Seven steps an epoch, and a cosine over the 21 of them.
+    expected = [0.1 * (1 + math.cos(math.pi * step / 21)) / 2 for step in (0, 7, 14)]
+    assert [report.learning_rate for report in reports] == pytest.approx(expected)
+
+
+def test_the_seed_alone_decides(few_digits: DatasetSplits) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        network = train(few_digits, seed=seed, epochs=1, augment="crop_flip").network
+        return torch.cat([parameter.flatten() for parameter in network.parameters()])
+
+    torch.manual_seed(1)
+    first = weights(3)
+    torch.manual_seed(2)
+    assert torch.equal(weights(3), first)
+    assert not torch.equal(weights(4), first)
+
+
+def test_the_test_split_is_opened_only_at_the_end(few_digits: DatasetSplits) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(report: EpochReport) -> None:
+        raise StopError
+
+    sealed = replace(few_digits, test=Sealed())
+    with pytest.raises(StopError):
+        final_train(SPACE, ARCHITECTURE, sealed, FinalTrainingConfig(epochs=2), seed=0, on_epoch=stop)
+    with pytest.raises(AssertionError, match="opened"):
+        final_train(SPACE, ARCHITECTURE, sealed, FinalTrainingConfig(epochs=2), seed=0)
+
+
+class Sealed(Split):
+    """A split whose images must not be read."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> torch.Tensor:
+        raise AssertionError("the test split was opened")
+
+
+def test_a_loss_that_is_not_finite_ends_training(few_digits: DatasetSplits) -> None:
+    poisoned = replace(
+        few_digits, train=Split(few_digits.train.images * float("inf"), few_digits.train.labels)
+    )
+    with pytest.raises(FinalTrainingDiverged, match=r"epoch 1 of 2: .* learning_rate below 0\.1"):
+        train(poisoned, epochs=2)
+
+
+def test_a_last_batch_of_one_image_is_not_a_batch(few_digits: DatasetSplits) -> None:
+    """On images that come down to one pixel, batch norm would have a single value per channel."""
+    assert len(few_digits.train) % 16 == 1
+    pixels = Split(few_digits.train.images[:, :, 3:5, 3:5], few_digits.train.labels)
+    tiny = replace(few_digits, train=pixels, validation=pixels, test=pixels)
+    assert math.isfinite(train(tiny, epochs=1, batch_size=16).test_loss)
+
+
+@pytest.mark.parametrize(
+    "option", [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": -0.1}, {"augment": "mixup"}, {"epoch": 3}]
+)
+def test_bad_options_are_refused(option: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(option))):
+        FinalTrainingConfig.model_validate(option)
