@@ -1,0 +1,210 @@
+"""A frozen GTN in one file: safetensors, with the manifest as JSON in the header; never a pickle."""
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from gtn_core.config import MetaTrainingConfig
+from gtn_core.curriculum import LearnedCurriculum, SyntheticCurriculum
+from gtn_core.data import DatasetSpec, DatasetSplits, Normalization
+from gtn_core.errors import CheckpointError
+from gtn_core.files import write_atomically
+from gtn_core.randomness import torch_generator
+
+FORMAT_VERSION: Final = 1
+MAX_BYTES = 512 * 2**20
+"""More than ten times the paper's CIFAR generator with its curriculum; what is larger is not read."""
+
+_MANIFEST_KEY = "gtn"
+
+
+class CheckpointManifest(BaseModel):
+    """What a frozen GTN was made from, and what it reached. It holds no clock: equal runs are equal files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = FORMAT_VERSION
+    config: MetaTrainingConfig
+    seed: int = Field(description="of meta-training, and of the noise of a curriculum without latents")
+    dataset: DatasetSpec
+    dataset_fingerprint: str
+    split_seed: int
+    image_shape: tuple[int, int, int] = Field(description="channels, height, width")
+    num_classes: int = Field(ge=2, le=65_536)
+    class_names: tuple[str, ...]
+    normalization: Normalization
+    learner: str = Field(description="the learners of meta-training, in words")
+    metrics: dict[str, float] = Field(description="on training and validation data; never on test data")
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenCheckpoint:
+    """A generator that no longer changes, its curriculum and their manifest.
+
+    Make one with `freeze`, `load` or `from_bytes`. Its `id` is the content's hash, so two checkpoints with
+    one id teach alike.
+    """
+
+    manifest: CheckpointManifest
+    content: bytes
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the file's content, in hex."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def synthesize(self, device: str | torch.device = "cpu") -> SyntheticCurriculum:
+        """The curriculum in training order, float32 on `device`, bit for bit the same in every process.
+
+        Generated on the CPU in float64 and rounded once: float32 sums would differ in their last bits with
+        the number of threads and the processor.
+        """
+        curriculum = _curriculum(self.manifest)
+        curriculum.load_state_dict(load_tensors(self.content), assign=True)
+        curriculum.double().eval()
+        with torch.no_grad():
+            noise = torch_generator(self.manifest.seed, "frozen noise")
+            exact: SyntheticCurriculum = curriculum(noise, shuffle=False)
+        return exact.to(device, torch.float32)
+
+    def require_fit(self, splits: DatasetSplits) -> None:
+        """Raise CheckpointError unless `splits` are the data that this checkpoint was made from."""
+        ours, theirs = self.manifest, splits
+        for name, expected, found in (
+            ("image shape", ours.image_shape, theirs.image_shape),
+            ("number of classes", ours.num_classes, theirs.num_classes),
+            ("fingerprint", ours.dataset_fingerprint, theirs.fingerprint),
+        ):
+            if expected != found:
+                raise CheckpointError(
+                    f"checkpoint {self.id[:12]} was made from data set {ours.dataset} (split seed "
+                    f"{ours.split_seed}) with {name} {expected}; {theirs.dataset} (split seed {theirs.seed}) "
+                    f"has {found}. Use the checkpoint's data set and split seed, or meta-train on this one"
+                )
+
+    def to_bytes(self) -> bytes:
+        """The file's content."""
+        return self.content
+
+    def save(self, path: str | Path) -> None:
+        """Write the file; a reader sees all of it or nothing."""
+        write_atomically(Path(path), self.content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "FrozenCheckpoint":
+        """Read and check a file. Raises CheckpointError when it is missing or not a whole checkpoint."""
+        path = Path(path)
+        try:
+            size = path.stat().st_size
+            content = path.read_bytes() if size <= MAX_BYTES else b""
+        except OSError as error:
+            raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}") from error
+        if size > MAX_BYTES:
+            raise CheckpointError(f"{path} has {size} bytes; a checkpoint has at most {MAX_BYTES}")
+        try:
+            return cls.from_bytes(content)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "FrozenCheckpoint":
+        """Check a file's content. Raises CheckpointError saying what is wrong with it."""
+        if len(data) > MAX_BYTES:
+            raise CheckpointError(f"the content has {len(data)} bytes; a checkpoint has at most {MAX_BYTES}")
+        try:
+            tensors = load_tensors(data)
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise CheckpointError(f"not a whole safetensors file ({error}); fetch it again") from error
+        manifest = _read_manifest(data)
+        _require_match(tensors, manifest)
+        return cls(manifest, data)
+
+
+def freeze(
+    curriculum: LearnedCurriculum,
+    splits: DatasetSplits,
+    *,
+    config: MetaTrainingConfig,
+    seed: int,
+    learner: str,
+    metrics: dict[str, float],
+) -> FrozenCheckpoint:
+    """Freeze what meta-training learned. Raises CheckpointError when a weight is not finite."""
+    manifest = CheckpointManifest(
+        config=config,
+        seed=seed,
+        dataset=splits.dataset,
+        dataset_fingerprint=splits.fingerprint,
+        split_seed=splits.seed,
+        image_shape=splits.image_shape,
+        num_classes=splits.num_classes,
+        class_names=splits.class_names,
+        normalization=splits.normalization,
+        learner=learner,
+        metrics=metrics,
+        versions={
+            "gtn-nas": version("gtn-nas"),
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+    )
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in curriculum.state_dict().items()}
+    return FrozenCheckpoint.from_bytes(
+        save_tensors(tensors, metadata={_MANIFEST_KEY: manifest.model_dump_json()})
+    )
+
+
+def _read_manifest(data: bytes) -> CheckpointManifest:
+    """The manifest of a file that safetensors has accepted."""
+    header_size = int.from_bytes(data[:8], "little")
+    header: dict[str, Any] = json.loads(data[8 : 8 + header_size])
+    text = header.get("__metadata__", {}).get(_MANIFEST_KEY)
+    if text is None:
+        raise CheckpointError("a safetensors file without a GTN manifest; it holds some other weights")
+    try:
+        found = json.loads(text).get("format_version")
+        if found != FORMAT_VERSION:
+            raise CheckpointError(
+                f"checkpoint format {found!r}; this version reads format {FORMAT_VERSION}: "
+                "freeze the checkpoint again or use the version that wrote it"
+            )
+        return CheckpointManifest.model_validate_json(text)
+    except (ValidationError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"the checkpoint's manifest does not hold: {error}") from error
+
+
+def _require_match(tensors: dict[str, Tensor], manifest: CheckpointManifest) -> None:
+    """Raise CheckpointError unless names, types and shapes are the manifest's and every number is finite."""
+    with torch.device("meta"):  # shapes without memory: a manifest may claim any size
+        expected = _curriculum(manifest).state_dict()
+    if missing := sorted(expected.keys() ^ tensors.keys()):
+        raise CheckpointError(f"tensors do not match the manifest: {', '.join(missing)} missing or unknown")
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+            raise CheckpointError(
+                f"tensor {name} is {tensor.dtype} {tuple(tensor.shape)}; the manifest says "
+                f"{expected[name].dtype} {tuple(expected[name].shape)}"
+            )
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"tensor {name} holds numbers that are not finite; use an earlier one")
+
+
+def _curriculum(manifest: CheckpointManifest) -> LearnedCurriculum:
+    return LearnedCurriculum(
+        manifest.config, image_shape=manifest.image_shape, num_classes=manifest.num_classes
+    )

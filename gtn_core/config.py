@@ -1,0 +1,81 @@
+"""Everything that meta-training can be told, with its bounds: the only place with defaults."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CurriculumKind = Literal["full", "shuffled_batches", "all_shuffled", "none"]
+InnerOptimizerName = Literal["sgd", "adam"]
+LearnerKind = Literal["pooled", "strided"]
+LearnerNormalization = Literal["batch", "mean_only"]
+
+_Width = Annotated[int, Field(ge=1, le=8192)]
+_Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class MetaTrainingConfig(BaseModel):
+    """How a generator is meta-trained. The defaults suit 8x8 digits on two CPU cores in about a minute."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # The curriculum: what a learner is trained on.
+    curriculum: CurriculumKind = Field(
+        "full",
+        description="full: learned latents in a fixed order; shuffled_batches: the batches in random order; "
+        "all_shuffled: the samples shuffled over all batches; none: fresh noise at every step",
+    )
+    inner_steps: int = Field(10, ge=1, le=1024, description="T, the steps that a learner takes")
+    batch_size: int = Field(32, ge=2, le=4096, description="B, synthetic images per inner step")
+
+    # The generator.
+    latent_size: int = Field(64, ge=1, le=4096, description="Z, the length of a latent")
+    generator_hidden: _Width = Field(256, description="units of the first linear layer")
+    generator_channels: tuple[_Width, _Width] = Field(
+        (64, 32), description="channels at a quarter and at half of the image's size"
+    )
+
+    # The inner optimizer, learned in log space from these initial values.
+    inner_optimizer: InnerOptimizerName = Field("sgd", description="the optimizer of a learner")
+    initial_learning_rate: float = Field(0.02, gt=0, le=10, description="of every inner step")
+    initial_momentum: float = Field(0.5, gt=0, lt=1, description="of every inner step; Adam's first beta")
+
+    # The learners of meta-training, freshly initialised at every meta step.
+    learner: LearnerKind = Field(
+        "pooled", description="pooled: max pooling and a hidden layer; strided: no pooling, no hidden layer"
+    )
+    learner_channels: tuple[_Width, ...] = Field(
+        (16, 32), min_length=1, max_length=16, description="channels of each 3x3 convolution"
+    )
+    learner_hidden: _Width = Field(64, description="hidden units of a pooled learner")
+    learner_normalization: LearnerNormalization = Field(
+        "batch", description="batch: mean and deviation of the batch; mean_only: its mean alone"
+    )
+    learners_per_meta_step: int = Field(
+        1, ge=1, le=256, description="learners whose meta-gradients are averaged"
+    )
+
+    # The outer loop.
+    meta_steps: int = Field(600, ge=1, le=1_000_000, description="updates of generator and curriculum")
+    outer_batch_size: int = Field(128, ge=2, le=65_536, description="real images per outer loss")
+    outer_learning_rate: float = Field(0.02, gt=0, le=1, description="of Adam, at its peak")
+    outer_betas: tuple[_Decay, _Decay] = Field((0.9, 0.999), description="Adam's decay rates")
+    outer_epsilon: float = Field(1e-8, gt=0, le=1, description="added to Adam's denominator")
+    final_learning_rate_fraction: float = Field(0.1, ge=0, le=1, description="where the cosine decay ends")
+    outer_loss_every: int = Field(1, ge=1, le=1024, description="inner steps between outer losses")
+    intermediate_loss_weight: float = Field(
+        1.0, ge=0, le=1, description="weight of the outer losses before the last, whose weight is 1"
+    )
+    clip_factor: float = Field(
+        2.0, gt=0, le=1e6, description="a meta-gradient is clipped at this multiple of the running norm"
+    )
+
+    # Where time and memory go.
+    recompute_block: int = Field(
+        0, ge=0, le=1024, description="inner steps recomputed together going backward; 0 keeps all in memory"
+    )
+    validate_every: int = Field(
+        100, ge=0, le=1_000_000, description="meta steps between validations; 0: only at the end"
+    )
+    save_every: int = Field(
+        50, ge=1, le=1_000_000, description="meta steps between saves of the resumable state"
+    )

@@ -1,0 +1,120 @@
+"""What learners are trained on: batches made by the generator, and the inner optimizer's learned schedule."""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gtn_core.config import InnerOptimizerName, MetaTrainingConfig
+from gtn_core.generator import Generator
+from gtn_core.inner_optimizer import InnerSchedule
+
+
+@dataclass(frozen=True)
+class SyntheticCurriculum:
+    """T batches of B synthetic images, in training order, and how to step on each of them."""
+
+    images: Tensor  # float32 [T, B, C, H, W]
+    labels: Tensor  # float32 [T, B, K], one-hot or soft
+    learning_rates: Tensor  # float32 [T]
+    momenta: Tensor  # float32 [T], in [0, 1)
+    inner_optimizer: InnerOptimizerName = "sgd"
+
+    def __post_init__(self) -> None:
+        steps = len(self.images)
+        expected = {"labels": steps, "learning_rates": steps, "momenta": steps}
+        found = {name: len(getattr(self, name)) for name in expected}
+        if found != expected or self.images.shape[:2] != self.labels.shape[:2]:
+            raise ValueError(
+                f"a curriculum's tensors must agree in steps and batch size, not images "
+                f"{tuple(self.images.shape)}, labels {tuple(self.labels.shape)}, learning rates "
+                f"{tuple(self.learning_rates.shape)}, momenta {tuple(self.momenta.shape)}"
+            )
+
+    def __len__(self) -> int:
+        """T, the number of inner steps."""
+        return len(self.images)
+
+    def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "SyntheticCurriculum":
+        """The same curriculum on `device`, in `dtype` if given."""
+        return replace(
+            self,
+            images=self.images.to(device, dtype),
+            labels=self.labels.to(device, dtype),
+            learning_rates=self.learning_rates.to(device, dtype),
+            momenta=self.momenta.to(device, dtype),
+        )
+
+    def detach_as_leaves(self) -> "SyntheticCurriculum":
+        """The same values as leaves in which gradients add up, for `backward_from`."""
+        return replace(
+            self,
+            images=self.images.detach().requires_grad_(),
+            learning_rates=self.learning_rates.detach().requires_grad_(),
+            momenta=self.momenta.detach().requires_grad_(),
+        )
+
+    def backward_from(self, leaves: "SyntheticCurriculum") -> None:
+        """Carry the gradients that arrived in `leaves` back to what this curriculum was made from."""
+        torch.autograd.backward(
+            [self.images, self.learning_rates, self.momenta],
+            [leaves.images.grad, leaves.learning_rates.grad, leaves.momenta.grad],
+        )
+
+
+class LearnedCurriculum(nn.Module):
+    """All that meta-training learns: generator, latents, and a learning rate and momentum per inner step."""
+
+    latents: nn.Parameter  # [T, B, Z]; not there when the curriculum is "none"
+    labels: Tensor  # [T, B, K], fixed and balanced
+
+    def __init__(
+        self, config: MetaTrainingConfig, *, image_shape: tuple[int, int, int], num_classes: int
+    ) -> None:
+        super().__init__()
+        self.kind = config.curriculum
+        self.image_shape, self.num_classes = image_shape, num_classes
+        self.latent_shape = (config.inner_steps, config.batch_size, config.latent_size)
+        self.generator = Generator(
+            image_shape=image_shape,
+            num_classes=num_classes,
+            latent_size=config.latent_size,
+            hidden=config.generator_hidden,
+            channels=config.generator_channels,
+        )
+        if self.kind != "none":
+            self.latents = nn.Parameter(torch.randn(self.latent_shape))
+        self.register_buffer("labels", _balanced_labels(config, num_classes))
+        self.schedule = InnerSchedule(config)
+
+    def forward(self, rng: torch.Generator, *, shuffle: bool = True) -> SyntheticCurriculum:
+        """The curriculum as one learner meets it, differentiable in every parameter.
+
+        `rng` draws what the variants leave to chance: the noise of "none" and the order of the shuffled
+        ones. Without `shuffle` their batches come in the order in which they are stored.
+        """
+        latents, labels = self._ordered(rng, shuffle)
+        learning_rates, momenta = self.schedule()
+        images = [self.generator(*batch) for batch in zip(latents, labels, strict=True)]
+        return SyntheticCurriculum(
+            torch.stack(images), labels, learning_rates, momenta, self.schedule.inner_optimizer
+        )
+
+    def _ordered(self, rng: torch.Generator, shuffle: bool) -> tuple[Tensor, Tensor]:
+        """Latents [T, B, Z] and labels [T, B, K] in the order of one learner."""
+        if self.kind == "none":
+            return torch.randn(self.latent_shape, generator=rng).to(self.labels), self.labels
+        if self.kind == "full" or not shuffle:
+            return self.latents, self.labels
+        # The unit that is shuffled: a whole batch, or a single sample.
+        flat = 0 if self.kind == "shuffled_batches" else 1
+        latents, labels = self.latents.flatten(0, flat), self.labels.flatten(0, flat)
+        order = torch.randperm(len(labels), generator=rng).to(labels.device)
+        return latents[order].view_as(self.latents), labels[order].view_as(self.labels)
+
+
+def _balanced_labels(config: MetaTrainingConfig, num_classes: int) -> Tensor:
+    """One-hot [T, B, K]: classes take turns, so that no two differ by more than one image in any prefix."""
+    turns = torch.arange(config.inner_steps * config.batch_size).view(config.inner_steps, config.batch_size)
+    return F.one_hot(turns % num_classes, num_classes).float()

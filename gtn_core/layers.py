@@ -1,0 +1,73 @@
+"""Layers of generator and learners: weight normalisation, and normalisation by a batch's own statistics."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrize import register_parametrization
+
+LayerT = TypeVar("LayerT", nn.Linear, nn.Conv2d)
+
+LEAK = 0.1
+"""Slope of every leaky ReLU below zero."""
+
+
+def weight_normalised(layer: LayerT) -> LayerT:
+    """The layer with its weight as length and direction (Salimans & Kingma, 2016), drawn after He et al."""
+    nn.init.kaiming_normal_(layer.weight, a=LEAK)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    register_parametrization(layer, "weight", _LengthAndDirection())
+    return layer
+
+
+class _LengthAndDirection(nn.Module):
+    """weight = length * direction / |direction|, per output channel.
+
+    `torch.nn.utils.parametrizations.weight_norm` is not used: the second derivative of its fused kernel takes
+    |direction| for a constant (torch 2.11 to 2.13), and a meta-gradient is a second derivative.
+    """
+
+    def forward(self, length: Tensor, direction: Tensor) -> Tensor:
+        return direction * (length / _norm_per_output(direction))
+
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return _norm_per_output(weight), weight
+
+
+def _norm_per_output(weight: Tensor) -> Tensor:
+    return weight.square().sum(dim=tuple(range(1, weight.dim())), keepdim=True).sqrt()
+
+
+class MeanOnlyBatchNorm(nn.Module):
+    """Subtracts the batch's mean per channel and adds a learned bias: weight normalisation's companion.
+
+    There is no running mean: a learner of a dozen steps has none worth keeping.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, C] or [B, C, H, W], and the same."""
+        everything_else = [dimension for dimension in range(features.dim()) if dimension != 1]
+        bias = self.bias.view(-1, *[1] * (features.dim() - 2))
+        return features - features.mean(dim=everything_else, keepdim=True) + bias
+
+
+@contextmanager
+def batch_statistics(network: nn.Module) -> Iterator[None]:
+    """Inside, batch norm uses the statistics of the batch at hand and leaves its running ones alone."""
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    before = [(norm.training, norm.track_running_stats) for norm in norms]
+    for norm in norms:
+        norm.training, norm.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for norm, (training, tracking) in zip(norms, before, strict=True):
+            norm.training, norm.track_running_stats = training, tracking

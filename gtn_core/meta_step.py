@@ -1,0 +1,128 @@
+"""One meta step: fresh learners are taught, and their loss on real data improves what taught them."""
+
+import math
+from dataclasses import dataclass
+from statistics import mean
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from gtn_core.config import MetaTrainingConfig
+from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.data import Split
+from gtn_core.errors import MetaTrainingDiverged
+from gtn_core.inner_loop import unroll
+from gtn_core.layers import batch_statistics
+from gtn_core.learners import LearnerSampler, learner_name
+from gtn_core.meta_training_state import MetaTrainingState
+from gtn_core.randomness import derive_seed, torch_generator
+
+RUNNING_NORM_DECAY = 0.95
+"""Of the mean norm that meta-gradients are clipped against: it remembers about twenty meta steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetaStepOutcome:
+    """What the learners of one meta step reached on real training images, averaged over them."""
+
+    loss: float  # outer loss, nats
+    accuracy: float  # after the last inner step, in [0, 1]
+    gradient_norm: float  # of the meta-gradient, before clipping
+
+
+def meta_step(
+    state: MetaTrainingState, train: Split, sampler: LearnerSampler, config: MetaTrainingConfig, *, seed: int
+) -> MetaStepOutcome:
+    """Update the curriculum once; all that is random is drawn from (`seed`, the state's step).
+
+    Raises MetaTrainingDiverged, with all weights as before, when a loss or the meta-gradient is not finite.
+    """
+    curriculum, step = state.curriculum, state.step
+    curriculum.zero_grad()
+    synthetic = curriculum(torch_generator(seed, "order", step))
+    # The learners' gradients add up in these leaves, so that the generator is gone back through only once.
+    leaves = synthetic.detach_as_leaves()
+    losses, accuracies = [], []
+    for index in range(config.learners_per_meta_step):
+        learner_seed = derive_seed(seed, "learner", step, index)
+        learner = sampler(
+            image_shape=curriculum.image_shape, num_classes=curriculum.num_classes, seed=learner_seed
+        ).to(train.labels.device)
+        real = _random_batch(train, config.outer_batch_size, torch_generator(seed, "real", step, index))
+        loss, accuracy = outer_loss(learner, leaves, real, config)
+        name = f"{learner_name(sampler)} (seed {learner_seed})"
+        _require_finite(loss.item(), "outer loss", name, step, config)
+        torch.autograd.backward(loss / config.learners_per_meta_step)
+        losses.append(loss.item())
+        accuracies.append(accuracy.item())
+    synthetic.backward_from(leaves)
+    gradients = [parameter.grad for parameter in curriculum.parameters() if parameter.grad is not None]
+    norm = get_total_norm(gradients)
+    _require_finite(norm.item(), "norm of the meta-gradient", name, step, config)
+    _clip(state, config, norm)
+    _set_learning_rate(state, config)
+    state.optimizer.step()
+    state.step += 1
+    return MetaStepOutcome(mean(losses), mean(accuracies), norm.item())
+
+
+def outer_loss(
+    learner: nn.Module, curriculum: SyntheticCurriculum, real: Split, config: MetaTrainingConfig
+) -> tuple[Tensor, Tensor]:
+    """Loss on real data of a learner taught by `curriculum`, differentiable in it, and the final accuracy.
+
+    The loss is a weighted mean over the learner's way: after every `outer_loss_every` inner steps with the
+    intermediate weight, after the last with weight one.
+    """
+    unrolled = unroll(
+        learner,
+        curriculum,
+        snapshot_every=config.outer_loss_every,
+        recompute_block=config.recompute_block,
+    )
+    with batch_statistics(learner):
+        logits = [functional_call(learner, parameters, real.images) for parameters in unrolled.snapshots]
+    losses = torch.stack([F.cross_entropy(each, real.labels) for each in logits])
+    weights = torch.full_like(losses, config.intermediate_loss_weight)
+    weights[-1] = 1
+    accuracy = (logits[-1].argmax(dim=1) == real.labels).float().mean()
+    return (weights * losses).sum() / weights.sum(), accuracy
+
+
+def _random_batch(split: Split, size: int, rng: torch.Generator) -> Split:
+    """`size` images drawn with replacement."""
+    index = torch.randint(len(split), (size,), generator=rng).to(split.labels.device)
+    return Split(split.images[index], split.labels[index])
+
+
+def _clip(state: MetaTrainingState, config: MetaTrainingConfig, norm: Tensor) -> None:
+    """Hold the meta-gradient's norm to a multiple of its running mean, which is kept in the state."""
+    limit = config.clip_factor * (state.running_norm or norm.item())
+    clip_grads_with_norm_(state.curriculum.parameters(), limit, norm)
+    clipped = min(norm.item(), limit)
+    previous = state.running_norm or clipped
+    state.running_norm = RUNNING_NORM_DECAY * previous + (1 - RUNNING_NORM_DECAY) * clipped
+
+
+def _set_learning_rate(state: MetaTrainingState, config: MetaTrainingConfig) -> None:
+    """Cosine decay from the configured rate to its final fraction, as a function of the step alone."""
+    floor = config.final_learning_rate_fraction
+    cosine = (1 + math.cos(math.pi * state.step / config.meta_steps)) / 2
+    for group in state.optimizer.param_groups:
+        group["lr"] = config.outer_learning_rate * (floor + (1 - floor) * cosine)
+
+
+def _require_finite(value: float, what: str, learner: str, step: int, config: MetaTrainingConfig) -> None:
+    if math.isfinite(value):
+        return
+    raise MetaTrainingDiverged(
+        f"meta step {step + 1}: the {what} is {value} for {learner}; lower outer_learning_rate "
+        f"({config.outer_learning_rate:g}), clip_factor ({config.clip_factor:g}) or initial_learning_rate "
+        f"({config.initial_learning_rate:g})",
+        meta_step=step + 1,
+        learner=learner,
+        value=value,
+    )

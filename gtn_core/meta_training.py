@@ -1,0 +1,131 @@
+"""Meta-training: from real data to a frozen generator with its curriculum."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+import torch
+
+from gtn_core.checkpoint import FrozenCheckpoint, freeze
+from gtn_core.config import MetaTrainingConfig
+from gtn_core.curriculum import LearnedCurriculum
+from gtn_core.data import DatasetSplits, Split
+from gtn_core.evaluation import evaluate
+from gtn_core.inner_loop import train_on_curriculum
+from gtn_core.learners import ConvNetSampler, LearnerSampler, learner_name
+from gtn_core.meta_step import meta_step
+from gtn_core.meta_training_state import (
+    MetaTrainingState,
+    RunIdentity,
+    initial_state,
+    restore_state,
+    save_state,
+)
+from gtn_core.randomness import derive_seed, torch_generator
+
+VALIDATION_LEARNERS = 4
+"""Fresh learners behind a validation accuracy, which is their mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetaStepReport:
+    """One meta step: what its learners reached on real training images, and what it took."""
+
+    step: int  # meta steps done, from 1
+    total: int
+    loss: float  # outer loss, nats
+    accuracy: float  # of the trained learners, in [0, 1]
+    gradient_norm: float  # of the meta-gradient, before clipping
+    seconds: float
+    validation_accuracy: float | None  # every `validate_every` meta steps
+
+
+def meta_train(
+    splits: DatasetSplits,
+    config: MetaTrainingConfig,
+    *,
+    seed: int = 0,
+    on_step: Callable[[MetaStepReport], None] | None = None,
+    learner_sampler: LearnerSampler | None = None,
+    state_path: Path | None = None,
+    device: str | torch.device = "cpu",
+) -> FrozenCheckpoint:
+    """Meta-train a generator and its curriculum on `splits.train`, and freeze them.
+
+    Outer losses come from training data and reports from validation data; test data are not touched. All that
+    is random in a meta step is drawn from (`seed`, step): a run that resumes from `state_path` ends in the
+    same checkpoint as one that was never stopped. `on_step` may raise to stop; the state is saved first.
+
+    Raises:
+        MetaTrainingDiverged: a loss or the meta-gradient is not finite; the saved state is from before.
+        CheckpointError: the file at `state_path` is corrupt, or of another run.
+    """
+    sampler = learner_sampler or ConvNetSampler(config)
+    run = RunIdentity(config, seed, splits.fingerprint, learner_name(sampler))
+    state = initial_state(config, splits, seed=seed, device=device)
+    if state_path is not None and state_path.exists():
+        restore_state(state, run, state_path)
+    train, validation = _moved(splits.train, device), _moved(splits.validation, device)
+
+    while state.step < config.meta_steps:
+        started = time.perf_counter()
+        outcome = meta_step(state, train, sampler, config, seed=seed)
+        seconds = time.perf_counter() - started
+        accuracies = []
+        if config.validate_every and state.step % config.validate_every == 0:
+            accuracies = validate(state.curriculum, validation, sampler, seed=seed)
+        report = MetaStepReport(
+            step=state.step,
+            total=config.meta_steps,
+            loss=outcome.loss,
+            accuracy=outcome.accuracy,
+            gradient_norm=outcome.gradient_norm,
+            seconds=seconds,
+            validation_accuracy=mean(accuracies) if accuracies else None,
+        )
+        try:
+            if on_step is not None:
+                on_step(report)
+        except BaseException:
+            _save(state, run, state_path)
+            raise
+        if state.step % config.save_every == 0:
+            _save(state, run, state_path)
+
+    accuracies = validate(state.curriculum, validation, sampler, seed=seed)
+    metrics = {
+        "validation_accuracy": mean(accuracies),
+        "validation_accuracy_std": stdev(accuracies),
+        "validation_learners": float(len(accuracies)),
+    }
+    return freeze(state.curriculum, splits, config=config, seed=seed, learner=run.learner, metrics=metrics)
+
+
+@torch.no_grad()
+def validate(
+    curriculum: LearnedCurriculum, validation: Split, sampler: LearnerSampler, *, seed: int
+) -> list[float]:
+    """Validation accuracies of fresh learners, each trained once on the curriculum as it is now."""
+    synthetic = curriculum(torch_generator(seed, "validation noise"), shuffle=False)
+    accuracies = []
+    for index in range(VALIDATION_LEARNERS):
+        learner = sampler(
+            image_shape=curriculum.image_shape,
+            num_classes=curriculum.num_classes,
+            seed=derive_seed(seed, "validation learner", index),
+        ).to(validation.labels.device)
+        with torch.enable_grad():
+            train_on_curriculum(learner, synthetic)
+        accuracies.append(evaluate(learner, validation, batch_statistics=True).accuracy)
+    return accuracies
+
+
+def _moved(split: Split, device: str | torch.device) -> Split:
+    return Split(split.images.to(device), split.labels.to(device))
+
+
+def _save(state: MetaTrainingState, run: RunIdentity, path: Path | None) -> None:
+    if path is not None:
+        save_state(state, run, path)

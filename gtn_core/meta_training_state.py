@@ -1,0 +1,104 @@
+"""What a run of meta-training must remember to be resumed exactly; random numbers need no memory here."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gtn_core.config import MetaTrainingConfig
+from gtn_core.curriculum import LearnedCurriculum
+from gtn_core.data import DatasetSplits
+from gtn_core.errors import CheckpointError
+from gtn_core.files import write_atomically
+from gtn_core.randomness import derive_seed, seeded_initialisation
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What decides the course of a run: equal identities give equal checkpoints on one machine."""
+
+    config: MetaTrainingConfig
+    seed: int
+    dataset_fingerprint: str
+    learner: str
+
+    def describe(self) -> dict[str, str]:
+        """One line per part, to compare and to name what differs."""
+        config = {f"config.{name}": repr(value) for name, value in self.config}
+        return config | {
+            "seed": str(self.seed),
+            "dataset fingerprint": self.dataset_fingerprint,
+            "learner": self.learner,
+        }
+
+
+@dataclass
+class MetaTrainingState:
+    """The learned curriculum, its optimizer, and how far they have come."""
+
+    curriculum: LearnedCurriculum
+    optimizer: torch.optim.Adam
+    step: int = 0
+    running_norm: float = 0.0  # of the meta-gradient, an exponential mean; 0 before the first step
+
+
+def initial_state(
+    config: MetaTrainingConfig, splits: DatasetSplits, *, seed: int, device: str | torch.device
+) -> MetaTrainingState:
+    """The state before the first meta step."""
+    with seeded_initialisation(derive_seed(seed, "curriculum")):
+        curriculum = LearnedCurriculum(
+            config, image_shape=splits.image_shape, num_classes=splits.num_classes
+        ).to(device)
+    optimizer = torch.optim.Adam(
+        curriculum.parameters(),
+        lr=config.outer_learning_rate,
+        betas=config.outer_betas,
+        eps=config.outer_epsilon,
+    )
+    return MetaTrainingState(curriculum, optimizer)
+
+
+def save_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -> None:
+    """Write the state; after a crash the file holds this state or the one before."""
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "identity": identity.describe(),
+            "step": state.step,
+            "running_norm": state.running_norm,
+            "curriculum": state.curriculum.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+        },
+        buffer,
+    )
+    write_atomically(path, buffer.getvalue())
+
+
+def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -> None:
+    """Bring an initial state to where the file left off.
+
+    Raises CheckpointError when the file is corrupt or belongs to a run that differs in anything that decides
+    its course.
+    """
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found = saved["identity"]
+        ours = identity.describe()
+        if found == ours:
+            state.curriculum.load_state_dict(saved["curriculum"])
+            state.optimizer.load_state_dict(saved["optimizer"])
+            state.step, state.running_norm = saved["step"], saved["running_norm"]
+            return
+    except Exception as error:  # torch.load raises whatever the broken bytes lead it to
+        raise CheckpointError(
+            f"cannot resume from {path}: {error}. Delete it to start this run again"
+        ) from error
+    different = ", ".join(
+        f"{name} {found.get(name)} there and {ours.get(name)} here"
+        for name in sorted(found.keys() | ours.keys())
+        if found.get(name) != ours.get(name)
+    )
+    raise CheckpointError(f"{path} belongs to another run ({different}); delete it or use another path")

@@ -1,0 +1,73 @@
+"""Pictures of what a frozen generator teaches."""
+
+import io
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from gtn_core.checkpoint import FrozenCheckpoint
+from gtn_core.data import Normalization
+
+_TILE = 48  # pixels that a tile has at least: an 8x8 image is enlarged six times
+_GAP = 4
+_MARGIN = 16  # height of the column labels
+_ROW_LABEL = 56  # width of the row labels
+_INK, _PAPER = "#202020", "#ffffff"
+
+
+def synthetic_samples_png(
+    checkpoint: FrozenCheckpoint, *, max_rows: int = 16, max_columns: int = 20
+) -> bytes:
+    """A grid of synthetic images: one row per inner step, from first to last, one column per class.
+
+    A longer curriculum is shown at `max_rows` evenly spaced steps, more classes by the first `max_columns`.
+    A tile is empty where a step's batch has no image of the class.
+    """
+    curriculum = checkpoint.synthesize()
+    manifest = checkpoint.manifest
+    steps = np.unique(np.linspace(0, len(curriculum) - 1, max_rows).round().astype(int)).tolist()
+    names = manifest.class_names[:max_columns]
+    pixels = _pixels(curriculum.images, manifest.normalization)
+    classes = curriculum.labels.argmax(dim=2).numpy()  # [T, B]
+
+    _, height, width = manifest.image_shape
+    scale = math.ceil(_TILE / min(height, width))
+    down, across = height * scale + _GAP, width * scale + _GAP
+    sheet = Image.new("RGB", (_ROW_LABEL + len(names) * across, _MARGIN + len(steps) * down), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(11)
+    for column, name in enumerate(names):
+        draw.text((_ROW_LABEL + column * across, 1), _fitted(name, across, font), _INK, font)
+    for row, step in enumerate(steps):
+        top = _MARGIN + row * down
+        draw.text((2, top + down // 2 - 8), f"step {step + 1}", _INK, font)
+        for column in range(len(names)):
+            members = np.flatnonzero(classes[step] == column)
+            if len(members):
+                tile = Image.fromarray(pixels[step, members[0]]).resize(
+                    (width * scale, height * scale), Image.Resampling.NEAREST
+                )
+                sheet.paste(tile, (_ROW_LABEL + column * across, top))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _pixels(images: Tensor, normalization: Normalization) -> NDArray[np.uint8]:
+    """[T, B, C, H, W] normalised -> [T, B, H, W, 3]; channels other than three become their mean, as grey."""
+    mean = np.array(normalization.mean)[:, None, None]
+    std = np.array(normalization.std)[:, None, None]
+    values = np.clip(images.numpy() * std + mean, 0, 1)
+    if values.shape[2] != 3:
+        values = values.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    return np.ascontiguousarray((values * 255).round().astype(np.uint8).transpose(0, 1, 3, 4, 2))
+
+
+def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """As much of `text` as `width` pixels hold."""
+    while len(text) > 1 and font.getlength(text) > width - _GAP:
+        text = text[:-1]
+    return text

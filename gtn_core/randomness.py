@@ -1,0 +1,36 @@
+"""Seeds that are passed, never global: one integer names a whole tree of independent random streams."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+def derive_seed(seed: int, *path: int | str) -> int:
+    """A 63-bit seed for one branch of `seed`'s tree; equal in every process.
+
+    `derive_seed(seed, "learner", step)` and `derive_seed(seed, "real batch", step)` are independent, so that
+    any step can be redone without replaying those before it.
+    """
+    words = [seed]
+    for part in path:
+        words.extend([len(part), *part.encode()] if isinstance(part, str) else [part])
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def torch_generator(seed: int, *path: int | str) -> torch.Generator:
+    """A CPU generator at the branch `path` of `seed`'s tree."""
+    return torch.Generator().manual_seed(derive_seed(seed, *path))
+
+
+@contextmanager
+def seeded_initialisation(seed: int) -> Iterator[None]:
+    """Inside, `nn.Module`s draw their weights from `seed`; the global generator is as before afterwards.
+
+    `torch.nn.init` knows only the global generator. Build on the CPU, then move: a seed then gives the same
+    weights on every device.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,47 @@
+import pytest
+from pydantic import ValidationError
+
+from gtn_core import MetaTrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("inner_steps", 0),
+        ("inner_steps", 1025),
+        ("batch_size", 1),
+        ("meta_steps", 0),
+        ("latent_size", 0),
+        ("generator_channels", [8]),
+        ("generator_channels", [8, 0]),
+        ("initial_learning_rate", 0.0),
+        ("initial_momentum", 1.0),
+        ("initial_learning_rate", float("nan")),
+        ("learner_channels", []),
+        ("learner_channels", [16, -1]),
+        ("learner", "transformer"),
+        ("curriculum", "random"),
+        ("inner_optimizer", "lamb"),
+        ("outer_betas", [0.9, 1.0]),
+        ("outer_batch_size", 1),
+        ("intermediate_loss_weight", 1.5),
+        ("clip_factor", 0),
+        ("recompute_block", -1),
+        ("save_every", 0),
+        ("latent", 8),
+    ],
+)
+def test_values_out_of_bounds_are_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        MetaTrainingConfig.model_validate({name: value})
+    assert caught.value.errors()[0]["loc"][0] == name
+
+
+def test_it_survives_json() -> None:
+    config = MetaTrainingConfig(inner_steps=7, generator_channels=(5, 4), outer_betas=(0.4, 0.8))
+    assert MetaTrainingConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_every_field_is_described() -> None:
+    described = {name for name, field in MetaTrainingConfig.model_fields.items() if field.description}
+    assert described == set(MetaTrainingConfig.model_fields)

@@ -1,0 +1,169 @@
+"""The derivative that everything rests on, against references that know nothing of the unroll."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from gtn_core import ConvNetSampler, MetaTrainingConfig, SyntheticCurriculum, train_on_curriculum, unroll
+from gtn_core.layers import batch_statistics
+
+T, B, K = 4, 3, 3
+REAL_IMAGES = torch.randn(5, 1, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+REAL_LABELS = torch.tensor([0, 1, 2, 0, 1])
+
+
+def make_curriculum(optimizer: str = "sgd") -> SyntheticCurriculum:
+    rng = torch.Generator().manual_seed(0)
+    return SyntheticCurriculum(
+        images=torch.randn(T, B, 1, 4, 4, generator=rng, dtype=torch.float64).requires_grad_(),
+        labels=torch.randn(T, B, K, generator=rng, dtype=torch.float64).softmax(dim=2).requires_grad_(),
+        learning_rates=torch.tensor([0.3, 0.1, 0.2, 0.4], dtype=torch.float64).requires_grad_(),
+        momenta=torch.tensor([0.5, 0.9, 0.3, 0.7], dtype=torch.float64).requires_grad_(),
+        inner_optimizer=optimizer,  # type: ignore[arg-type]
+    )
+
+
+def tensors(curriculum: SyntheticCurriculum) -> tuple[Tensor, ...]:
+    return curriculum.images, curriculum.labels, curriculum.learning_rates, curriculum.momenta
+
+
+def convnet(**options: object) -> nn.Module:
+    config = MetaTrainingConfig.model_validate({"learner_channels": (2,), "learner_hidden": 4, **options})
+    return ConvNetSampler(config)(image_shape=(1, 4, 4), num_classes=K, seed=0).double()
+
+
+class WithUnusedParts(nn.Module):
+    """What search spaces build: standard batch norm, and parameters that the loss never reaches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.used = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, K))
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.used(images)
+        return logits
+
+
+LEARNERS: dict[str, Callable[[], nn.Module]] = {
+    "batch": convnet,
+    "mean only": lambda: convnet(learner_normalization="mean_only"),
+    "strided": lambda: convnet(learner="strided", learner_channels=(2, 2)),
+    "with unused parts": lambda: WithUnusedParts().double(),
+}
+
+
+def real_loss(network: nn.Module, curriculum: SyntheticCurriculum, **options: int) -> Tensor:
+    """The mean of the real losses at all snapshots."""
+    snapshots = unroll(network, curriculum, **options).snapshots
+    with batch_statistics(network):
+        losses = [
+            F.cross_entropy(functional_call(network, each, REAL_IMAGES), REAL_LABELS) for each in snapshots
+        ]
+    return torch.stack(losses).mean()
+
+
+def test_it_equals_a_linear_classifier_unrolled_by_hand() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, K, bias=False)).double()
+    curriculum = make_curriculum()
+    ours = torch.autograd.grad(real_loss(network, curriculum), tensors(curriculum))
+
+    weight, velocity = network[1].weight.detach().clone(), torch.zeros(K, 16, dtype=torch.float64)
+    for images, labels, learning_rate, momentum in zip(*tensors(curriculum), strict=True):
+        # The gradient of soft cross-entropy at a linear layer, written out: (p - y)^T x / B.
+        x = images.flatten(1)
+        probabilities = torch.softmax(x @ weight.T, dim=1)
+        velocity = momentum * velocity + (probabilities - labels).T @ x / B
+        weight = weight - learning_rate * velocity
+    by_hand = torch.autograd.grad(
+        F.cross_entropy(REAL_IMAGES.flatten(1) @ weight.T, REAL_LABELS), tensors(curriculum)
+    )
+    # A label's gradient is defined up to what its normalisation fixes; here both sides see free labels.
+    torch.testing.assert_close(ours[0], by_hand[0], rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(ours[2:], by_hand[2:], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("make_network", LEARNERS.values(), ids=LEARNERS.keys())
+def test_it_equals_central_finite_differences(make_network: Callable[[], nn.Module], optimizer: str) -> None:
+    network, curriculum = make_network(), make_curriculum(optimizer)
+    gradients = torch.autograd.grad(real_loss(network, curriculum, snapshot_every=2), tensors(curriculum))
+    step = 1e-5
+    for position, (tensor, gradient) in enumerate(zip(tensors(curriculum), gradients, strict=True)):
+        for seed in range(3):
+            rng = torch.Generator().manual_seed(10 * position + seed)
+            direction = torch.randn(tensor.shape, generator=rng, dtype=torch.float64)
+            losses = []
+            for sign in (1, -1):
+                with torch.no_grad():
+                    tensor += sign * step * direction
+                losses.append(real_loss(network, curriculum, snapshot_every=2).item())
+                with torch.no_grad():
+                    tensor -= sign * step * direction
+            expected = (losses[0] - losses[1]) / (2 * step)
+            assert (gradient * direction).sum().item() == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("snapshot_every", [0, 1, 3])
+@pytest.mark.parametrize("make_network", LEARNERS.values(), ids=LEARNERS.keys())
+def test_recomputation_in_blocks_of_any_size_changes_nothing(
+    make_network: Callable[[], nn.Module], snapshot_every: int, optimizer: str
+) -> None:
+    network, curriculum = make_network(), make_curriculum(optimizer)
+
+    def loss_and_gradients(block: int) -> tuple[Tensor, ...]:
+        loss = real_loss(network, curriculum, snapshot_every=snapshot_every, recompute_block=block)
+        return loss.detach(), *torch.autograd.grad(loss, tensors(curriculum))
+
+    plain = loss_and_gradients(0)
+    for block in range(1, T + 2):
+        torch.testing.assert_close(loss_and_gradients(block), plain, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("make_network", LEARNERS.values(), ids=LEARNERS.keys())
+def test_a_learner_trained_in_place_ends_where_the_unroll_does(
+    make_network: Callable[[], nn.Module], optimizer: str
+) -> None:
+    network, curriculum = make_network(), make_curriculum(optimizer)
+    unrolled = unroll(network, curriculum)
+    losses = train_on_curriculum(network, curriculum)
+    torch.testing.assert_close(losses, unrolled.losses, rtol=1e-10, atol=1e-12)
+    assert losses.shape == (T,)
+    torch.testing.assert_close(
+        {name: parameter.detach() for name, parameter in network.named_parameters()},
+        {name: parameter.detach() for name, parameter in unrolled.snapshots[-1].items()},
+        rtol=1e-10,
+        atol=1e-12,
+    )
+
+
+def test_the_unroll_leaves_the_network_as_it_was() -> None:
+    network, curriculum = WithUnusedParts().double(), make_curriculum()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    torch.autograd.backward(real_loss(network, curriculum, recompute_block=2))
+    torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
+    assert all(parameter.grad is None for parameter in network.used[0].parameters())
+
+
+def test_snapshots_come_after_every_k_steps_and_the_last() -> None:
+    network, curriculum = convnet(), make_curriculum()
+    for every, count in ((0, 1), (1, 4), (2, 2), (3, 2), (4, 1), (9, 1)):
+        assert len(unroll(network, curriculum, snapshot_every=every).snapshots) == count
+    after_each = unroll(network, curriculum, snapshot_every=1).snapshots
+    after_three = unroll(network, curriculum, snapshot_every=3).snapshots[0]
+    torch.testing.assert_close(after_three, after_each[2])
+
+
+def test_steps_are_reported_in_order() -> None:
+    seen: list[tuple[int, float]] = []
+    losses = train_on_curriculum(
+        convnet(), make_curriculum(), on_step=lambda step, loss: seen.append((step, loss.item()))
+    )
+    assert seen == list(enumerate(losses.tolist()))
