@@ -1,1 +1,57 @@
-"""estimators"""
+"""Performance estimation strategies by name; other packages add theirs under `gtn_nas.estimators`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.data import Split
+from nas.architecture import Architecture
+from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
+from nas.estimators.brief_training import score_by_training
+from nas.estimators.gtn import GTN
+from nas.estimators.real_data import RealData
+from nas.estimators.resident_data import estimator_data
+from nas.registry import Registry
+from nas.search_spaces.base import SearchSpace
+
+ESTIMATORS: Registry[Callable[[EstimatorData, Any, torch.device], Estimator]] = Registry(
+    kind="estimator", group="gtn_nas.estimators", built_in=(GTN, RealData)
+)
+
+
+def make_estimator(
+    name: str, data: EstimatorData, *, device: str | torch.device = "cpu", **config: Any
+) -> Estimator:
+    """Make the named estimator; its data stay on the device for as long as it lives.
+
+    Raises UnknownNameError, or pydantic.ValidationError for a bad option.
+    """
+    return ESTIMATORS.get(name)(data, ESTIMATORS.config(name, **config), torch.device(device))
+
+
+def score_candidate(
+    space: SearchSpace,
+    architecture: Architecture,
+    curriculum: SyntheticCurriculum,
+    validation: Split,
+    seed: int = 0,
+) -> CandidateScore:
+    """The GTN score of one architecture, on the device of the curriculum and the validation data.
+
+    Equal to what a search with this seed measures. Raises CandidateFailed.
+    """
+    return score_by_training(space, architecture, curriculum, validation, seed=seed)
+
+
+__all__ = [
+    "ESTIMATORS",
+    "CandidateFailed",
+    "CandidateScore",
+    "Estimator",
+    "EstimatorData",
+    "estimator_data",
+    "make_estimator",
+    "score_candidate",
+]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from gtn_core.config import InnerOptimizerName
 from nas.architecture import Architecture
 from nas.search_spaces.base import SearchSpace
 
@@ -22,6 +23,7 @@ class EstimatorData:
     curriculum_labels: NDArray[np.float32]  # [T, B, K]
     learning_rates: NDArray[np.float32]  # [T]
     momenta: NDArray[np.float32]  # [T]
+    inner_optimizer: InnerOptimizerName
     train_images: NDArray[np.float32]  # [N, C, H, W]
     train_labels: NDArray[np.int64]  # [N]
     validation_images: NDArray[np.float32]  # [M, C, H, W]
@@ -45,8 +47,20 @@ class CandidateScore:
 class Estimator(Protocol):
     """Gives an architecture a proxy score. Deterministic in (architecture, seed) on one device."""
 
-    name: str
-    config: BaseModel
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        ...
+
+    @property
+    def config(self) -> BaseModel:
+        """The estimator's own frozen parameters: one JSON Schema per estimator."""
+        ...
+
+    @property
+    def needs_train_data(self) -> bool:
+        """Whether real training data must be shipped to it; without, `train_images` is empty."""
+        ...
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
         """Train briefly and measure. Raises CandidateFailed with the reason when that is impossible."""

@@ -1,0 +1,103 @@
+"""What training-based estimators share: a few steps on a curriculum, then real validation data."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+
+import torch
+from torch import nn
+
+from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.data import Split
+from gtn_core.evaluation import Evaluation, evaluate
+from gtn_core.inner_loop import train_on_curriculum
+from gtn_core.randomness import derive_seed
+from nas.architecture import Architecture
+from nas.cost import Cost, network_cost
+from nas.estimators.base import CandidateFailed, CandidateScore
+from nas.search_spaces.base import ImageShape, SearchSpace
+
+
+def score_by_training(
+    space: SearchSpace,
+    architecture: Architecture,
+    curriculum: SyntheticCurriculum,
+    validation: Split,
+    *,
+    seed: int,
+    initialisations: int = 1,
+) -> CandidateScore:
+    """Train freshly initialised networks on the curriculum and measure them on validation data.
+
+    Curriculum and validation data are on one device, where everything happens. With several initialisations
+    every number is their mean. Raises CandidateFailed with the reason "bad shape", "non-finite" or "out of
+    memory".
+    """
+    start = perf_counter()
+    _, _, channels, height, width = curriculum.images.shape
+    image_shape, num_classes = (channels, height, width), curriculum.labels.shape[-1]
+
+    def build(seed: int) -> nn.Module:
+        return space.build(architecture, image_shape=image_shape, num_classes=num_classes, seed=seed)
+
+    cost = _cost(build, image_shape)
+    with _out_of_memory_fails_the_candidate():
+        runs = [
+            _train_and_measure(build(seed).to(curriculum.images.device), curriculum, validation)
+            for seed in initialisation_seeds(seed, initialisations)
+        ]
+    curves, evaluations = zip(*runs, strict=True)
+    curve = [math.fsum(losses) / initialisations for losses in zip(*curves, strict=True)]
+    return CandidateScore(
+        accuracy=math.fsum(evaluation.accuracy for evaluation in evaluations) / initialisations,
+        loss=math.fsum(evaluation.loss for evaluation in evaluations) / initialisations,
+        loss_curve=tuple(curve),
+        params=cost.params,
+        flops=cost.flops,
+        seconds=perf_counter() - start,
+        # Training-speed estimation (Ru et al., "Speedy Performance Estimation for NAS", NeurIPS 2021).
+        extra={"sum_training_loss": math.fsum(curve)},
+    )
+
+
+def initialisation_seeds(seed: int, initialisations: int) -> list[int]:
+    """Seeds of a candidate's initialisations; the first is the candidate's own."""
+    return [seed, *(derive_seed(seed, "initialisation", index) for index in range(1, initialisations))]
+
+
+def _train_and_measure(
+    network: nn.Module, curriculum: SyntheticCurriculum, validation: Split
+) -> tuple[list[float], Evaluation]:
+    curve = train_on_curriculum(network, curriculum).tolist()
+    _require_finite(curve)
+    evaluation = evaluate(network, validation, batch_statistics=True)
+    if not math.isfinite(evaluation.loss):
+        raise CandidateFailed("non-finite", f"validation loss is {evaluation.loss} after {len(curve)} steps")
+    return curve, evaluation
+
+
+def _require_finite(curve: Sequence[float]) -> None:
+    for step, loss in enumerate(curve):
+        if not math.isfinite(loss):
+            raise CandidateFailed("non-finite", f"training loss is {loss} at step {step} of {len(curve)}")
+
+
+def _cost(build: Callable[[int], nn.Module], image_shape: ImageShape) -> Cost:
+    """Parameters and FLOPs; a network whose shapes do not fit shows it here, before anything is computed."""
+    try:
+        return network_cost(lambda: build(0), image_shape)
+    except (RuntimeError, ValueError) as error:
+        raise CandidateFailed("bad shape", f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _out_of_memory_fails_the_candidate() -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise CandidateFailed("out of memory", str(error)) from error
+    except RuntimeError as error:  # the CPU's allocator has no exception type of its own
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        raise CandidateFailed("out of memory", str(error)) from error

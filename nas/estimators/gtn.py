@@ -1,0 +1,50 @@
+"""The GTN score: what a candidate learns from the synthetic curriculum, measured on real validation data."""
+
+from typing import ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from nas.architecture import Architecture
+from nas.estimators.base import CandidateScore, EstimatorData
+from nas.estimators.brief_training import score_by_training
+from nas.estimators.resident_data import synthetic_curriculum, validation_split
+from nas.search_spaces.base import SearchSpace
+
+
+class GTNConfig(BaseModel):
+    """How often a candidate is trained, and what it is measured on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    initialisations: int = Field(1, ge=1, le=64, description="Initialisations that the score is a mean of.")
+    validation_limit: int | None = Field(
+        None, ge=1, description="Most validation images to measure on; null: all."
+    )
+
+
+class GTN:
+    """Trains on the curriculum with the checkpoint's own inner optimizer (Such et al., ICML 2020)."""
+
+    name: ClassVar[str] = "gtn"
+    description: ClassVar[str] = (
+        "Brief training on the synthetic curriculum, measured on real validation data."
+    )
+    Config: ClassVar[type[GTNConfig]] = GTNConfig
+    needs_train_data: ClassVar[bool] = False
+
+    def __init__(self, data: EstimatorData, config: GTNConfig, device: torch.device) -> None:
+        self.config = config
+        self._curriculum = synthetic_curriculum(data, device)
+        self._validation = validation_split(data, device, limit=config.validation_limit)
+
+    def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
+        """Train on the curriculum and measure. Raises CandidateFailed."""
+        return score_by_training(
+            space,
+            architecture,
+            self._curriculum,
+            self._validation,
+            seed=seed,
+            initialisations=self.config.initialisations,
+        )

@@ -1,0 +1,56 @@
+"""From arrays that travel to tensors that stay: made once per estimator, kept across candidates."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.data import DatasetSplits, Split
+from nas.estimators.base import EstimatorData
+
+
+def estimator_data(curriculum: SyntheticCurriculum, splits: DatasetSplits) -> EstimatorData:
+    """Everything an estimator may use; the arrays share the memory of tensors that are on the CPU."""
+    return EstimatorData(
+        curriculum_images=curriculum.images.numpy(force=True),
+        curriculum_labels=curriculum.labels.numpy(force=True),
+        learning_rates=curriculum.learning_rates.numpy(force=True),
+        momenta=curriculum.momenta.numpy(force=True),
+        inner_optimizer=curriculum.inner_optimizer,
+        train_images=splits.train.images.numpy(),
+        train_labels=splits.train.labels.numpy(),
+        validation_images=splits.validation.images.numpy(),
+        validation_labels=splits.validation.labels.numpy(),
+    )
+
+
+def synthetic_curriculum(data: EstimatorData, device: torch.device) -> SyntheticCurriculum:
+    """The curriculum, on the device."""
+    return SyntheticCurriculum(
+        images=resident(data.curriculum_images, device),
+        labels=resident(data.curriculum_labels, device),
+        learning_rates=resident(data.learning_rates, device),
+        momenta=resident(data.momenta, device),
+        inner_optimizer=data.inner_optimizer,
+    )
+
+
+def validation_split(data: EstimatorData, device: torch.device, *, limit: int | None) -> Split:
+    """The validation data, or as many of them as `limit` says, always the same ones, on the device."""
+    images, labels = data.validation_images, data.validation_labels
+    if limit is not None and limit < len(labels):
+        chosen = np.sort(np.random.default_rng(0).choice(len(labels), limit, replace=False))
+        images, labels = images[chosen], labels[chosen]
+    return Split(resident(images, device), resident(labels, device))
+
+
+def resident(array: NDArray[Any], device: torch.device) -> Tensor:
+    """A tensor on the device. On the CPU it shares the array's memory and must not be written to."""
+    with warnings.catch_warnings():
+        # Arrays out of Ray's object store are read-only, which a tensor cannot be.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array).to(device)

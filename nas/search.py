@@ -1,0 +1,222 @@
+"""One search: which candidate comes next, and what became of those before it.
+
+`Search` is the bookkeeping (no Ray, no database, no training), an `Engine` evaluates what it proposes, a
+`SearchObserver` keeps the record. A killed search is rebuilt from that record and goes on as it would have.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Protocol
+
+import numpy as np
+from torch import nn
+
+from nas.algorithms import get_algorithm
+from nas.architecture import Architecture
+from nas.cost import network_cost
+from nas.estimators.base import CandidateScore, EstimatorData
+from nas.ranking import DIRECTIONS
+from nas.search_spaces import get_search_space
+from nas.search_spaces.base import ImageShape
+from nas.search_spec import Constraints, Objective, SearchSpec
+
+MAX_REFUSALS = 200
+"""Architectures of the algorithm that are refused for one candidate before the walk over neighbours."""
+
+MAX_WALK = 20_000
+"""Architectures that the walk visits for one candidate before the space counts as exhausted."""
+
+MAX_MISFITS = 500
+"""Different architectures beyond a constraint, for one candidate, before the space counts as exhausted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A candidate to evaluate. `seed` is the search's own: see `Search`."""
+
+    number: int  # 0-based, unique in its search
+    architecture: Architecture
+    canonical_hash: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a candidate has no score."""
+
+    reason: str  # "non-finite", "out of memory", "bad shape", "worker lost" or "error"
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateResult:
+    """What became of a proposal: exactly one of score and failure is there."""
+
+    proposal: Proposal
+    score: CandidateScore | None = None
+    failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        if (self.score is None) == (self.failure is None):
+            raise ValueError(f"candidate {self.proposal.number} needs either a score or a failure")
+
+
+class SearchObserver(Protocol):
+    """Keeps the record of a search.
+
+    Called by the engine in the process that owns the search, one call at a time, as things happen. An
+    exception ends the run and is re-raised by `Engine.run`: the record is gone or belongs to another.
+    """
+
+    def on_proposal(self, proposal: Proposal) -> None:
+        """A candidate is about to be evaluated; also called again for one that a killed run left behind."""
+        ...
+
+    def on_result(self, result: CandidateResult) -> None:
+        """A candidate has its score or its failure; once per candidate."""
+        ...
+
+    def should_stop(self) -> bool:
+        """Asked at least twice a second; True stops the candidates in flight, which get no result."""
+        ...
+
+
+class Engine(Protocol):
+    """Evaluates what a search proposes."""
+
+    def run(self, search: "Search", data: EstimatorData, observer: SearchObserver) -> None:
+        """Return when the search is finished, its max_seconds have passed or should_stop() says so."""
+        ...
+
+
+class Search:
+    """Bookkeeping of one search: proposes candidates, tells the algorithm what became of them.
+
+    Candidate n is drawn with a generator seeded with (seed, n), from what had been told by then. With one
+    candidate at a time the same spec therefore gives the same candidates, also when the search was killed
+    at any point and rebuilt from its `history` (in order of completion) and `in_flight` (proposed, without
+    a result). With several at a time the order of completion decides, as the record tells it.
+
+    All candidates are evaluated with the search's own seed. Common random numbers (the same batches in the
+    same order, the same draw for every stem) take their share out of the differences between candidates,
+    and any score can be had again with `score_candidate(space, architecture, curriculum, validation, seed)`.
+    """
+
+    def __init__(
+        self,
+        spec: SearchSpec,
+        image_shape: ImageShape,
+        num_classes: int,
+        history: Sequence[CandidateResult] = (),
+        in_flight: Sequence[Proposal] = (),
+    ) -> None:
+        self.spec, self.image_shape, self.num_classes = spec, image_shape, num_classes
+        self.space = get_search_space(spec.search_space.name, **spec.search_space.options)
+        self.algorithm = get_algorithm(spec.algorithm.name, self.space, **spec.algorithm.options)
+        self.exhausted: str | None = None
+        """Why no further candidate can be proposed although the budget has room; None while it can."""
+        proposals = [*(result.proposal for result in history), *in_flight]
+        self._numbers = {proposal.number for proposal in proposals}
+        self._free_numbers = (number for number in count() if number not in self._numbers)
+        self._proposed = {proposal.canonical_hash for proposal in proposals}
+        self._misfits: set[str] = set()
+        self._in_flight: dict[int, Proposal] = {}
+        self._again = deque(sorted(in_flight, key=lambda proposal: proposal.number))
+        for result in history:
+            self._tell(result)
+
+    def propose(self) -> Proposal | None:
+        """The next candidate, or None when the budget is proposed or the space is exhausted.
+
+        Architectures that were proposed before (equal canonical hash) or that violate a constraint are
+        refused before any training and drawn again.
+        """
+        proposal = self._again.popleft() if self._again else self._draw()
+        if proposal is not None:
+            self._in_flight[proposal.number] = proposal
+        return proposal
+
+    def complete(self, result: CandidateResult) -> None:
+        """Take a result in. Raises ValueError for a candidate that is not in flight."""
+        if self._in_flight.pop(result.proposal.number, None) is None:
+            raise ValueError(f"candidate {result.proposal.number} is not in flight: completed twice?")
+        self._tell(result)
+
+    @property
+    def finished(self) -> bool:
+        """True when nothing is left to propose or to wait for."""
+        return not (self._again or self._in_flight) and (
+            self.exhausted is not None or len(self._numbers) >= self.spec.max_candidates
+        )
+
+    def _tell(self, result: CandidateResult) -> None:
+        reward = None if result.score is None else _reward(result.score, self.spec.objectives[0])
+        self.algorithm.tell(result.proposal.architecture, reward)
+
+    def _draw(self) -> Proposal | None:
+        if self.exhausted is not None or len(self._numbers) >= self.spec.max_candidates:
+            return None
+        number = next(self._free_numbers)
+        rng = np.random.default_rng([self.spec.seed, number])
+        misfits = set()
+        for architecture in self._offers(rng):
+            canonical_hash = self.space.canonical_hash(architecture)
+            if canonical_hash in self._proposed:
+                continue
+            if self._is_admitted(architecture, canonical_hash):
+                self._numbers.add(number)
+                self._proposed.add(canonical_hash)
+                return Proposal(number, architecture, canonical_hash, self.spec.seed)
+            misfits.add(canonical_hash)
+            if len(misfits) >= MAX_MISFITS:
+                break
+        self.exhausted = (
+            f"no new architecture of {self.space.name} was found after {len(self._numbers)} candidates"
+        )
+        if misfits:
+            self.exhausted += f"; {len(misfits)} others violate the constraints ({self.spec.constraints})"
+        return None
+
+    def _offers(self, rng: np.random.Generator) -> Iterator[Architecture]:
+        """What the algorithm asks for; when that is refused too often, a walk through the space."""
+        for _ in range(MAX_REFUSALS):
+            architecture = self.algorithm.ask(rng)
+            yield architecture
+        # Breadth-first over neighbours: it reaches what is left of a small space for certain, and the
+        # nearest free architecture of a large one.
+        queue, visited = deque([architecture]), {architecture}
+        while queue:
+            for neighbour in self.space.neighbours(queue.popleft()):
+                if neighbour not in visited:
+                    if len(visited) >= MAX_WALK:
+                        return
+                    visited.add(neighbour)
+                    queue.append(neighbour)
+                    yield neighbour
+
+    def _is_admitted(self, architecture: Architecture, canonical_hash: str) -> bool:
+        """Whether the constraints admit it; one whose cost is unknown is left to fail its evaluation."""
+        constraints = self.spec.constraints
+        if constraints == Constraints():
+            return True
+        if canonical_hash in self._misfits:
+            return False
+        try:
+            cost = network_cost(lambda: self._build(architecture), self.image_shape)
+        except (RuntimeError, ValueError):
+            return True
+        if constraints.admit(params=cost.params, flops=cost.flops):
+            return True
+        self._misfits.add(canonical_hash)
+        return False
+
+    def _build(self, architecture: Architecture) -> nn.Module:
+        return self.space.build(
+            architecture, image_shape=self.image_shape, num_classes=self.num_classes, seed=self.spec.seed
+        )
+
+
+def _reward(score: CandidateScore, objective: Objective) -> float:
+    return DIRECTIONS[objective] * float(getattr(score, objective))

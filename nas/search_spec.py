@@ -1,0 +1,128 @@
+"""What a search is asked to do: one frozen, JSON-shaped value, the only place with a search's defaults."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from nas.algorithms import ALGORITHMS
+from nas.estimators import ESTIMATORS
+from nas.registry import Registry
+from nas.search_spaces import SEARCH_SPACES
+
+Objective = Literal["accuracy", "loss", "params", "flops", "seconds"]
+"""A measurement to optimise; its direction is in `nas.ranking`."""
+
+
+class NamedConfig(BaseModel):
+    """A registered name with its own options beside it: `{"name": "nasbench201", "channels": 8}`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(min_length=1, description="A registered name.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class Constraints(BaseModel):
+    """Hard limits, checked before any training: an architecture beyond one is never a candidate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_params: int | None = Field(None, ge=1, description="Most trainable parameters.")
+    max_flops: int | None = Field(None, ge=1, description="Most FLOPs of one image's forward pass.")
+
+    def admit(self, *, params: int, flops: int) -> bool:
+        """Whether a network of this cost is within every limit."""
+        return (self.max_params is None or params <= self.max_params) and (
+            self.max_flops is None or flops <= self.max_flops
+        )
+
+
+class Resources(BaseModel):
+    """What one candidate's evaluation occupies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpus_per_candidate: float = Field(1.0, ge=0, le=1024, description="CPU cores.")
+    gpus_per_candidate: float = Field(0.0, ge=0, le=64, description="GPUs; a fraction shares one.")
+
+    @model_validator(mode="after")
+    def _occupies_something(self) -> Self:
+        if self.cpus_per_candidate == 0 and self.gpus_per_candidate == 0:
+            raise ValueError("a candidate needs a share of a CPU or a GPU; both are 0")
+        return self
+
+
+class SearchSpec(BaseModel):
+    """One search. `validate_spec` checks its names and options against the registries."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    search_space: NamedConfig = NamedConfig(name="nasbench201")
+    algorithm: NamedConfig = NamedConfig(name="regularized_evolution")
+    estimator: NamedConfig = NamedConfig(name="gtn")
+    max_candidates: int = Field(
+        100, ge=1, le=10_000_000, description="Candidates to evaluate, failed ones included."
+    )
+    max_seconds: float | None = Field(
+        None, gt=0, description="Wall-clock limit; candidates in flight are then stopped."
+    )
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)] = Field(
+        ("accuracy",), description="The first is the algorithm's reward; all span the Pareto front."
+    )
+    constraints: Constraints = Constraints()
+    resources: Resources = Resources()
+    max_concurrent: int | None = Field(
+        None, ge=1, description="Most candidates at a time; null: as many as the cluster holds."
+    )
+    # Bounded so that it survives JSON readers that know only doubles.
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Fixes proposals, initialisations and batch orders.")
+
+    @model_validator(mode="after")
+    def _objectives_differ(self) -> Self:
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"objectives name one twice: {', '.join(self.objectives)}")
+        return self
+
+
+def validate_spec(spec: SearchSpec) -> SearchSpec:
+    """Check names and options against the registries; returns the spec with every option's value filled in.
+
+    Raises UnknownNameError for a name that no registry holds, and pydantic.ValidationError, located at
+    (field, option), for an option that its owner refuses.
+    """
+    registries: dict[str, Registry[Any]] = {
+        "search_space": SEARCH_SPACES,
+        "algorithm": ALGORITHMS,
+        "estimator": ESTIMATORS,
+    }
+    return spec.model_copy(
+        update={
+            field: _complete(field, getattr(spec, field), registry) for field, registry in registries.items()
+        }
+    )
+
+
+def _complete(field: str, named: NamedConfig, registry: Registry[Any]) -> NamedConfig:
+    try:
+        config = registry.config(named.name, **named.options)
+    except ValidationError as error:
+        raise _located(error, field) from None
+    return NamedConfig(name=named.name, **config.model_dump(mode="json"))
+
+
+def _located(error: ValidationError, field: str) -> ValidationError:
+    """The same errors, below `field`."""
+    details: list[InitErrorDetails] = [
+        InitErrorDetails(
+            type=PydanticCustomError(detail["type"], "{reason}", {"reason": detail["msg"]}),
+            loc=(field, *detail["loc"]),
+            input=detail["input"],
+        )
+        for detail in error.errors(include_url=False)
+    ]
+    return ValidationError.from_exception_data(error.title, details)

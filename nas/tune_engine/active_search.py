@@ -1,0 +1,128 @@
+"""A search while it runs on a cluster: what is in flight, what is retried, when to stop."""
+
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+
+from nas.search import CandidateResult, Failure, Proposal, Search, SearchObserver
+from nas.tune_engine.slots import Slots
+
+MAX_RETRIES = 2
+"""How often a candidate is evaluated again after its worker died."""
+
+STOP_POLL_SECONDS = 0.25
+"""Time between two looks at `should_stop` and the clock."""
+
+MAX_DETAIL = 1000
+"""Characters of what Ray says of a worker's end; it goes on for pages."""
+
+
+class ActiveSearch:
+    """The search and its observer on one side, Tune's hooks on the other.
+
+    Nothing that these raise may reach Tune, which would take it for a failed trial: the first exception is
+    kept, the run stops, and the engine raises it.
+    """
+
+    def __init__(self, search: Search, observer: SearchObserver) -> None:
+        self.search, self.observer = search, observer
+        self.error: Exception | None = None
+        self.workers: dict[int, ActorHandle[Any]] = {}  # those in the middle of a candidate, by its number
+        self._stopping = False
+        self._in_flight: dict[int, Proposal] = {}
+        self._again: deque[Proposal] = deque()  # their workers died
+        self._losses: Counter[int] = Counter()
+        self._slots = Slots(search.spec)
+        self._deadline = time.monotonic() + (search.spec.max_seconds or math.inf)
+        self._next_poll = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its hooks into files that nobody reads; observers hold databases and threads.
+        return {}
+
+    @property
+    def over(self) -> bool:
+        """True when nothing is left to propose or to wait for, or the run stops."""
+        return self._stopping or self.search.finished
+
+    def propose(self) -> Proposal | None:
+        """A recorded candidate for a free slot; None when there is no slot or no candidate."""
+        if self._stopping or len(self._in_flight) >= self._slots.count():
+            return None
+        proposal = self._again.popleft() if self._again else self._propose_new()
+        if proposal is not None:
+            self._in_flight[proposal.number] = proposal
+        return proposal
+
+    def complete(self, result: CandidateResult) -> None:
+        """Record what became of a candidate, then let the algorithm learn from it."""
+        self._land(result.proposal)
+        if not self._stopping:
+            with self._guard():
+                self.observer.on_result(result)
+                self.search.complete(result)
+
+    def lose(self, proposal: Proposal, detail: str) -> None:
+        """A candidate's worker died: evaluate it again, or record the failure."""
+        self._losses[proposal.number] += 1
+        if self._losses[proposal.number] > MAX_RETRIES:
+            reason = "out of memory" if "low on memory" in detail else "worker lost"  # Ray's words
+            failure = Failure(reason, " ".join(detail.split())[:MAX_DETAIL])
+            self.complete(CandidateResult(proposal, failure=failure))
+        else:
+            self._land(proposal)
+            self._again.append(proposal)
+
+    def lose_after_crash(self, detail: str) -> bool:
+        """Everything in flight is lost; False when nothing was.
+
+        When the detail names workers, the others' candidates are not to blame and their retries not counted.
+        """
+        named = {number for number, worker in self.workers.items() if worker._actor_id.hex() in detail}
+        in_flight = list(self._in_flight.values())
+        for proposal in in_flight:
+            if named and proposal.number not in named:
+                self._losses[proposal.number] -= 1
+            self.lose(proposal, detail)
+        return bool(in_flight)
+
+    def fail(self, error: Exception) -> None:
+        """Stop the run and raise the error from it."""
+        self.error = self.error or error
+        self._stopping = True
+
+    def poll(self) -> bool:
+        """Whether to stop. The workers are then killed: one in the middle of a candidate hears nothing."""
+        now = time.monotonic()
+        if not self._stopping and now >= self._next_poll:
+            self._next_poll = now + STOP_POLL_SECONDS
+            with self._guard():
+                self._stopping = now >= self._deadline or self.observer.should_stop()
+        while self._stopping and self.workers:
+            ray.kill(self.workers.popitem()[1])
+        return self._stopping
+
+    def _propose_new(self) -> Proposal | None:
+        proposal = None
+        with self._guard():
+            proposal = self.search.propose()
+            if proposal is not None:
+                self.observer.on_proposal(proposal)
+        return proposal
+
+    def _land(self, proposal: Proposal) -> None:
+        del self._in_flight[proposal.number]
+        self.workers.pop(proposal.number, None)
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever an observer or an algorithm raises
+            self.fail(error)

@@ -1,0 +1,101 @@
+"""Tune's four kinds of hooks, each handing on to the active search."""
+
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+from typing_extensions import override
+
+from gtn_core.errors import GtnNasError
+from nas.tune_engine.active_search import ActiveSearch
+
+
+class WorkerSetupError(GtnNasError):
+    """A worker that cannot make the search's space or estimator: no candidate could be evaluated on it."""
+
+
+class CandidateFeed(Searcher):
+    """Suggests what the search proposes; `OutcomeWatch` hears what becomes of it, in more detail."""
+
+    def __init__(self, active: ActiveSearch) -> None:
+        super().__init__()
+        self._active = active
+
+    @override
+    def suggest(self, trial_id: str) -> Any:  # Tune's own signature forgets FINISHED
+        proposal = self._active.propose()
+        if proposal is not None:
+            return {"proposal": proposal}
+        return Searcher.FINISHED if self._active.over else None
+
+    @override
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        pass
+
+    @override
+    def save_to_dir(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
+class OutcomeWatch(tune.Callback):
+    """Hears once of every trial's end."""
+
+    def __init__(self, active: ActiveSearch) -> None:
+        self._active = active
+
+    @override
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        if trial.temporary_state.ray_actor is not None:
+            self._active.workers[trial.config["proposal"].number] = trial.temporary_state.ray_actor
+
+    @override
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        if "broken" in result:
+            self._active.fail(WorkerSetupError(result["broken"]))
+        else:
+            self._active.complete(result["result"])
+
+    @override
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._active.lose(trial.config["proposal"], _cause_of_death(trial))
+
+
+class SubmissionOrder(FIFOScheduler):
+    """Names no trial to run next, so that a new trial takes a free worker.
+
+    FIFOScheduler looks through all trials at every event and names the oldest that is pending. When that one
+    waits for a new worker to start, it takes the free worker and the new one is cancelled: with candidates
+    shorter than a worker's start, a slot whose worker died would never be filled again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray's omission
+
+    @override
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        return None
+
+
+class WhenToStop(tune.Stopper):
+    """Stops all trials when the run stops; Tune asks after every event and at least ten times a second."""
+
+    def __init__(self, active: ActiveSearch) -> None:
+        self._active = active
+
+    @override
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    @override
+    def stop_all(self) -> bool:
+        return self._active.poll()
+
+
+def _cause_of_death(trial: Trial) -> str:
+    """What Ray says of the worker's end."""
+    return Path(trial.error_file).read_text(errors="replace") if trial.error_file else "no cause is known"

@@ -1,0 +1,66 @@
+"""What runs on the cluster: one process per slot, which keeps the data from candidate to candidate."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import ray
+import torch
+from ray import tune
+from typing_extensions import override
+
+from nas.estimators import ESTIMATORS, EstimatorData, make_estimator
+from nas.search_spaces import get_search_space
+from nas.search_spec import NamedConfig, Resources, SearchSpec
+from nas.serial_engine import evaluate_candidate
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker of a search needs; in the object store once per node."""
+
+    search_space: NamedConfig
+    estimator: NamedConfig
+    resources: Resources
+    data: EstimatorData
+
+
+def worker_class(spec: SearchSpec, data: EstimatorData) -> type[tune.Trainable]:
+    """The class of a search's workers, its job put into the object store; training data only if needed."""
+    if not getattr(ESTIMATORS.get(spec.estimator.name), "needs_train_data", True):
+        data = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
+    stored_job = ray.put(Job(spec.search_space, spec.estimator, spec.resources, data))
+
+    class SearchWorker(CandidateWorker):
+        job = stored_job
+
+    return SearchWorker
+
+
+class CandidateWorker(tune.Trainable):
+    """A slot. Tune calls `setup` once, then for every candidate `reset_config` and `step`."""
+
+    job: ClassVar[Any]  # ObjectRef of a Job
+
+    @override
+    def setup(self, config: dict[str, Any]) -> None:
+        job: Job = ray.get(self.job)
+        space, estimator, resources = job.search_space, job.estimator, job.resources
+        torch.set_num_threads(max(1, int(resources.cpus_per_candidate)))
+        device = "cuda" if resources.gpus_per_candidate > 0 else "cpu"
+        self._broken: str | None = None
+        try:
+            self._space = get_search_space(space.name, **space.options)
+            self._estimator = make_estimator(estimator.name, job.data, device=device, **estimator.options)
+        except Exception as error:  # raised from here it would look like a worker that died, and be retried
+            self._broken = f"a worker cannot start: {type(error).__name__}: {error}"
+
+    @override
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        return True  # the worker stays as it is for the next candidate
+
+    @override
+    def step(self) -> dict[str, Any]:
+        if self._broken is not None:
+            return {"broken": self._broken, "done": True}
+        result = evaluate_candidate(self._space, self._estimator, self.config["proposal"])
+        return {"result": result, "done": True}

@@ -1,0 +1,112 @@
+"""An installed distribution with a tiny search space and an estimator that does as it is told.
+
+Tests put this folder on the import path, of Ray's workers too, and reach both by name as any plugin.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from gtn_core.errors import InvalidArchitectureError
+from gtn_core.randomness import seeded_initialisation
+from nas.architecture import Architecture
+from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
+from nas.search_spaces.base import ImageShape, SearchSpace
+
+
+class LettersConfig(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    length: int = Field(2, ge=1, le=8)
+
+
+class Letters:
+    """Words over "abc"; the order of the letters does not matter. Each "c" adds a hidden unit."""
+
+    name: ClassVar[str] = "letters"
+    description: ClassVar[str] = 'Words over "abc", equal up to the order of their letters.'
+    Config: ClassVar[type[LettersConfig]] = LettersConfig
+
+    def __init__(self, config: LettersConfig) -> None:
+        self.config = config
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        return Architecture(self.name, "".join(rng.choice(list("abc"), size=self.config.length)))
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        neighbours = list(self.neighbours(architecture))
+        return neighbours[rng.integers(len(neighbours))]
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        word = architecture.encoding
+        for position, present in enumerate(word):
+            for letter in "abc".replace(present, ""):
+                yield Architecture(self.name, word[:position] + letter + word[position + 1 :])
+
+    def parse(self, encoding: str) -> Architecture:
+        if len(encoding) != self.config.length or set(encoding) - set("abc"):
+            raise InvalidArchitectureError(f"{encoding!r} is no word of {self.config.length} letters of abc")
+        return Architecture(self.name, encoding)
+
+    def canonical_hash(self, architecture: Architecture) -> str:
+        return "".join(sorted(architecture.encoding))
+
+    def build(
+        self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int, seed: int
+    ) -> nn.Module:
+        width = 1 + architecture.encoding.count("c")
+        with seeded_initialisation(seed):
+            return nn.Sequential(
+                nn.Flatten(), nn.Linear(int(np.prod(image_shape)), width), nn.Linear(width, num_classes)
+            )
+
+
+class ScriptedConfig(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    script: dict[str, Literal["fail", "raise", "die once", "die"]] = Field({}, description="By encoding.")
+    seconds: float = 0.0
+    folder: str = Field("", description="Where deaths are noted.")
+    broken: bool = Field(False, description="Refuse to be made.")
+
+
+class Scripted:
+    """Scores by the share of "3x3" or of "c" in the encoding, unless the script says otherwise."""
+
+    name: ClassVar[str] = "scripted"
+    description: ClassVar[str] = "Does as it is told."
+    Config: ClassVar[type[ScriptedConfig]] = ScriptedConfig
+    needs_train_data: ClassVar[bool] = False
+
+    def __init__(self, data: EstimatorData, config: ScriptedConfig, device: torch.device) -> None:
+        if config.broken:
+            raise RuntimeError("told to be broken")
+        self.config, self._train_size = config, len(data.train_labels)
+
+    def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
+        time.sleep(self.config.seconds)
+        match self.config.script.get(architecture.encoding):
+            case "fail":
+                raise CandidateFailed("non-finite", "told to fail")
+            case "raise":
+                raise ZeroDivisionError("told to raise")
+            case "die":
+                self._die()
+            case "die once" if not list(Path(self.config.folder).iterdir()):
+                self._die()
+        encoding = architecture.encoding
+        quality = (encoding.count("3x3") + encoding.count("c")) / len(encoding)
+        readouts = {"pid": float(os.getpid()), "train_size": float(self._train_size)}
+        return CandidateScore(quality, 1 - quality, (1.0, 0.5), 10, 20, self.config.seconds, readouts)
+
+    def _die(self) -> None:
+        Path(self.config.folder, f"{os.getpid()}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)

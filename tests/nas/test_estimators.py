@@ -1,0 +1,284 @@
+"""The contract of every registered estimator, then what each of the two measures, by other means."""
+
+import math
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.data import DatasetSplits, load_dataset
+from nas import get_search_space, network_cost
+from nas.architecture import Architecture
+from nas.estimators import (
+    ESTIMATORS,
+    CandidateFailed,
+    CandidateScore,
+    Estimator,
+    EstimatorData,
+    estimator_data,
+    make_estimator,
+    score_candidate,
+)
+from nas.search import Proposal
+from nas.search_spaces.base import SearchSpace
+from nas.serial_engine import evaluate_candidate
+
+STEPS, BATCH_SIZE = 4, 16
+ENCODING = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|"
+
+
+@pytest.fixture(scope="module")
+def splits() -> DatasetSplits:
+    return load_dataset("digits", seed=0)
+
+
+@pytest.fixture(scope="module")
+def curriculum(splits: DatasetSplits) -> SyntheticCurriculum:
+    """Real digits in a curriculum's shape, with rates and soft labels that differ from step to step."""
+    images = splits.train.images[: STEPS * BATCH_SIZE].view(STEPS, BATCH_SIZE, 1, 8, 8)
+    labels = F.one_hot(splits.train.labels[: STEPS * BATCH_SIZE], 10).float().view(STEPS, BATCH_SIZE, 10)
+    return SyntheticCurriculum(
+        images,
+        0.9 * labels + 0.01,
+        learning_rates=torch.linspace(0.1, 0.04, STEPS),
+        momenta=torch.linspace(0.5, 0.9, STEPS),
+    )
+
+
+@pytest.fixture(scope="module")
+def data(curriculum: SyntheticCurriculum, splits: DatasetSplits) -> EstimatorData:
+    return estimator_data(curriculum, splits)
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    return get_search_space("nasbench201", channels=4, cells_per_stage=1)
+
+
+@pytest.fixture(scope="module")
+def architecture(space: SearchSpace) -> Architecture:
+    return space.parse(ENCODING)
+
+
+def same_but_for_the_time(a: CandidateScore, b: CandidateScore) -> bool:
+    return replace(a, seconds=0.0) == replace(b, seconds=0.0)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS.names())
+class TestEveryEstimator:
+    def test_describes_itself(self, name: str, data: EstimatorData) -> None:
+        estimator = make_estimator(name, data)
+        assert isinstance(estimator, Estimator)
+        assert estimator.name == name
+        assert ESTIMATORS.description(name)
+        assert ESTIMATORS.schema(name)["additionalProperties"] is False
+
+    def test_gives_a_finite_score_with_every_field(
+        self, name: str, data: EstimatorData, space: SearchSpace, architecture: Architecture
+    ) -> None:
+        score = make_estimator(name, data).estimate(space, architecture, seed=0)
+        cost = network_cost(
+            lambda: space.build(architecture, image_shape=(1, 8, 8), num_classes=10, seed=0), (1, 8, 8)
+        )
+        assert 0 <= score.accuracy <= 1
+        assert math.isfinite(score.loss)
+        assert len(score.loss_curve) == STEPS
+        assert all(math.isfinite(loss) for loss in score.loss_curve)
+        assert (score.params, score.flops) == (cost.params, cost.flops)
+        assert score.seconds > 0
+        assert score.extra["sum_training_loss"] == pytest.approx(sum(score.loss_curve))
+
+    def test_is_deterministic_in_the_seed_and_only_in_it(
+        self, name: str, data: EstimatorData, space: SearchSpace, architecture: Architecture
+    ) -> None:
+        first, second = make_estimator(name, data), make_estimator(name, data)
+        score = first.estimate(space, architecture, seed=3)
+        torch.manual_seed(99)
+        first.estimate(space, architecture, seed=4)
+        assert same_but_for_the_time(first.estimate(space, architecture, seed=3), score)
+        assert same_but_for_the_time(second.estimate(space, architecture, seed=3), score)
+        assert first.estimate(space, architecture, seed=4).loss_curve != score.loss_curve
+
+    def test_leaves_its_data_as_they_are(
+        self, name: str, data: EstimatorData, space: SearchSpace, architecture: Architecture
+    ) -> None:
+        """Ray hands every worker of a node the same read-only memory."""
+        frozen = EstimatorData(**{field: _read_only(getattr(data, field)) for field in data.__slots__})
+        make_estimator(name, frozen).estimate(space, architecture, seed=0)
+        for field in data.__slots__:
+            np.testing.assert_array_equal(getattr(frozen, field), getattr(data, field))
+
+    def test_averages_over_initialisations(
+        self, name: str, data: EstimatorData, space: SearchSpace, architecture: Architecture
+    ) -> None:
+        one = make_estimator(name, data).estimate(space, architecture, seed=0)
+        three = make_estimator(name, data, initialisations=3).estimate(space, architecture, seed=0)
+        assert three.loss != one.loss
+        assert three.params == one.params
+        # The first of the three is the one: the other two make up the difference, within [0, 1] each.
+        assert 0 <= 3 * three.accuracy - one.accuracy <= 2
+
+    def test_measures_on_a_part_of_the_validation_data_where_told(
+        self, name: str, data: EstimatorData, space: SearchSpace, architecture: Architecture
+    ) -> None:
+        limited = make_estimator(name, data, validation_limit=50)
+        score = limited.estimate(space, architecture, seed=0)
+        assert score.accuracy * 50 == pytest.approx(round(score.accuracy * 50))
+        assert same_but_for_the_time(limited.estimate(space, architecture, seed=0), score)
+
+    def test_tells_at_which_step_a_candidate_diverged(
+        self, name: str, data: EstimatorData, space: SearchSpace, architecture: Architecture
+    ) -> None:
+        broken = replace(
+            data,
+            curriculum_images=_with_nan_in(data.curriculum_images, step=2),
+            train_images=np.full_like(data.train_images, np.nan),
+        )
+        with pytest.raises(CandidateFailed, match=r"non-finite: training loss is nan at step [02] of 4"):
+            make_estimator(name, broken).estimate(space, architecture, seed=0)
+
+
+def _read_only(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        value = value.copy()
+        value.flags.writeable = False
+    return value
+
+
+def _with_nan_in(images: np.ndarray, step: int) -> np.ndarray:
+    images = images.copy()
+    images[step, 0] = np.nan
+    return images
+
+
+def test_gtn_is_a_plain_training_loop_over_the_curriculum(
+    data: EstimatorData,
+    space: SearchSpace,
+    architecture: Architecture,
+    curriculum: SyntheticCurriculum,
+    splits: DatasetSplits,
+) -> None:
+    network = space.build(architecture, image_shape=(1, 8, 8), num_classes=10, seed=5)
+    curve = []
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"], group["momentum"] = (
+                float(curriculum.learning_rates[step]),
+                float(curriculum.momenta[step]),
+            )
+        log_probabilities = network(curriculum.images[step]).log_softmax(dim=1)
+        loss = -(curriculum.labels[step] * log_probabilities).sum(dim=1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        curve.append(loss.item())
+    with torch.no_grad():
+        logits = network(splits.validation.images)  # one batch, in train mode: its own statistics
+
+    score = make_estimator("gtn", data).estimate(space, architecture, seed=5)
+    assert score.loss_curve == pytest.approx(curve, rel=1e-4)
+    assert score.loss == pytest.approx(F.cross_entropy(logits, splits.validation.labels).item(), rel=1e-3)
+    accuracy = (logits.argmax(dim=1) == splits.validation.labels).float().mean().item()
+    assert score.accuracy == pytest.approx(accuracy, abs=2 / len(splits.validation))
+
+
+def test_score_candidate_is_the_gtn_estimator(
+    data: EstimatorData,
+    space: SearchSpace,
+    architecture: Architecture,
+    curriculum: SyntheticCurriculum,
+    splits: DatasetSplits,
+) -> None:
+    score = score_candidate(space, architecture, curriculum, splits.validation, seed=5)
+    assert same_but_for_the_time(score, make_estimator("gtn", data).estimate(space, architecture, seed=5))
+
+
+def test_real_data_trains_on_seeded_batches_of_the_training_split(
+    data: EstimatorData,
+    space: SearchSpace,
+    architecture: Architecture,
+    curriculum: SyntheticCurriculum,
+    splits: DatasetSplits,
+) -> None:
+    """It does not see the curriculum, and is the GTN score of those batches made a curriculum."""
+    other = replace(data, curriculum_images=np.zeros_like(data.curriculum_images))
+    score = make_estimator("real_data", other, learning_rate=0.05, momentum=0.8).estimate(
+        space, architecture, seed=1
+    )
+    order = np.random.default_rng(1).permutation(len(splits.train))[: STEPS * BATCH_SIZE]
+    batches = replace(
+        curriculum,
+        images=splits.train.images[order].view(STEPS, BATCH_SIZE, 1, 8, 8),
+        labels=F.one_hot(splits.train.labels[order], 10).float().view(STEPS, BATCH_SIZE, 10),
+        learning_rates=torch.full((STEPS,), 0.05),
+        momenta=torch.full((STEPS,), 0.8),
+    )
+    expected = score_candidate(space, architecture, batches, splits.validation, seed=1)
+    assert same_but_for_the_time(score, expected)
+
+
+def test_real_data_goes_through_a_small_training_split_again_and_again(
+    data: EstimatorData, space: SearchSpace, architecture: Architecture
+) -> None:
+    few = replace(data, train_images=data.train_images[:20], train_labels=data.train_labels[:20])
+    score = make_estimator("real_data", few).estimate(space, architecture, seed=0)
+    assert len(score.loss_curve) == STEPS
+
+
+class FaultySpace:
+    """One architecture per fault of its network."""
+
+    name: ClassVar[str] = "faulty"
+
+    def build(self, architecture: Architecture, **_: Any) -> nn.Module:
+        return {
+            "shape": nn.Sequential(nn.Flatten(), nn.Linear(63, 10)),
+            "memory": nn.Sequential(nn.Flatten(), Hungry(), nn.Linear(64, 10)),
+            "exploding": nn.Sequential(nn.Flatten(), nn.Linear(64, 10), Exploding()),
+            "bug": nn.Sequential(nn.Flatten(), Buggy(), nn.Linear(64, 10)),
+        }[architecture.encoding]
+
+
+class Hungry(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images + images.new_zeros(2**48).sum()  # a petabyte, free of charge on the meta device
+
+
+class Exploding(nn.Module):
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits if self.training or not len(logits) else logits * math.inf
+
+
+class Buggy(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.device.type != "meta":
+            raise ZeroDivisionError("of this candidate's own")
+        return images
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "detail"),
+    [
+        ("shape", "bad shape", "64"),
+        ("memory", "out of memory", "memory"),
+        ("exploding", "non-finite", "validation loss is nan after 4 steps"),
+        ("bug", "error", "ZeroDivisionError: of this candidate's own (in forward, test_estimators.py:"),
+    ],
+)
+@pytest.mark.parametrize("name", ESTIMATORS.names())
+def test_what_is_wrong_with_a_candidate_is_its_failure(
+    name: str, fault: str, reason: str, detail: str, data: EstimatorData
+) -> None:
+    proposal = Proposal(0, Architecture("faulty", fault), fault, seed=0)
+    space: Any = FaultySpace()
+    result = evaluate_candidate(space, make_estimator(name, data), proposal)
+    assert result.score is None
+    assert result.failure is not None
+    assert result.failure.reason == reason
+    assert detail in result.failure.detail

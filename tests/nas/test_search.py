@@ -1,0 +1,189 @@
+"""The bookkeeping of a search: numbers, refusals, replays. No training, no Ray: milliseconds."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.architecture import Architecture
+from nas.estimators.base import CandidateScore
+from nas.search import CandidateResult, Failure, Proposal, Search
+from nas.search_spec import SearchSpec
+
+IMAGE_SHAPE, NUM_CLASSES = (1, 4, 4), 3
+ALGORITHMS = {
+    "random_search": {"name": "random_search"},
+    "regularized_evolution": {"name": "regularized_evolution", "population_size": 4, "sample_size": 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def _plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent / "plugin")
+
+
+def make_spec(**changes: Any) -> SearchSpec:
+    letters = {"search_space": {"name": "letters", "length": 6}, "max_candidates": 12}
+    return SearchSpec.model_validate(letters | changes)
+
+
+def make_search(spec: SearchSpec, *record: Any, **keywords: Any) -> Search:
+    return Search(spec, IMAGE_SHAPE, NUM_CLASSES, *record, **keywords)
+
+
+def evaluated(proposal: Proposal) -> CandidateResult:
+    """Every fifth candidate fails; the rest score by the share of "c"."""
+    if proposal.number % 5 == 4:
+        return CandidateResult(proposal, failure=Failure("non-finite", "as arranged"))
+    accuracy = proposal.architecture.encoding.count("c") / 6
+    return CandidateResult(proposal, score=CandidateScore(accuracy, 1 - accuracy, (), 5, 7, 0.1, {}))
+
+
+def run(search: Search) -> list[CandidateResult]:
+    results = []
+    while (proposal := search.propose()) is not None:
+        results.append(evaluated(proposal))
+        search.complete(results[-1])
+    return results
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))
+@pytest.mark.parametrize("killed_after", range(13))
+@pytest.mark.parametrize("in_flight", [False, True], ids=["between candidates", "within a candidate"])
+def test_a_killed_search_goes_on_as_if_nothing_had_happened(
+    algorithm: dict[str, Any], killed_after: int, in_flight: bool
+) -> None:
+    spec = make_spec(algorithm=algorithm)
+    uninterrupted = run(make_search(spec))
+    assert len(uninterrupted) == 12
+
+    killed, history = make_search(spec), []
+    for _ in range(killed_after):
+        proposal = killed.propose()
+        assert proposal is not None
+        history.append(evaluated(proposal))
+        killed.complete(history[-1])
+    cut_off = killed.propose() if in_flight else None
+
+    replayed = make_search(spec, history, [cut_off] if cut_off else [])
+    assert history + run(replayed) == uninterrupted
+    assert replayed.finished
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))
+def test_seeds_fix_the_candidates(algorithm: dict[str, Any]) -> None:
+    def encodings(seed: int) -> list[str]:
+        return [
+            r.proposal.architecture.encoding
+            for r in run(make_search(make_spec(algorithm=algorithm, seed=seed)))
+        ]
+
+    assert encodings(1) == encodings(1) != encodings(2)
+
+
+def test_evolution_learns_from_rewards_and_random_search_does_not() -> None:
+    """Candidates after the first population depend on what was told, and only where the algorithm listens."""
+
+    def encodings(algorithm: str, sign: int) -> list[str]:
+        search = make_search(make_spec(algorithm=ALGORITHMS[algorithm]))
+        seen = []
+        while (proposal := search.propose()) is not None:
+            reward = sign * proposal.architecture.encoding.count("c") / 6
+            search.complete(CandidateResult(proposal, CandidateScore(reward, -reward, (), 5, 7, 0.1, {})))
+            seen.append(proposal.architecture.encoding)
+        return seen
+
+    assert encodings("random_search", +1) == encodings("random_search", -1)
+    assert encodings("regularized_evolution", +1)[:4] == encodings("regularized_evolution", -1)[:4]
+    assert encodings("regularized_evolution", +1) != encodings("regularized_evolution", -1)
+
+
+def test_the_first_objective_is_the_reward_in_its_own_direction() -> None:
+    """Evolution that minimises the loss makes the choices of one that maximises accuracy = 1 - loss."""
+    evolution = ALGORITHMS["regularized_evolution"]
+    by_accuracy = run(make_search(make_spec(algorithm=evolution, objectives=["accuracy", "params"])))
+    by_loss = run(make_search(make_spec(algorithm=evolution, objectives=["loss", "params"])))
+    assert [r.proposal for r in by_loss] == [r.proposal for r in by_accuracy]
+
+
+def test_all_candidates_have_the_search_s_seed_and_numbers_count_up() -> None:
+    proposals = [result.proposal for result in run(make_search(make_spec(seed=7)))]
+    assert [proposal.number for proposal in proposals] == list(range(12))
+    assert {proposal.seed for proposal in proposals} == {7}
+
+
+def test_no_architecture_is_proposed_twice_not_even_with_its_letters_in_another_order() -> None:
+    hashes = [result.proposal.canonical_hash for result in run(make_search(make_spec()))]
+    assert len(set(hashes)) == len(hashes) == 12
+
+
+def test_a_small_space_is_searched_to_its_end_and_then_exhausted() -> None:
+    """Words of two letters over abc, in any order: aa, ab, ac, bb, bc, cc."""
+    search = make_search(make_spec(search_space={"name": "letters", "length": 2}, max_candidates=100))
+    assert not search.finished
+    hashes = [result.proposal.canonical_hash for result in run(search)]
+    assert sorted(hashes) == ["aa", "ab", "ac", "bb", "bc", "cc"]
+    assert search.finished
+    assert search.exhausted is not None
+    assert "after 6 candidates" in search.exhausted
+    assert search.propose() is None
+
+
+def test_exhaustion_waits_for_what_is_in_flight() -> None:
+    search = make_search(make_spec(search_space={"name": "letters", "length": 1}, max_candidates=100))
+    proposals = [search.propose() for _ in range(3)]
+    assert search.propose() is None
+    assert not search.finished
+    for proposal in proposals:
+        assert proposal is not None
+        search.complete(evaluated(proposal))
+    assert search.finished
+
+
+def test_constraints_are_checked_before_any_training() -> None:
+    """A word with n "c" has a hidden layer of 1 + n units: 17 (1 + n) + 3 (1 + n) + 3 parameters."""
+    spec = make_spec(constraints={"max_params": 17 * 2 + 3 * 2 + 3}, max_candidates=100)
+    words = [result.proposal.canonical_hash for result in run(make_search(spec))]
+    # Of the 28 multisets of six letters, 7 have no c and 6 have one.
+    assert len(words) == 13
+    assert {word.count("c") for word in words} == {0, 1}
+
+
+def test_impossible_constraints_exhaust_the_space_at_once() -> None:
+    search = make_search(make_spec(constraints={"max_flops": 1}))
+    assert search.propose() is None
+    assert search.finished
+    assert search.exhausted is not None
+    assert "28 others violate the constraints (max_params=None max_flops=1)" in search.exhausted
+
+
+def test_a_failed_candidate_counts_against_the_budget_and_is_not_proposed_again() -> None:
+    results = run(make_search(make_spec()))
+    assert sum(result.failure is not None for result in results) == 2
+    assert len(results) == 12
+
+
+def test_what_was_in_flight_comes_first_with_its_number_and_the_gap_is_closed_after() -> None:
+    first = make_search(make_spec())
+    a, b, c, d = (first.propose() for _ in range(4))
+    assert a is not None
+    assert b is not None
+    assert d is not None
+    rebuilt = make_search(make_spec(), [evaluated(a)], [d, b])
+    assert [rebuilt.propose(), rebuilt.propose()] == [b, d]
+    assert rebuilt.propose() == c  # number 2 was lost before it was recorded
+
+
+def test_a_result_is_taken_once() -> None:
+    search = make_search(make_spec())
+    proposal = search.propose()
+    assert proposal is not None
+    search.complete(evaluated(proposal))
+    with pytest.raises(ValueError, match="candidate 0 is not in flight"):
+        search.complete(evaluated(proposal))
+
+
+def test_a_result_is_a_score_or_a_failure() -> None:
+    proposal = Proposal(3, Architecture("letters", "abcabc"), "aabbcc", 0)
+    with pytest.raises(ValueError, match="candidate 3 needs either"):
+        CandidateResult(proposal)

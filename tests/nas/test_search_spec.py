@@ -1,0 +1,78 @@
+"""What a search may be asked to do, and how a bad request is told where it is bad."""
+
+import pytest
+from pydantic import ValidationError
+
+from gtn_core.errors import UnknownNameError
+from nas.search_spec import NamedConfig, Resources, SearchSpec, validate_spec
+
+
+def test_json_in_json_out() -> None:
+    body = {
+        "search_space": {"name": "nasbench201", "channels": 8, "cells_per_stage": 1},
+        "algorithm": {"name": "regularized_evolution", "population_size": 20, "sample_size": 5},
+        "estimator": {"name": "gtn", "initialisations": 1, "validation_limit": None},
+        "max_candidates": 100,
+        "max_seconds": None,
+        "objectives": ["accuracy", "params"],
+        "constraints": {"max_params": None, "max_flops": 1000},
+        "resources": {"cpus_per_candidate": 1.0, "gpus_per_candidate": 0.0},
+        "max_concurrent": None,
+        "seed": 0,
+    }
+    spec = validate_spec(SearchSpec.model_validate(body))
+    assert spec.model_dump(mode="json") == body
+    assert spec.search_space.options == {"channels": 8, "cells_per_stage": 1}
+
+
+def test_validation_fills_in_the_options_defaults() -> None:
+    spec = validate_spec(SearchSpec(search_space=NamedConfig(name="nasbench201", channels=4)))
+    assert spec.search_space.options == {"channels": 4, "cells_per_stage": 5}
+    assert spec.algorithm.options == {"population_size": 20, "sample_size": 5}
+
+
+@pytest.mark.parametrize("field", ["search_space", "algorithm", "estimator"])
+def test_an_unknown_name_is_refused_with_the_known_ones(field: str) -> None:
+    spec = SearchSpec.model_validate({field: {"name": "nonsense"}})
+    with pytest.raises(UnknownNameError, match=r"'nonsense'; known: .*(nasbench201|random_search|gtn)"):
+        validate_spec(spec)
+
+
+@pytest.mark.parametrize(
+    ("field", "option"),
+    [
+        ("search_space", {"name": "nasbench201", "channels": 0}),
+        ("algorithm", {"name": "random_search", "temperature": 1}),
+        ("estimator", {"name": "gtn", "validation_limit": "many"}),
+    ],
+)
+def test_a_bad_option_is_located_below_its_field(field: str, option: dict[str, object]) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        validate_spec(SearchSpec.model_validate({field: option}))
+    (error,) = refusal.value.errors()
+    assert error["loc"] == (field, list(option)[1])
+    assert error["input"] == list(option.values())[1]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"max_candidates": 0},
+        {"max_seconds": -1},
+        {"objectives": []},
+        {"objectives": ["accuracy", "accuracy"]},
+        {"objectives": ["beauty"]},
+        {"constraints": {"max_params": 0}},
+        {"max_concurrent": 0},
+        {"seed": -1},
+        {"candidates": 3},
+    ],
+)
+def test_bad_values_and_unknown_fields_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        SearchSpec.model_validate(bad)
+
+
+def test_a_candidate_must_occupy_something() -> None:
+    with pytest.raises(ValidationError, match="share of a CPU or a GPU"):
+        Resources(cpus_per_candidate=0)

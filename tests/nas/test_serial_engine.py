@@ -1,0 +1,100 @@
+"""A whole search in this process, on real digits."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.data import load_dataset
+from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
+from nas.search import CandidateResult, Proposal
+
+
+class Record:
+    """Keeps what an engine says, and says stop after so many results."""
+
+    def __init__(self, stop_after: int = 10**9) -> None:
+        self.proposals: list[Proposal] = []
+        self.results: list[CandidateResult] = []
+        self.stop_after = stop_after
+
+    def on_proposal(self, proposal: Proposal) -> None:
+        self.proposals.append(proposal)
+
+    def on_result(self, result: CandidateResult) -> None:
+        self.results.append(result)
+
+    def should_stop(self) -> bool:
+        return len(self.results) >= self.stop_after
+
+
+@pytest.fixture(autouse=True)
+def _plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent / "plugin")
+
+
+@pytest.fixture(scope="module")
+def data() -> EstimatorData:
+    splits = load_dataset("digits", seed=0)
+    images = splits.train.images[:32].view(2, 16, 1, 8, 8)
+    labels = torch.nn.functional.one_hot(splits.train.labels[:32].view(2, 16), 10).float()
+    return estimator_data(
+        SyntheticCurriculum(images, labels, torch.full((2,), 0.1), torch.full((2,), 0.5)), splits
+    )
+
+
+def make_search(**changes: Any) -> Search:
+    body = {
+        "search_space": {"name": "nasbench201", "channels": 4, "cells_per_stage": 1},
+        "algorithm": {"name": "random_search"},
+        "max_candidates": 5,
+    }
+    return Search(SearchSpec.model_validate(body | changes), (1, 8, 8), 10)
+
+
+def test_every_candidate_is_recorded_before_and_after_its_evaluation(data: EstimatorData) -> None:
+    search, record = make_search(), Record()
+    SerialEngine().run(search, data, record)
+    assert search.finished
+    assert [result.proposal for result in record.results] == record.proposals
+    assert [proposal.number for proposal in record.proposals] == [0, 1, 2, 3, 4]
+    assert all(result.score is not None for result in record.results)
+
+
+def test_a_failing_candidate_does_not_end_the_search(data: EstimatorData) -> None:
+    twin = make_search()
+    doomed = [proposal.architecture.encoding for _ in range(2) if (proposal := twin.propose())]
+    script = dict(zip(doomed, ["fail", "raise"], strict=True))
+    record = Record()
+    SerialEngine().run(make_search(estimator={"name": "scripted", "script": script}), data, record)
+    failures = [(r.failure.reason, r.failure.detail) for r in record.results if r.failure]
+    assert failures[0] == ("non-finite", "told to fail")
+    assert failures[1][0] == "error"
+    assert failures[1][1].startswith("ZeroDivisionError: told to raise (in estimate, gtn_nas_test_plugin.py:")
+    assert [r.score is None for r in record.results] == [True, True, False, False, False]
+
+
+def test_should_stop_ends_the_run_and_the_search_can_go_on(data: EstimatorData) -> None:
+    search = make_search()
+    SerialEngine().run(search, data, first := Record(stop_after=2))
+    assert len(first.results) == 2
+    assert not search.finished
+    SerialEngine().run(search, data, rest := Record())
+    assert [r.proposal.number for r in rest.results] == [2, 3, 4]
+
+
+def test_max_seconds_ends_the_run(data: EstimatorData) -> None:
+    search = make_search(estimator={"name": "scripted", "seconds": 0.05}, max_seconds=0.01)
+    SerialEngine().run(search, data, record := Record())
+    assert len(record.results) == 1
+
+
+def test_an_exception_of_the_observer_is_raised(data: EstimatorData) -> None:
+    class Unwritable(Record):
+        def on_result(self, result: CandidateResult) -> None:
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        SerialEngine().run(make_search(), data, Unwritable())

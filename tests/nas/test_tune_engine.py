@@ -1,0 +1,242 @@
+"""The engine on a real local Ray: what arrives, what fails, what dies, what stops."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+
+from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.data import load_dataset
+from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
+from nas.search import CandidateResult, Proposal
+from nas.search_spec import Resources
+from nas.tune_engine import TuneEngine, WorkerSetupError
+from nas.tune_engine.slots import slots_of_node
+
+pytestmark = pytest.mark.xdist_group("ray")
+
+PLUGIN = str(Path(__file__).parent / "plugin")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cluster() -> Iterator[None]:
+    """A local Ray of two CPUs whose workers can import the test plugin."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", PLUGIN, prepend=os.pathsep)
+        patch.syspath_prepend(PLUGIN)
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def data() -> EstimatorData:
+    splits = load_dataset("digits", seed=0)
+    images = splits.train.images[:32].view(2, 16, 1, 8, 8)
+    labels = torch.nn.functional.one_hot(splits.train.labels[:32].view(2, 16), 10).float()
+    return estimator_data(
+        SyntheticCurriculum(images, labels, torch.full((2,), 0.1), torch.full((2,), 0.5)), splits
+    )
+
+
+class Record:
+    def __init__(self) -> None:
+        self.proposals: list[Proposal] = []
+        self.results: list[CandidateResult] = []
+        self.polls = 0
+
+    def on_proposal(self, proposal: Proposal) -> None:
+        self.proposals.append(proposal)
+
+    def on_result(self, result: CandidateResult) -> None:
+        self.results.append(result)
+
+    def should_stop(self) -> bool:
+        self.polls += 1
+        return False
+
+    @property
+    def failures(self) -> dict[int, tuple[str, str]]:
+        return {r.proposal.number: (r.failure.reason, r.failure.detail) for r in self.results if r.failure}
+
+    def readouts(self, name: str) -> list[float]:
+        return [r.score.extra[name] for r in self.results if r.score]
+
+
+def make_search(**changes: Any) -> Search:
+    body = {
+        "search_space": {"name": "nasbench201", "channels": 4, "cells_per_stage": 1},
+        "algorithm": {"name": "random_search"},
+        "estimator": {"name": "scripted"},
+        "max_candidates": 6,
+    }
+    return Search(SearchSpec.model_validate(body | changes), (1, 8, 8), 10)
+
+
+def encoding_of(number: int) -> str:
+    """Of the candidate with that number in every search of `make_search`."""
+    search = make_search()
+    return [p.architecture.encoding for _ in range(number + 1) if (p := search.propose())][number]
+
+
+def numbers(record: Record) -> list[int]:
+    return sorted(result.proposal.number for result in record.results)
+
+
+def test_results_arrive_once_and_are_those_of_the_serial_engine(data: EstimatorData) -> None:
+    changes = {"estimator": {"name": "gtn"}, "max_candidates": 12}
+    TuneEngine().run(search := make_search(**changes), data, parallel := Record())
+    SerialEngine().run(make_search(**changes), data, serial := Record())
+    assert search.finished
+    assert sorted(p.number for p in parallel.proposals) == numbers(parallel) == list(range(12))
+
+    def scores(record: Record) -> list[Any]:
+        in_order = sorted(record.results, key=lambda result: result.proposal.number)
+        return [(r.proposal, replace(r.score, seconds=0.0)) for r in in_order if r.score]
+
+    assert len(scores(parallel)) == 12
+    assert scores(parallel) == scores(serial)
+
+
+def test_two_workers_serve_all_candidates_and_get_only_the_data_they_need(data: EstimatorData) -> None:
+    TuneEngine().run(make_search(max_candidates=12), data, record := Record())
+    assert len(record.readouts("pid")) == 12
+    assert 1 <= len(set(record.readouts("pid"))) <= 2
+    assert set(record.readouts("train_size")) == {0.0}
+
+
+def test_one_slot_gives_the_candidates_of_the_serial_engine(data: EstimatorData) -> None:
+    evolution = {"name": "regularized_evolution", "population_size": 3, "sample_size": 2}
+    changes = {"algorithm": evolution, "max_concurrent": 1, "max_candidates": 8}
+    TuneEngine().run(make_search(**changes), data, one_slot := Record())
+    SerialEngine().run(make_search(**changes), data, serial := Record())
+    assert one_slot.proposals == serial.proposals
+    assert [r.proposal.number for r in one_slot.results] == list(range(8))
+
+
+def test_failing_candidates_are_results_and_are_not_tried_again(data: EstimatorData) -> None:
+    script = {encoding_of(1): "fail", encoding_of(3): "raise"}
+    TuneEngine().run(make_search(estimator={"name": "scripted", "script": script}), data, record := Record())
+    assert numbers(record) == list(range(6))
+    assert set(record.failures) == {1, 3}
+    assert record.failures[1] == ("non-finite", "told to fail")
+    reason, detail = record.failures[3]
+    assert reason == "error"
+    assert detail.startswith("ZeroDivisionError: told to raise (in estimate, gtn_nas_test_plugin.py:")
+
+
+def test_a_candidate_whose_worker_dies_is_tried_again(data: EstimatorData, tmp_path: Path) -> None:
+    script = {encoding_of(2): "die once"}
+    estimator = {"name": "scripted", "script": script, "folder": str(tmp_path)}
+    TuneEngine().run(make_search(estimator=estimator), data, record := Record())
+    assert len(list(tmp_path.iterdir())) == 1
+    assert numbers(record) == list(range(6))
+    assert record.failures == {}
+
+
+def test_a_candidate_that_kills_every_worker_is_given_up_after_three(
+    data: EstimatorData, tmp_path: Path
+) -> None:
+    script = {encoding_of(0): "die"}
+    estimator = {"name": "scripted", "script": script, "folder": str(tmp_path)}
+    TuneEngine().run(make_search(estimator=estimator, max_candidates=4), data, record := Record())
+    assert len(list(tmp_path.iterdir())) == 3
+    assert numbers(record) == list(range(4))
+    assert set(record.failures) == {0}
+    reason, detail = record.failures[0]
+    assert reason == "worker lost"
+    assert "died" in detail
+
+
+def test_a_worker_that_dies_between_two_candidates_is_replaced(data: EstimatorData) -> None:
+    class Killer(Record):
+        def on_result(self, result: CandidateResult) -> None:
+            super().on_result(result)
+            if len(self.results) == 2:
+                os.kill(int(self.readouts("pid")[-1]), signal.SIGKILL)
+
+    TuneEngine().run(make_search(max_concurrent=1), data, record := Killer())
+    assert numbers(record) == list(range(6))
+    assert record.failures == {}
+    assert len(set(record.readouts("pid"))) == 2
+
+
+@pytest.mark.parametrize("method", ["on_proposal", "on_result", "should_stop"])
+def test_an_exception_of_the_observer_ends_the_run_and_is_raised(data: EstimatorData, method: str) -> None:
+    class Unwritable(Record):
+        def fail(self, *_: Any) -> None:
+            raise OSError("the disk is full")
+
+    record = Unwritable()
+    setattr(record, method, record.fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        TuneEngine().run(make_search(), data, record)
+    assert len(record.results) == 0
+
+
+def test_should_stop_interrupts_candidates_in_flight(data: EstimatorData) -> None:
+    """They would take ten minutes each; the test's own time limit is half of that."""
+
+    class Impatient(Record):
+        def should_stop(self) -> bool:
+            return len(self.proposals) == 2
+
+    search = make_search(estimator={"name": "scripted", "seconds": 600})
+    TuneEngine().run(search, data, record := Impatient())
+    assert [p.number for p in record.proposals] == [0, 1]
+    assert record.results == []
+    assert not search.finished
+
+
+def test_max_seconds_ends_the_run(data: EstimatorData) -> None:
+    search = make_search(estimator={"name": "scripted", "seconds": 600}, max_seconds=1.0)
+    TuneEngine().run(search, data, record := Record())
+    assert record.results == []
+    assert record.polls >= 2
+
+
+def test_an_interrupted_search_is_finished_by_the_next_run(data: EstimatorData) -> None:
+    class Once(Record):
+        def should_stop(self) -> bool:
+            return len(self.results) >= 2
+
+    spec = make_search().spec
+    TuneEngine().run(make_search(), data, first := Once())
+    done = {result.proposal.number for result in first.results}
+    in_flight = [p for p in first.proposals if p.number not in done]
+    rest = Search(spec, (1, 8, 8), 10, first.results, in_flight)
+    TuneEngine().run(rest, data, second := Record())
+    times_recorded = Counter(numbers(first) + numbers(second))
+    assert times_recorded == dict.fromkeys(range(6), 1)
+
+
+def test_an_estimator_that_no_worker_can_make_ends_the_run(data: EstimatorData) -> None:
+    search = make_search(estimator={"name": "scripted", "broken": True})
+    with pytest.raises(WorkerSetupError, match="RuntimeError: told to be broken"):
+        TuneEngine().run(search, data, record := Record())
+    assert record.results == []
+
+
+@pytest.mark.parametrize(
+    ("node", "resources", "slots"),
+    [
+        ({"CPU": 4.0, "memory": 1e9}, {}, 4),
+        ({"CPU": 4.0}, {"cpus_per_candidate": 3}, 1),
+        ({"CPU": 16.0, "GPU": 1.0}, {"cpus_per_candidate": 1, "gpus_per_candidate": 0.1}, 10),
+        ({"CPU": 2.0, "GPU": 1.0}, {"cpus_per_candidate": 1, "gpus_per_candidate": 0.1}, 2),
+        ({"CPU": 16.0}, {"gpus_per_candidate": 1}, 0),
+        ({"GPU": 2.0}, {"cpus_per_candidate": 0, "gpus_per_candidate": 0.5}, 4),
+        ({}, {}, 0),
+    ],
+)
+def test_slots_are_what_fits_a_node(node: dict[str, float], resources: dict[str, float], slots: int) -> None:
+    assert slots_of_node(node, Resources(**resources)) == slots
