@@ -1,0 +1,106 @@
+"""The life of a job: its states, what may be done to it in each, and the one function that knows.
+
+           claim                succeed
+queued ────────────▶ running ────────────▶ succeeded
+ ▲  ▲ ╲               │ │ │ ╲    fail
+ │  │  ╲ pause  pause │ │ │  ╲──────────▶ failed
+ │  │   ▼             ▼ │ │
+ │  └── paused ◀────────┘ │ release: the runner went away, the work is anyone's again
+ │  resume                │
+ └────────────────────────┘          cancel: queued, running, paused ──▶ cancelled
+"""
+
+from enum import StrEnum
+
+from services.errors import IllegalTransitionError
+
+
+class JobKind(StrEnum):
+    """The three kinds of long work; all share one life cycle."""
+
+    META_TRAINING = "meta_training"
+    SEARCH = "search"
+    FINAL_TRAINING = "final_training"
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing can happen to the job any more."""
+        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+
+
+class CandidateState(StrEnum):
+    """Where one evaluation of a search stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Action(StrEnum):
+    """What can be done to a job: by its user, its runner, or the reconciler."""
+
+    CLAIM = "claim"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    RELEASE = "release"
+
+
+def next_state(state: JobState, action: Action) -> JobState:
+    """The state that `action` leads to from `state`; the only judge of transitions.
+
+    Repeating a transition is a no-op, so that a caller who never saw the answer may simply ask again.
+    The exception is `claim`: two runners that claim one job must not both win. `release` gives work
+    back and therefore only changes a running job.
+
+    Raises IllegalTransitionError with the reason.
+    """
+    if action is Action.RELEASE:
+        return JobState.QUEUED if state is JobState.RUNNING else state
+    target = _TRANSITIONS.get((state, action))
+    if target is None:
+        raise IllegalTransitionError(state, action, _reason(state, action))
+    return target
+
+
+_TRANSITIONS = {
+    (JobState.QUEUED, Action.CLAIM): JobState.RUNNING,
+    (JobState.QUEUED, Action.PAUSE): JobState.PAUSED,
+    (JobState.QUEUED, Action.RESUME): JobState.QUEUED,
+    (JobState.QUEUED, Action.CANCEL): JobState.CANCELLED,
+    (JobState.RUNNING, Action.PAUSE): JobState.PAUSED,
+    (JobState.RUNNING, Action.RESUME): JobState.RUNNING,
+    (JobState.RUNNING, Action.CANCEL): JobState.CANCELLED,
+    (JobState.RUNNING, Action.SUCCEED): JobState.SUCCEEDED,
+    (JobState.RUNNING, Action.FAIL): JobState.FAILED,
+    (JobState.PAUSED, Action.PAUSE): JobState.PAUSED,
+    (JobState.PAUSED, Action.RESUME): JobState.QUEUED,
+    (JobState.PAUSED, Action.CANCEL): JobState.CANCELLED,
+    (JobState.SUCCEEDED, Action.SUCCEED): JobState.SUCCEEDED,
+    (JobState.FAILED, Action.FAIL): JobState.FAILED,
+    (JobState.CANCELLED, Action.CANCEL): JobState.CANCELLED,
+}
+
+
+def _reason(state: JobState, action: Action) -> str:
+    if state.terminal:
+        return (
+            f"it has already {'been cancelled' if state is JobState.CANCELLED else state}; submit a new one"
+        )
+    if action is Action.CLAIM:
+        return "a runner has it" if state is JobState.RUNNING else "resume it first"
+    return "only a running job can end; it must be claimed first"

@@ -1,0 +1,131 @@
+"""Settings of all processes: environment variables with the prefix GTN_NAS_, and the only defaults."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import DirectoryPath, Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+
+class Settings(BaseSettings):
+    """Where things are and how the processes behave. Secrets never show in `repr` or in logs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GTN_NAS_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    data_dir: Path = Field(
+        Path("~/.local/share/gtn-nas"),
+        description="Folder of the database, artifacts and resumable state of this machine.",
+    )
+    database_url: SecretStr | None = Field(
+        None, description="sqlite:////PATH or postgresql://…; default: SQLite in the data folder."
+    )
+    artifacts_url: str | None = Field(
+        None,
+        description="Folder or fsspec URL (s3://bucket/prefix); default: `artifacts` in the data folder.",
+    )
+    dataset_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (),
+        description="Folders, separated as in PATH, below which the data set paths of requests must lie. "
+        "Default: anywhere while listening on loopback, else `datasets` in the data folder.",
+    )
+    secrets_dir: DirectoryPath | None = Field(
+        None,
+        description="Folder of files that hold single settings, as containers mount secrets: the file "
+        "`gtn_nas_database_url` stands for the variable of that name.",
+    )
+
+    host: str = Field("127.0.0.1", description="Address the controller listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the controller listens on; 0: any free one.")
+    api_key: SecretStr | None = Field(
+        None, min_length=16, description="Bootstrap key with all scopes, beside the keys in the database."
+    )
+
+    ray_address: str = Field("", description="Ray cluster of the searches; empty: a local Ray per search.")
+    ray_jobs_url: str = Field("", description="If set, searches run as Ray Jobs submitted to this URL.")
+
+    lease_seconds: float = Field(30.0, gt=0, description="A runner silent for so long has lost its job.")
+    poll_seconds: float = Field(1.0, gt=0, description="How often idle processes look for work.")
+    max_running_searches: int = Field(
+        2, ge=1, description="Searches that run at the same time; the others wait in the queue."
+    )
+    max_attempts: int = Field(
+        3, ge=1, description="A job fails when so many runners in a row died on it without any progress."
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    log_json: bool = Field(False, description="Log one JSON object per line, for machines.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - passed by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - passed by name
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, and the environment over the files of `secrets_dir`."""
+        secrets = SecretsSettingsSource(settings_cls, secrets_dir=env_settings().get("secrets_dir"))
+        return init_settings, env_settings, secrets
+
+    @field_validator("data_dir")
+    @classmethod
+    def _expand_home(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
+    @field_validator("dataset_roots", mode="before")
+    @classmethod
+    def _split_folders(cls, folders: Any) -> Any:
+        return folders.split(os.pathsep) if isinstance(folders, str) else folders
+
+    @field_validator("dataset_roots")
+    @classmethod
+    def _resolve_folders(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(folder.expanduser().resolve() for folder in folders)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower_case(cls, level: Any) -> Any:
+        return level.lower() if isinstance(level, str) else level
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL in clear, for `open_store` alone: it may hold a password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'gtn-nas.db'}"
+
+    @property
+    def resolved_artifacts_url(self) -> str:
+        """Where artifacts live."""
+        return self.artifacts_url or str(self.data_dir / "artifacts")
+
+    @property
+    def resolved_dataset_roots(self) -> tuple[Path, ...]:
+        """Folders below which data set paths of requests must lie."""
+        if self.dataset_roots:
+            return self.dataset_roots
+        return (Path("/"),) if self.loopback else (self.data_dir / "datasets",)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the controller."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"

@@ -1,0 +1,108 @@
+"""The store: everything that must outlive a process, in SQLite or PostgreSQL.
+
+    upgrade("sqlite:////path/to/file.db")
+    with open_store("sqlite:////path/to/file.db") as store:
+        job = store.create_job(JobKind.SEARCH, name="first", request={}, progress_total=100)
+
+Users create jobs and steer them (`jobs`); runners claim them under a lease (`leases`) and write their
+candidates (`candidates`); readers ask for ranked pages (`ranked_candidates`). Every method is one
+transaction, and every method that may lose a race says in its docstring what the loser gets.
+"""
+
+from types import TracebackType
+
+from services.store.api_keys import ApiKeyRepository
+from services.store.candidates import CandidateRepository
+from services.store.checkpoints import CheckpointRepository
+from services.store.engine import Clock, Database, create_engine, utc_now
+from services.store.events import EventRepository
+from services.store.jobs import JobRepository
+from services.store.leases import LeaseRepository
+from services.store.ranked_candidates import RankedCandidateRepository
+from services.store.records import (
+    ApiKeyRecord,
+    CandidateFilter,
+    CandidateRecord,
+    CheckpointRecord,
+    EventRecord,
+    EventType,
+    IdempotencyKey,
+    JobRecord,
+    JsonObject,
+    Page,
+    Scope,
+    candidate_id,
+)
+from services.store.schema import current, downgrade, head, require_schema, upgrade
+from services.store.summaries import SummaryRepository
+
+
+class Store(
+    JobRepository,
+    LeaseRepository,
+    CandidateRepository,
+    RankedCandidateRepository,
+    CheckpointRepository,
+    EventRepository,
+    ApiKeyRepository,
+    SummaryRepository,
+):
+    """All subjects of the store over one database. Safe to share between threads, not across a fork."""
+
+    def check(self) -> None:
+        """Raises StoreUnavailableError or SchemaMismatchError unless the store can do its work."""
+        require_schema(self._database)
+
+    def close(self) -> None:
+        """Close all connections; the store opens new ones if it is used again."""
+        self._database.engine.dispose()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __str__(self) -> str:
+        return str(self._database)
+
+
+def open_store(database_url: str, *, clock: Clock = utc_now) -> Store:
+    """The store at `database_url`, whose schema must be the code's (see `upgrade`).
+
+    Raises StoreUnavailableError when the database cannot be reached, SchemaMismatchError when its
+    schema is older or newer than the code; both say what to do.
+    """
+    store = Store(Database(create_engine(database_url), clock))
+    try:
+        store.check()
+    except Exception:
+        store.close()
+        raise
+    return store
+
+
+__all__ = [
+    "ApiKeyRecord",
+    "CandidateFilter",
+    "CandidateRecord",
+    "CheckpointRecord",
+    "Clock",
+    "EventRecord",
+    "EventType",
+    "IdempotencyKey",
+    "JobRecord",
+    "JsonObject",
+    "Page",
+    "Scope",
+    "Store",
+    "candidate_id",
+    "current",
+    "downgrade",
+    "head",
+    "open_store",
+    "upgrade",
+    "utc_now",
+]

@@ -1,0 +1,179 @@
+"""Candidates as their runner writes them: proposed, then finished once.
+
+These two are the only calls of a search that come thousands of times, so they run prepared statements
+instead of mapped objects: a third of the time for the same steps.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from services.errors import LeaseLostError, NotFoundError
+from services.lifecycle import CandidateState
+from services.store.outcomes import outcome_columns
+from services.store.records import CandidateRecord, EventType, JsonObject, candidate_id
+from services.store.repository import Repository
+from services.store.tables import CANDIDATES, EVENTS, JOBS, METRIC_COLUMNS
+
+
+class CandidateRepository(Repository):
+    """The runner's side of candidates. Records from here carry no rank: it belongs to lists."""
+
+    def add_candidate(
+        self,
+        owner: str,
+        search_id: str,
+        number: int,
+        *,
+        space: str,
+        encoding: str,
+        canonical_hash: str,
+        seed: int,
+    ) -> CandidateRecord:
+        """Store a proposal as running. If the number is already there, that candidate is the answer.
+
+        Raises LeaseLostError, having written nothing, when `owner` does not hold the search's lease.
+        """
+        proposal = {
+            "search_id": search_id,
+            "number": number,
+            "state": CandidateState.RUNNING,
+            "space": space,
+            "encoding": encoding,
+            "canonical_hash": canonical_hash,
+            "seed": seed,
+            "created_at": self._now(),
+        }
+        with self._database.write() as session:
+            _lock_leased(session, search_id, owner)
+            present = session.execute(_FIND, _key(search_id, number)).one_or_none()
+            if present is not None:
+                return candidate_record(present._mapping)
+            session.execute(_ADD, proposal)
+            return candidate_record(dict.fromkeys(CANDIDATES.columns.keys()) | proposal)
+
+    def finish_candidate(
+        self,
+        owner: str,
+        search_id: str,
+        number: int,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        loss_curve: Sequence[float] | None = None,
+        error: JsonObject | None = None,
+    ) -> CandidateRecord:
+        """Store the outcome of a running candidate: metrics if it succeeded, an error if it failed.
+
+        In one transaction the candidate ends, the search's progress grows and an event is written. A
+        second call changes nothing and answers what the first one stored. Raises LeaseLostError, having
+        written nothing, when `owner` does not hold the search's lease; NotFoundError; InvalidValueError
+        for metrics that are missing or not finite.
+        """
+        ending = outcome_columns(metrics, loss_curve, error) | {"finished_at": self._now()}
+        key = _key(search_id, number)
+        with self._database.write() as session:
+            job = _lock_leased(session, search_id, owner)
+            present = session.execute(_FIND, key).one_or_none()
+            if present is None:
+                raise NotFoundError("candidate", candidate_id(search_id, number))
+            if present.state is not CandidateState.RUNNING:
+                return candidate_record(present._mapping)
+            done = job.progress_done + 1
+            ending["completion"] = done
+            candidate = candidate_record({**present._mapping, **ending})
+            session.execute(_FINISH, key | ending)
+            # Progress clears the count of runners that died without getting anywhere.
+            session.execute(_ADVANCE, {"id_": search_id, "progress_done": done, "attempts": 1})
+            session.execute(_RECORD_EVENT, _event(candidate, done, job.progress_total))
+            return candidate
+
+    def history(self, search_id: str) -> list[CandidateRecord]:
+        """The succeeded and failed candidates in the order in which they finished, to replay a search."""
+        ended = [CandidateState.SUCCEEDED, CandidateState.FAILED]
+        columns = CANDIDATES.columns
+        finished = _of_search(search_id).where(columns.state.in_(ended)).order_by(columns.completion)
+        with self._database.read() as session:
+            return [candidate_record(row._mapping) for row in session.execute(finished)]
+
+    def in_flight(self, search_id: str) -> list[CandidateRecord]:
+        """The running candidates by number; after a crash, those to be evaluated again."""
+        columns = CANDIDATES.columns
+        running = _of_search(search_id).where(columns.state == CandidateState.RUNNING)
+        with self._database.read() as session:
+            rows = session.execute(running.order_by(columns.number))
+            return [candidate_record(row._mapping) for row in rows]
+
+
+def _lock_leased(session: Session, search_id: str, owner: str) -> sa.Row[Any]:
+    """The search's lease and progress, locked until the transaction ends. Raises LeaseLostError."""
+    job = session.execute(_LOCK_JOB, {"id_": search_id}).one_or_none()
+    if job is None or job.lease_owner != owner:
+        raise LeaseLostError(search_id, owner, job.lease_owner if job else None)
+    return job
+
+
+def _key(search_id: str, number: int) -> JsonObject:
+    return {"search_id_": search_id, "number_": number}
+
+
+def _event(candidate: CandidateRecord, done: int, total: int) -> JsonObject:
+    data = {
+        "id": candidate.id,
+        "number": candidate.number,
+        "state": candidate.state,
+        "encoding": candidate.encoding,
+        "metrics": candidate.metrics,
+        "error": candidate.error,
+        "done": done,
+        "total": total,
+    }
+    return {
+        "job_id": candidate.search_id,
+        "type": EventType.CANDIDATE,
+        "data": data,
+        "created_at": candidate.finished_at,
+    }
+
+
+def _of_search(search_id: str) -> sa.Select[Any]:
+    return sa.select(CANDIDATES).where(CANDIDATES.columns.search_id == search_id)
+
+
+def candidate_record(row: Mapping[str, Any]) -> CandidateRecord:
+    """A row of the table, with or without a rank beside it, as a record."""
+    metrics = {name: row[name] for name in METRIC_COLUMNS} | (row["extra_metrics"] or {})
+    return CandidateRecord(
+        id=candidate_id(row["search_id"], row["number"]),
+        search_id=row["search_id"],
+        number=row["number"],
+        rank=row.get("rank"),
+        state=row["state"],
+        space=row["space"],
+        encoding=row["encoding"],
+        canonical_hash=row["canonical_hash"],
+        seed=row["seed"],
+        metrics=metrics if row["state"] is CandidateState.SUCCEEDED else None,
+        loss_curve=row["loss_curve"],
+        error=row["error"],
+        created_at=row["created_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+_THIS_JOB = JOBS.columns.id == sa.bindparam("id_")
+_THIS_CANDIDATE = sa.and_(
+    CANDIDATES.columns.search_id == sa.bindparam("search_id_"),
+    CANDIDATES.columns.number == sa.bindparam("number_"),
+)
+_LOCK_JOB = (
+    sa.select(JOBS.columns.lease_owner, JOBS.columns.progress_done, JOBS.columns.progress_total)
+    .where(_THIS_JOB)
+    .with_for_update()
+)
+_FIND = sa.select(CANDIDATES).where(_THIS_CANDIDATE)
+_ADD = sa.insert(CANDIDATES)
+_FINISH = sa.update(CANDIDATES).where(_THIS_CANDIDATE)
+_ADVANCE = sa.update(JOBS).where(_THIS_JOB)
+_RECORD_EVENT = sa.insert(EVENTS)

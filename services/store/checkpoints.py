@@ -1,0 +1,54 @@
+"""Frozen checkpoints: their manifests; the bytes are artifacts of the same id."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.store.json_values import check_json
+from services.store.pagination import Order, read_page
+from services.store.records import CheckpointRecord, JsonObject, Page
+from services.store.repository import Repository, find
+from services.store.tables import CHECKPOINTS, Checkpoint
+
+NEWEST_FIRST = Order(
+    "newest", CHECKPOINTS.columns.created_at, (CHECKPOINTS.columns.id,), descending=True, ties_descending=True
+)
+
+
+class CheckpointRepository(Repository):
+    """Checkpoints, named by the hash of their content."""
+
+    def add_checkpoint(self, checkpoint_id: str, manifest: JsonObject, size_bytes: int) -> CheckpointRecord:
+        """Store a checkpoint. The id is its content, so one that is there already is the answer.
+
+        Of two that add the same checkpoint at once, one stores it and both get the same record.
+        """
+        check_json(manifest, "manifest")
+        with self._database.write() as session:
+            try:
+                with session.begin_nested():
+                    session.add(
+                        Checkpoint(
+                            id=checkpoint_id, manifest=manifest, size_bytes=size_bytes, created_at=self._now()
+                        )
+                    )
+            except sa.exc.IntegrityError:
+                pass
+            return _record(session.get_one(Checkpoint, checkpoint_id))
+
+    def get_checkpoint(self, checkpoint_id: str) -> CheckpointRecord:
+        """One checkpoint. Raises NotFoundError."""
+        with self._database.read() as session:
+            return _record(find(session, Checkpoint, "checkpoint", checkpoint_id))
+
+    def list_checkpoints(self, *, limit: int = 50, cursor: str | None = None) -> Page[CheckpointRecord]:
+        """Checkpoints, newest first. Raises InvalidCursorError, InvalidValueError (limit)."""
+        with self._database.read() as session:
+            rows, next_cursor = read_page(
+                session, sa.select(CHECKPOINTS), NEWEST_FIRST, limit=limit, cursor=cursor
+            )
+            return Page([_record(row) for row in rows], next_cursor)
+
+
+def _record(checkpoint: Checkpoint | sa.Row[Any]) -> CheckpointRecord:
+    return CheckpointRecord(checkpoint.id, checkpoint.manifest, checkpoint.size_bytes, checkpoint.created_at)

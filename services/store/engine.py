@@ -1,0 +1,137 @@
+"""Connections and transactions: what differs between SQLite and PostgreSQL is here and nowhere else."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, sessionmaker
+
+from services.errors import InvalidValueError, StoreUnavailableError
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The clock of every process outside tests."""
+    return datetime.now(UTC)
+
+
+class Database:
+    """One database: `read()` and `write()` open its transactions, `clock` tells its time."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock = utc_now) -> None:
+        self.engine, self.clock = engine, clock
+        # A reader sees one snapshot however many statements it runs, and takes no write lock.
+        self._reader = sessionmaker(
+            engine.execution_options(
+                sqlite_begin="BEGIN", postgresql_readonly=True, isolation_level="REPEATABLE READ"
+            )
+            if engine.dialect.name == "postgresql"
+            else engine.execution_options(sqlite_begin="BEGIN")
+        )
+        self._writer = sessionmaker(engine, expire_on_commit=False)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A read-only transaction on one snapshot. Raises StoreUnavailableError."""
+        with self._translated_errors(), self._reader() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that commits at the end and rolls back on any error.
+
+        SQLite admits one writer at a time and this one waits its turn at BEGIN; PostgreSQL locks the
+        rows that the caller asks for. Raises StoreUnavailableError.
+        """
+        with self._translated_errors(), self._writer.begin() as session:
+            yield session
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DataError as error:
+            raise InvalidValueError(f"a value cannot be stored: {_first_line(error)}") from error
+        except (*_AWAY, sa.exc.DatabaseError) as error:
+            # The plain DatabaseError is a file that SQLite cannot read; its subclasses are our own mistakes.
+            if not isinstance(error, _AWAY) and type(error) is not sa.exc.DatabaseError:
+                raise
+            raise StoreUnavailableError(
+                f"the database {self} does not answer: {_first_line(error)}; check that it runs and that "
+                "GTN_NAS_DATABASE_URL is right"
+            ) from error
+
+    def __str__(self) -> str:
+        return self.engine.url.render_as_string(hide_password=True)
+
+
+def create_engine(database_url: str, *, foreign_keys: bool = True) -> sa.Engine:
+    """An engine for `sqlite:///PATH` or `postgresql://…`.
+
+    `foreign_keys=False` is for migrations: SQLite alters a table by copying and dropping it, and with
+    enforcement on the drop would delete every row that refers to it.
+    Raises StoreUnavailableError for a URL that cannot be used; its password is never repeated.
+    """
+    url = parse_url(database_url)
+    serializer = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+    if url.get_backend_name() == "postgresql":
+        return sa.create_engine(url, json_serializer=serializer, pool_pre_ping=True, pool_size=10)
+    try:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailableError(
+            f"no folder for the database {url}: {error}; check GTN_NAS_DATABASE_URL"
+        ) from error
+    engine = sa.create_engine(url, json_serializer=serializer, connect_args={"timeout": BUSY_SECONDS})
+    sa.event.listen(engine, "connect", partial(_configure_sqlite, foreign_keys=foreign_keys))
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def parse_url(database_url: str) -> sa.URL:
+    """The URL with its driver filled in; any other database is refused."""
+    try:
+        url = sa.make_url(database_url)
+    except sa.exc.ArgumentError:
+        raise StoreUnavailableError(_URL_HELP) from None
+    if url.drivername in {"postgres", "postgresql", "postgresql+psycopg"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername in {"sqlite", "sqlite+pysqlite"} and url.database not in {None, "", ":memory:"}:
+        return url
+    raise StoreUnavailableError(f"{_URL_HELP}, not {url.render_as_string(hide_password=True)}")
+
+
+BUSY_SECONDS = 30.0
+_AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+_URL_HELP = "GTN_NAS_DATABASE_URL must be sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: object, *, foreign_keys: bool) -> None:
+    # The driver must not begin transactions by itself: it would do so late and without the write lock.
+    connection.isolation_level = None
+    # In WAL mode readers and the writer do not block each other, and with synchronous=NORMAL a commit
+    # survives the death of any process; only a power cut may take the last commits, never consistency.
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
+        "cache_size=-16384",  # KiB, negated; for each connection
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes later cannot be upgraded once another has written:
+    # writers therefore take the lock at BEGIN, where the busy timeout can wait for it.
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE"))
+
+
+def _first_line(error: sa.exc.SQLAlchemyError) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().splitlines()[0]

@@ -1,0 +1,115 @@
+"""Jobs as their users see them: submit, look, steer, delete. Runners' side: `leases`."""
+
+import sqlalchemy as sa
+
+from services.errors import ConflictError, NotFoundError
+from services.lifecycle import Action, JobKind, JobState
+from services.store.events import record_event
+from services.store.idempotency import first_answer
+from services.store.json_values import check_json
+from services.store.pagination import Order, read_page
+from services.store.records import EventType, IdempotencyKey, JobRecord, JsonObject, Page
+from services.store.repository import Repository, find, new_id
+from services.store.tables import JOBS, Job
+from services.store.transitions import job_record, transition
+
+NEWEST_FIRST = Order(
+    "newest", JOBS.columns.created_at, (JOBS.columns.id,), descending=True, ties_descending=True
+)
+
+
+class JobRepository(Repository):
+    """Meta-trainings, searches and final trainings."""
+
+    def create_job(
+        self,
+        kind: JobKind,
+        *,
+        name: str,
+        request: JsonObject,
+        progress_total: int,
+        subject_id: str | None = None,
+        idempotency: IdempotencyKey | None = None,
+    ) -> JobRecord:
+        """Queue a job.
+
+        With an idempotency key that came before, nothing is created and the first answer is given
+        again as it was then; of two equal requests at once, one creates and the other gets its answer.
+        Raises IdempotencyConflictError when the key came with another body, InvalidValueError.
+        """
+        check_json(request, "request")
+        check_json(name, "name")
+        now = self._now()
+        job = Job(
+            id=new_id(),
+            kind=kind,
+            name=name,
+            state=JobState.QUEUED,
+            request=request,
+            subject_id=subject_id,
+            progress_done=0,
+            progress_total=progress_total,
+            attempts=0,
+            created_at=now,
+        )
+        with self._database.write() as session:
+            if idempotency is not None:
+                earlier = first_answer(session, idempotency, job_record(job), now)
+                if earlier is not None:
+                    return earlier
+            session.add(job)
+            session.flush()
+            record_event(session, job, EventType.STATE, {"state": job.state, "action": "create"}, now)
+            return job_record(job)
+
+    def get_job(self, job_id: str, kind: JobKind | None = None) -> JobRecord:
+        """One job. Raises NotFoundError, also when the job is of another kind."""
+        with self._database.read() as session:
+            job = find(session, Job, kind or "job", job_id)
+            if kind is not None and job.kind is not kind:
+                raise NotFoundError(kind, job_id)
+            return job_record(job)
+
+    def list_jobs(
+        self, kind: JobKind, *, state: JobState | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[JobRecord]:
+        """Jobs of a kind, newest first. Raises InvalidCursorError, InvalidValueError (limit)."""
+        jobs = sa.select(JOBS).where(JOBS.columns.kind == kind)
+        if state is not None:
+            jobs = jobs.where(JOBS.columns.state == state)
+        with self._database.read() as session:
+            rows, next_cursor = read_page(session, jobs, NEWEST_FIRST, limit=limit, cursor=cursor)
+            return Page([job_record(job) for job in rows], next_cursor)
+
+    def count_jobs(self) -> dict[tuple[JobKind, JobState], int]:
+        """How many jobs of each kind are in each state; absent pairs are zero."""
+        with self._database.read() as session:
+            counts = session.execute(
+                sa.select(Job.kind, Job.state, sa.func.count()).group_by(Job.kind, Job.state)
+            )
+            return {(kind, state): count for kind, state, count in counts}
+
+    def act(self, job_id: str, action: Action) -> JobRecord:
+        """Pause, resume or cancel a job, and say so in its events.
+
+        The job's row is locked, its state compared with what the action needs, then set. Who comes
+        second is judged by the state the first one left: the same action again is a no-op, an illegal
+        one raises IllegalTransitionError and changes nothing. A runner keeps its lease and learns of
+        the new state at its next heartbeat. Raises NotFoundError.
+        """
+        with self._database.write() as session:
+            job = find(session, Job, "job", job_id, lock=True)
+            transition(session, job, action, self._now())
+            return job_record(job)
+
+    def delete_job(self, job_id: str) -> None:
+        """Remove an ended job with its candidates and events.
+
+        Raises ConflictError while the job is queued, running or paused (also if it was resumed just
+        before), NotFoundError when it is gone: of two deletions, the second finds nothing.
+        """
+        with self._database.write() as session:
+            job = find(session, Job, "job", job_id, lock=True)
+            if not job.state.terminal:
+                raise ConflictError(f"job {job_id!r} is {job.state}; cancel it before deleting it")
+            session.delete(job)

@@ -1,0 +1,87 @@
+"""Keyset pagination: a page starts after a position, never at an offset.
+
+A list is ordered by one column, which may be NULL, and by columns that break its ties and are unique
+together. The rows after a position then lie in at most three ranges of one index: ties of the last
+value, values beyond it, and rows without a value, which always come last. Reading the ranges one after
+the other keeps every query a plain index range on both engines, whatever the size of the table.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from services.errors import InvalidValueError
+from services.store.cursors import Columns, Position, decode_cursor, encode_cursor
+
+MAX_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a list is sorted. `name` goes into cursors: one made for another order is refused."""
+
+    name: str
+    column: sa.Column[Any]
+    ties: tuple[sa.Column[Any], ...]
+    descending: bool
+    ties_descending: bool
+
+    @property
+    def columns(self) -> tuple[sa.Column[Any], ...]:
+        """All columns of the order; together they tell every row from every other."""
+        return (self.column, *self.ties)
+
+    def clauses(self) -> list[sa.ColumnElement[Any]]:
+        """For ORDER BY."""
+        directions = [self.descending, *(self.ties_descending for _ in self.ties)]
+        return [
+            column.desc() if descending else column.asc()
+            for column, descending in zip(self.columns, directions, strict=True)
+        ]
+
+
+def read_page(
+    session: Session, statement: sa.Select[Any], order: Order, *, limit: int, cursor: str | None
+) -> tuple[list[sa.Row[Any]], str | None]:
+    """The rows of `statement` after `cursor`, at most `limit`, and the cursor of the page after them.
+
+    Raises InvalidCursorError, and InvalidValueError for a limit outside 1 to MAX_PAGE.
+    """
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidValueError(f"limit is {limit}; a page has 1 to {MAX_PAGE} items")
+    position = None if cursor is None else decode_cursor(order.name, order.columns, cursor)
+    rows: list[sa.Row[Any]] = []
+    for part in _ranges(order, position):
+        wanted = limit + 1 - len(rows)  # one more than the page holds tells whether another follows
+        if wanted > 0:
+            rows += session.execute(statement.where(*part).order_by(*order.clauses()).limit(wanted))
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    return rows[:limit], encode_cursor(order.name, tuple(last._mapping[column] for column in order.columns))
+
+
+def _ranges(order: Order, position: Position | None) -> Iterator[list[sa.ColumnElement[bool]]]:
+    """Conditions that cut the rows after `position` into index ranges, in the order of the list."""
+    column, nullable = order.column, order.column.nullable
+    if position is None:
+        yield [column.is_not(None)] if nullable else []
+    else:
+        value, *ties = position
+        tied = column.is_(None) if value is None else column == value
+        if ties:
+            yield [tied, _beyond(order.ties, ties, order.ties_descending)]
+        if value is not None:
+            yield [_beyond([column], [value], order.descending)]
+    if nullable and (position is None or position[0] is not None):
+        yield [column.is_(None)]
+
+
+def _beyond(columns: Columns, values: Sequence[Any], descending: bool) -> sa.ColumnElement[bool]:
+    row: Any = columns[0] if len(columns) == 1 else sa.tuple_(*columns)
+    bound = values[0] if len(columns) == 1 else sa.tuple_(*values)
+    beyond: sa.ColumnElement[bool] = row < bound if descending else row > bound
+    return beyond

@@ -1,0 +1,130 @@
+"""Candidates as readers see them: ranked, filtered, in pages, and the Pareto front."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.errors import InvalidValueError, NotFoundError
+from services.lifecycle import CandidateState
+from services.store.candidates import candidate_record
+from services.store.json_values import storable_text
+from services.store.pagination import MAX_PAGE, Order, read_page
+from services.store.records import CandidateFilter, CandidateRecord, Page
+from services.store.repository import Repository
+from services.store.tables import CANDIDATES, MAX_INTEGER, METRIC_COLUMNS
+
+ORDER_COLUMNS = (*METRIC_COLUMNS, "number", "created_at")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_COLUMNS = CANDIDATES.columns
+
+
+class RankedCandidateRepository(Repository):
+    """The readers' side of candidates."""
+
+    def get_candidate(self, candidate_id: str) -> CandidateRecord:
+        """One candidate with its rank. Raises NotFoundError."""
+        search_id, _, number = candidate_id.rpartition("-")
+        if not _NUMBER.fullmatch(number) or not storable_text(search_id):
+            raise NotFoundError("candidate", candidate_id)
+        wanted = _RANKED.where(_COLUMNS.search_id == search_id, _COLUMNS.number == int(number))
+        with self._database.read() as session:
+            row = session.execute(wanted).one_or_none()
+        if row is None:
+            raise NotFoundError("candidate", candidate_id)
+        return candidate_record(row._mapping)
+
+    def list_candidates(
+        self,
+        only: CandidateFilter = CandidateFilter(),  # noqa: B008 - frozen
+        *,
+        order_by: str = "-accuracy",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[CandidateRecord]:
+        """A page of candidates, each with its rank, which is that in its whole search.
+
+        `order_by` is one of ORDER_COLUMNS, with a minus for descending; candidates without the metric
+        come last either way, and ties are in a fixed order (for accuracy, that of the ranks).
+        Raises InvalidCursorError, and InvalidValueError for an unknown order or a limit out of bounds.
+        """
+        order = candidate_order(order_by, within_search=only.search_id is not None)
+        with self._database.read() as session:
+            rows, next_cursor = read_page(session, _matching(only), order, limit=limit, cursor=cursor)
+            return Page([candidate_record(row._mapping) for row in rows], next_cursor)
+
+    def pareto(self, search_id: str, objectives: Sequence[str]) -> list[CandidateRecord]:
+        """The succeeded candidates of a search that no other dominates, best rank first.
+
+        Raises InvalidValueError for an unknown objective.
+        """
+        from nas.ranking import DIRECTIONS, pareto_front  # torch comes with it: only who asks pays for that
+
+        unknown = [name for name in objectives if name not in DIRECTIONS]
+        if unknown or not objectives:
+            raise InvalidValueError(f"objectives are {list(objectives)}; known: {', '.join(DIRECTIONS)}")
+        succeeded = _COLUMNS.search_id == search_id, _COLUMNS.state == CandidateState.SUCCEEDED
+        values = sa.select(_COLUMNS.number, *(_COLUMNS[name] for name in objectives))
+        with self._database.read() as session:
+            points = session.execute(values.where(*succeeded)).all()
+            front = pareto_front([point[1:] for point in points], [DIRECTIONS[name] for name in objectives])
+            numbers = [points[index][0] for index in front]
+            records: list[CandidateRecord] = []
+            for start in range(0, len(numbers), MAX_PAGE):  # engines bound the parameters of a statement
+                chunk = _COLUMNS.number.in_(numbers[start : start + MAX_PAGE])
+                rows = session.execute(_RANKED.where(*succeeded, chunk))
+                records += [candidate_record(row._mapping) for row in rows]
+        return sorted(records, key=lambda record: record.rank or 0)
+
+
+def candidate_order(order_by: str, *, within_search: bool) -> Order:
+    """The order called `order_by`: an index of the table read forwards, or backwards from its end."""
+    name = order_by.removeprefix("-")
+    if name not in ORDER_COLUMNS:
+        known = ", ".join(ORDER_COLUMNS)
+        raise InvalidValueError(f"order_by is {order_by!r}; known: {known}, each also with a minus before it")
+    unique = ("number",) if within_search else ("search_id", "number")
+    descending = order_by.startswith("-")
+    return Order(
+        name=order_by if within_search else f"{order_by} across searches",
+        column=_COLUMNS[name],
+        ties=tuple(_COLUMNS[each] for each in unique if each != name),
+        descending=descending,
+        # Best accuracy first, equal ones by number, is how candidates are ranked.
+        ties_descending=not descending if name == "accuracy" else descending,
+    )
+
+
+def _matching(only: CandidateFilter) -> sa.Select[Any]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if only.search_id is not None:
+        conditions.append(_COLUMNS.search_id == only.search_id)
+    if only.state is not None:
+        conditions.append(_COLUMNS.state == only.state)
+    if only.search_space is not None:
+        conditions.append(_COLUMNS.space == only.search_space)
+    if only.max_params is not None:
+        conditions.append(_COLUMNS.params <= _clamped(only.max_params))
+    if only.max_flops is not None:
+        conditions.append(_COLUMNS.flops <= _clamped(only.max_flops))
+    if only.min_accuracy is not None:
+        conditions.append(_COLUMNS.accuracy >= only.min_accuracy)
+    return _RANKED.where(*conditions)
+
+
+def _clamped(bound: int) -> int:
+    return max(-MAX_INTEGER, min(bound, MAX_INTEGER))
+
+
+def _rank() -> sa.ColumnElement[int | None]:
+    """One more than the number of candidates before this one in its search: two counts over an index."""
+    other = CANDIDATES.alias("other").columns
+    ahead = sa.select(sa.func.count()).where(other.search_id == _COLUMNS.search_id)
+    better = ahead.where(other.accuracy > _COLUMNS.accuracy)
+    tied = ahead.where(other.accuracy == _COLUMNS.accuracy, other.number < _COLUMNS.number)
+    rank = 1 + better.scalar_subquery() + tied.scalar_subquery()
+    return sa.case((_COLUMNS.accuracy.is_not(None), rank))
+
+
+_RANKED = sa.select(CANDIDATES, _rank().label("rank"))

@@ -1,0 +1,41 @@
+"""What the parts of the store share: the database, ids, and the look-up of a row."""
+
+import secrets
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from services.errors import NotFoundError
+from services.store.engine import Database
+from services.store.json_values import storable_text
+from services.store.tables import Table
+
+Row = TypeVar("Row", bound=Table)
+
+
+class Repository:
+    """One subject of the store. Every public method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def _now(self) -> datetime:
+        return self._database.clock()
+
+
+def new_id() -> str:
+    """64 random bits: short enough to type, and it tells nobody how many came before."""
+    return secrets.token_hex(8)
+
+
+def find(session: Session, table: type[Row], kind: str, identifier: str, *, lock: bool = False) -> Row:
+    """The row with this id. Raises NotFoundError.
+
+    `lock` keeps other writers off the row until the transaction ends; SQLite's writers exclude each
+    other anyway.
+    """
+    row = session.get(table, identifier, with_for_update=lock) if storable_text(identifier) else None
+    if row is None:
+        raise NotFoundError(kind, identifier)
+    return row

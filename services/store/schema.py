@@ -1,0 +1,105 @@
+"""The schema of a database: create it, bring it forward or back, and say which one is there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from services.errors import SchemaMismatchError
+from services.store.engine import Database, create_engine
+
+
+def upgrade(database_url: str) -> None:
+    """Create the schema or bring it forward to this version of the code; all of it or nothing.
+
+    Processes that upgrade at once take turns, and those that come later find nothing to do.
+    Raises StoreUnavailableError, and SchemaMismatchError for a database newer than the code.
+    """
+    with _migrating(database_url) as config:
+        command.upgrade(config, "head")
+
+
+def downgrade(database_url: str, revision: str) -> None:
+    """Take the schema back to an older `revision`; `base` empties the database. Raises as `upgrade`."""
+    with _migrating(database_url) as config:
+        command.downgrade(config, revision)
+
+
+def current(database_url: str) -> str | None:
+    """The revision of the database's schema; None when it has none. Raises StoreUnavailableError."""
+    database = Database(create_engine(database_url))
+    try:
+        with database.read() as session:
+            return _revision(session.connection())
+    finally:
+        database.engine.dispose()
+
+
+@cache
+def head() -> str:
+    """The revision that this version of the code works with."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    assert revision is not None
+    return revision
+
+
+def require_schema(database: Database) -> None:
+    """Raises SchemaMismatchError, with the remedy, unless the database's schema is the code's."""
+    with database.read() as session:
+        revision = _revision(session.connection())
+    if revision == head():
+        return
+    _require_known(database, revision)
+    found = "has no schema yet" if revision is None else f"has schema {revision}"
+    raise SchemaMismatchError(f"the database {database} {found}, not {head()}; run `gtn-nas db upgrade`")
+
+
+def _require_known(database: Database, revision: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise SchemaMismatchError(
+            f"the database {database} has schema {revision}, which is newer than this version of gtn-nas "
+            f"knows (up to {head()}); install the newer version"
+        )
+
+
+@contextmanager
+def _migrating(database_url: str) -> Iterator[Config]:
+    database = Database(create_engine(database_url, foreign_keys=False))
+    try:
+        with database.write() as session:
+            connection = session.connection()
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            _require_known(database, _revision(connection))
+            yield _config(connection)
+            _require_intact_references(connection)
+    finally:
+        database.engine.dispose()
+
+
+def _config(connection: sa.Connection | None = None) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", "services.store:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _require_intact_references(connection: sa.Connection) -> None:
+    # Foreign keys were off on SQLite while its tables were copied; look at them before the commit.
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            raise SchemaMismatchError(f"the migration would leave dangling references in table {broken[0]!r}")
+
+
+_MIGRATION_LOCK = 0x67746E  # any number, the same in every process

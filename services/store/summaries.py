@@ -1,0 +1,36 @@
+"""What is read across jobs and candidates: counts for the metrics, and the latest job about each subject."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from services.lifecycle import CandidateState, JobKind, JobState
+from services.store.records import JobRecord
+from services.store.repository import Repository
+from services.store.tables import Candidate, Job
+from services.store.transitions import job_record
+
+
+class SummaryRepository(Repository):
+    """Readers only."""
+
+    def latest_jobs_of(
+        self, kind: JobKind, subject_ids: Sequence[str], *, state: JobState | None = None
+    ) -> dict[str, JobRecord]:
+        """For each subject that has jobs of this kind (in this state), the newest of them."""
+        subjects = [subject_id for subject_id in subject_ids if "\0" not in subject_id]
+        if not subjects:
+            return {}
+        jobs = sa.select(Job).where(Job.kind == kind, Job.subject_id.in_(subjects))
+        if state is not None:
+            jobs = jobs.where(Job.state == state)
+        with self._database.read() as session:
+            oldest_first = session.scalars(jobs.order_by(Job.created_at, Job.id))
+            return {job.subject_id: job_record(job) for job in oldest_first if job.subject_id is not None}
+
+    def count_candidates(self) -> dict[tuple[CandidateState, str | None], int]:
+        """How many candidates are in each state, failed ones by their reason; absent pairs are zero."""
+        reason = Candidate.error["reason"].as_string()
+        counts = sa.select(Candidate.state, reason, sa.func.count()).group_by(Candidate.state, reason)
+        with self._database.read() as session:
+            return {(state, why): count for state, why, count in session.execute(counts)}

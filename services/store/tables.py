@@ -1,0 +1,214 @@
+"""The tables, as typed mappings. Only `services/store` sees them; everyone else sees records."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from services.lifecycle import CandidateState, JobKind, JobState
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """Aware UTC datetimes on both engines; SQLite keeps no offset, so one is neither stored nor lost."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        """For those who read cursors."""
+        return datetime
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database. Raises ValueError for a naive datetime."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; the store takes aware datetimes only")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _enum(kind: type[JobKind] | type[JobState] | type[CandidateState]) -> sa.Enum:
+    # Stored as its plain value, without a database type: a new state then needs no migration of types.
+    return sa.Enum(
+        kind, native_enum=False, length=20, values_callable=lambda kind: [each.value for each in kind]
+    )
+
+
+def _best_first(column: str) -> sa.TextClause | str:
+    return sa.text("accuracy DESC") if column == "accuracy" else column
+
+
+Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+EventId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only
+
+
+class Table(DeclarativeBase):
+    """Base of all tables; constraint names follow one convention so that migrations can name them."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy, never changed
+        datetime: UtcDateTime(),
+        int: sa.BigInteger(),
+        float: sa.Double(),
+        dict[str, Any]: Json,
+        list[Any]: Json,
+        JobKind: _enum(JobKind),
+        JobState: _enum(JobState),
+        CandidateState: _enum(CandidateState),
+    }
+
+
+class Job(Table):
+    """A meta-training, search or final training."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[JobKind]
+    name: Mapped[str]
+    state: Mapped[JobState]
+    request: Mapped[dict[str, Any]]
+    subject_id: Mapped[str | None]
+    progress_done: Mapped[int]
+    progress_total: Mapped[int]
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    lease_owner: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    attempts: Mapped[int]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        sa.Index(None, "kind", "created_at", "id"),  # lists
+        sa.Index(None, "kind", "state", "created_at", "id"),  # lists of one state; claims
+        sa.Index(None, "lease_expires_at"),  # the reconciler
+    )
+
+
+class Candidate(Table):
+    """One evaluation. Its id is (search_id, number); metrics that lists sort by are columns."""
+
+    __tablename__ = "candidates"
+
+    search_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    state: Mapped[CandidateState]
+    space: Mapped[str]
+    encoding: Mapped[str]
+    canonical_hash: Mapped[str]
+    seed: Mapped[int]
+    completion: Mapped[int | None]  # 1 for the first to finish: the order in which a search is replayed
+    accuracy: Mapped[float | None]
+    loss: Mapped[float | None]
+    params: Mapped[int | None]
+    flops: Mapped[int | None]
+    seconds: Mapped[float | None]
+    extra_metrics: Mapped[dict[str, Any] | None]
+    loss_curve: Mapped[list[Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        # Lists of candidates are read along one of these, forwards or backwards (see candidate_orders).
+        *(
+            sa.Index(f"ix_candidates_{scope}_{column}", *leading, _best_first(column), *ties)
+            for column in ("accuracy", "loss", "params", "flops", "seconds", "created_at")
+            for scope, leading, ties in (
+                ("search", ["search_id"], ["number"]),
+                ("all", [], ["search_id", "number"]),
+            )
+        ),
+        sa.Index("ix_candidates_all_number", "number", "search_id"),
+        sa.Index("ix_candidates_search_state", "search_id", "state", "number"),
+        # "Has an accuracy" and "succeeded" are the same thing: rank and NULL ordering lean on it.
+        sa.CheckConstraint("(state = 'succeeded') = (accuracy IS NOT NULL)", name="succeeded_has_accuracy"),
+    )
+
+
+class Checkpoint(Table):
+    """A frozen GTN; the bytes are in the artifact store."""
+
+    __tablename__ = "checkpoints"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    manifest: Mapped[dict[str, Any]]
+    size_bytes: Mapped[int]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (sa.Index(None, "created_at", "id"),)
+
+
+class Event(Table):
+    """Something that happened to a job; append-only."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(EventId, primary_key=True)
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"))
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        sa.Index(None, "job_id", "id"),
+        {"sqlite_autoincrement": True},  # an id that a client has seen never comes back
+    )
+
+
+class ApiKey(Table):
+    """An API key: a public prefix to find it by, and a salted hash of the secret."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(unique=True)
+    salt: Mapped[bytes]
+    secret_hash: Mapped[bytes]
+    scopes: Mapped[list[Any]]
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class IdempotentRequest(Table):
+    """The first answer to a POST that carried an idempotency key."""
+
+    __tablename__ = "idempotent_requests"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    method_path: Mapped[str] = mapped_column(primary_key=True)
+    body_sha256: Mapped[str]
+    answer: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+JOBS = cast(sa.Table, Job.__table__)
+CANDIDATES = cast(sa.Table, Candidate.__table__)
+CHECKPOINTS = cast(sa.Table, Checkpoint.__table__)
+EVENTS = cast(sa.Table, Event.__table__)
+
+MAX_INTEGER = 2**63 - 1
+METRIC_COLUMNS = ("accuracy", "loss", "params", "flops", "seconds")

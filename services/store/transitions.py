@@ -1,0 +1,64 @@
+"""How a job's row moves through its life cycle, inside a transaction that has locked it."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from services.errors import LeaseLostError
+from services.lifecycle import Action, CandidateState, JobState, next_state
+from services.store.events import record_event
+from services.store.records import EventType, JobRecord, JsonObject
+from services.store.tables import Candidate, Job
+
+
+def transition(session: Session, job: Job, action: Action, now: datetime) -> None:
+    """Move the job through its life cycle, with its times and its event; a no-op leaves no trace.
+
+    Raises IllegalTransitionError, having changed nothing.
+    """
+    state = next_state(job.state, action)
+    if state is job.state:
+        return
+    job.state = state
+    if state is JobState.RUNNING and job.started_at is None:
+        job.started_at = now
+    if state.terminal:
+        job.finished_at = now
+    data: JsonObject = {"state": state, "action": action}
+    record_event(session, job, EventType.STATE, data | ({"error": job.error} if job.error else {}), now)
+    _settle(session, job, now)
+
+
+def leased_job(session: Session, job_id: str, owner: str) -> Job:
+    """The job's row, locked, if `owner` holds its lease. Raises LeaseLostError.
+
+    A lease that has run out but that nobody has taken is still held: its owner was slow, not replaced.
+    """
+    job = session.get(Job, job_id, with_for_update=True)
+    if job is None or job.lease_owner != owner:
+        raise LeaseLostError(job_id, owner, job.lease_owner if job else None)
+    return job
+
+
+def drop_lease(session: Session, job: Job, now: datetime) -> None:
+    """Make the job free to be claimed."""
+    job.lease_owner = job.lease_expires_at = None
+    _settle(session, job, now)
+
+
+def _settle(session: Session, job: Job, now: datetime) -> None:
+    # A job that has ended and has no runner can have no evaluation in flight: nobody would finish it.
+    if job.state.terminal and job.lease_owner is None:
+        session.execute(
+            sa.update(Candidate)
+            .where(Candidate.search_id == job.id, Candidate.state == CandidateState.RUNNING)
+            .values(state=CandidateState.CANCELLED, finished_at=now)
+        )
+
+
+def job_record(job: Job | sa.Row[Any]) -> JobRecord:
+    """The row as a record."""
+    values: dict[str, Any] = {name: getattr(job, name) for name in JobRecord.__dataclass_fields__}
+    return JobRecord(**values)

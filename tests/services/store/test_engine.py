@@ -1,0 +1,109 @@
+"""URLs, clear errors, and what a transaction is on each engine."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from services.errors import StoreUnavailableError
+from services.store import open_store, upgrade
+from services.store.engine import Database, create_engine, parse_url
+from services.store.tables import Job
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("sqlite:////var/gtn.db", "sqlite"),
+        ("postgres://user:pw@db/gtn", "postgresql+psycopg"),
+        ("postgresql://user:pw@db/gtn", "postgresql+psycopg"),
+        ("postgresql+psycopg://user:pw@db/gtn", "postgresql+psycopg"),
+    ],
+)
+def test_urls(url: str, driver: str):
+    assert parse_url(url).drivername == driver
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        "mysql://user:hunter2@db/gtn",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "postgresql+asyncpg://db",
+    ],
+)
+def test_other_urls_are_refused_without_their_password(url: str):
+    with pytest.raises(StoreUnavailableError, match="must be sqlite:") as refusal:
+        parse_url(url)
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hunter2@127.0.0.1:1/gtn?connect_timeout=2",
+        "postgresql://user:hunter2@/gtn?host=/nonexistent",
+        "sqlite:////proc/nonexistent/gtn.db",
+    ],
+)
+@pytest.mark.parametrize("opening", [open_store, upgrade])
+def test_a_database_out_of_reach_is_a_clear_error_without_the_password(url: str, opening):
+    with pytest.raises(StoreUnavailableError, match="GTN_NAS_DATABASE_URL") as refusal:
+        opening(url)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path):
+    (tmp_path / "gtn.db").write_text("this is not a database, but it is long enough to look at" * 20)
+    with pytest.raises(StoreUnavailableError, match="file is not a database"):
+        open_store(f"sqlite:///{tmp_path}/gtn.db")
+
+
+def test_the_folder_of_a_database_file_is_created(tmp_path: Path):
+    upgrade(f"sqlite:///{tmp_path}/new/folder/gtn.db")
+    with open_store(f"sqlite:///{tmp_path}/new/folder/gtn.db") as store:
+        assert store.count_jobs() == {}
+
+
+def test_foreign_keys_hold(database_url: str):
+    with (
+        create_engine(database_url).begin() as connection,
+        pytest.raises(sa.exc.IntegrityError),
+    ):
+        connection.execute(sa.text("INSERT INTO events VALUES (1, 'nosuchjob', 'log', '{}', '2026-01-01')"))
+
+
+def test_an_error_rolls_everything_back(database_url: str, store, queued_search):
+    job = queued_search()
+    database = Database(create_engine(database_url))
+    with contextlib.suppress(KeyError), database.write() as session:
+        session.execute(sa.text("DELETE FROM jobs"))
+        raise KeyError
+    assert store.get_job(job.id) == job
+    database.engine.dispose()
+
+
+def test_readers_do_not_wait_for_a_writer_and_do_not_see_it(database_url: str, store, queued_search):
+    job = queued_search()
+    database = Database(create_engine(database_url))
+    with database.write() as session:
+        session.execute(sa.update(Job).values(name="half done"))
+        assert store.get_job(job.id).name == "search"
+    assert store.get_job(job.id).name == "half done"
+    database.engine.dispose()
+
+
+def test_a_reader_sees_one_snapshot(database_url: str, store, queued_search):
+    queued_search("before")
+    database = Database(create_engine(database_url))
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Job)) == 1
+        queued_search("meanwhile")
+        assert session.scalar(sa.select(sa.func.count()).select_from(Job)) == 1
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Job)) == 2
+    database.engine.dispose()

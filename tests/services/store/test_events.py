@@ -1,0 +1,64 @@
+"""Events: append-only, resumable without gap or repeat."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from services.errors import InvalidValueError, NotFoundError
+from services.lifecycle import Action
+from services.store import JobRecord, Store
+
+MakeJob = Callable[..., JobRecord]
+
+
+def test_events_come_back_in_order_and_from_any_place(store: Store, queued_search: MakeJob, clock):
+    job, other = queued_search(), queued_search()
+    for step in range(5):
+        store.append_event(job.id, "log", {"step": step, "text": "größe"})
+        store.append_event(other.id, "log", {"other": step})
+    events = store.events_after(job.id)[1:]  # the first tells that the job was created
+    assert [event.data for event in events] == [{"step": step, "text": "größe"} for step in range(5)]
+    assert all((event.job_id, event.type, event.created_at) == (job.id, "log", clock()) for event in events)
+    assert store.events_after(job.id, events[1].id) == events[2:]
+    assert store.events_after(job.id, events[1].id, limit=2) == events[2:4]
+    assert store.events_after(job.id, events[-1].id) == []
+
+
+def test_ids_never_come_back_after_a_deletion(store: Store, queued_search: MakeJob):
+    job = queued_search()
+    last = store.events_after(store.act(job.id, Action.CANCEL).id)[-1].id
+    store.delete_job(job.id)
+    assert store.events_after(queued_search().id)[0].id > last
+
+
+def test_what_cannot_be_appended(store: Store, queued_search: MakeJob):
+    with pytest.raises(NotFoundError):
+        store.append_event("nosuchjob", "log", {})
+    with pytest.raises(InvalidValueError, match=r"data of event 'log'\.loss is nan"):
+        store.append_event(queued_search().id, "log", {"loss": float("nan")})
+    assert store.events_after("nosuchjob") == []
+
+
+def test_a_reader_who_follows_writers_misses_nothing(store: Store, queued_search: MakeJob):
+    """Four threads append while one reads on from the last id it has seen, as an event stream does."""
+    job = queued_search()
+
+    def write(writer: int) -> None:
+        for step in range(25):
+            store.append_event(job.id, "log", {"writer": writer, "step": step})
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    seen = []
+    while True:
+        finished = not any(writer.is_alive() for writer in writers)
+        seen += store.events_after(job.id, seen[-1].id if seen else 0, limit=7)
+        if finished and len(seen) >= 101:
+            break
+        assert not finished or store.events_after(job.id, seen[-1].id), (
+            f"{101 - len(seen)} events were missed"
+        )
+    assert [event.id for event in seen] == sorted({event.id for event in seen})
+    assert len(seen) == 101

@@ -1,0 +1,135 @@
+"""Jobs as their users see them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.errors import ConflictError, IllegalTransitionError, InvalidValueError, NotFoundError
+from services.lifecycle import Action, JobKind, JobState
+from services.store import JobRecord, Store
+
+MakeJob = Callable[..., JobRecord]
+
+
+def test_a_new_job_is_queued_and_reads_back_as_created(store: Store, clock):
+    job = store.create_job(
+        JobKind.SEARCH,
+        name="größe",
+        request={"max_candidates": 5, "space": {"channels": [8, 16]}, "lr": 0.1, "none": None},
+        progress_total=5,
+        subject_id="checkpoint",
+    )
+    assert store.get_job(job.id) == job
+    assert (job.state, job.progress_done, job.progress_total, job.attempts) == (JobState.QUEUED, 0, 5, 0)
+    assert job.request == {"max_candidates": 5, "space": {"channels": [8, 16]}, "lr": 0.1, "none": None}
+    assert job.created_at == clock()
+    assert (job.started_at, job.finished_at, job.result, job.error, job.lease_owner) == (None,) * 5
+
+
+def test_get_job_by_kind(store: Store, queued_search: MakeJob):
+    job = queued_search()
+    assert store.get_job(job.id, JobKind.SEARCH) == job
+    with pytest.raises(NotFoundError, match="no meta_training with id"):
+        store.get_job(job.id, JobKind.META_TRAINING)
+
+
+def test_an_unknown_job_is_not_found(store: Store):
+    for job_id in ("nosuchjob", "", "a\0b", "x" * 10_000, "é", "\ud800"):
+        for call in (store.get_job, store.delete_job, lambda job_id: store.act(job_id, Action.PAUSE)):
+            with pytest.raises(NotFoundError):
+                call(job_id)
+
+
+def test_a_request_that_is_not_json_is_refused_and_nothing_is_stored(store: Store):
+    for value in (float("nan"), float("inf"), {1, 2}, "a\0b"):
+        with pytest.raises(InvalidValueError, match=r"request\.lr"):
+            store.create_job(JobKind.SEARCH, name="", request={"lr": value}, progress_total=1)
+    assert store.count_jobs() == {}
+
+
+def test_jobs_are_listed_newest_first_by_kind_and_state(store: Store, queued_search: MakeJob, clock):
+    first = queued_search("first")
+    clock.advance(1)
+    second = queued_search("second")
+    store.create_job(JobKind.META_TRAINING, name="other kind", request={}, progress_total=1)
+    store.act(first.id, Action.PAUSE)
+    assert [job.name for job in store.list_jobs(JobKind.SEARCH)] == ["second", "first"]
+    assert [job.id for job in store.list_jobs(JobKind.SEARCH, state=JobState.QUEUED)] == [second.id]
+    assert store.list_jobs(JobKind.FINAL_TRAINING).items == []
+
+
+def test_pages_of_jobs_have_no_gap_and_no_repeat(store: Store, queued_search: MakeJob, clock):
+    created = []
+    for number in range(10):
+        created.append(queued_search(str(number)).id)
+        if number % 3:  # some share their time of creation
+            clock.advance(1)
+    listed, cursor = [], None
+    while True:
+        page = store.list_jobs(JobKind.SEARCH, limit=3, cursor=cursor)
+        listed += [job.id for job in page]
+        queued_search("newer than where the reader is")
+        if (cursor := page.next_cursor) is None:
+            break
+    assert len(listed) == 10
+    assert set(listed) == set(created)
+
+
+def test_count_jobs(store: Store, queued_search: MakeJob):
+    store.act(queued_search().id, Action.CANCEL)
+    queued_search()
+    queued_search()
+    assert store.count_jobs() == {
+        (JobKind.SEARCH, JobState.QUEUED): 2,
+        (JobKind.SEARCH, JobState.CANCELLED): 1,
+    }
+
+
+def test_pause_resume_cancel(store: Store, queued_search: MakeJob, clock):
+    job = queued_search()
+    assert store.act(job.id, Action.PAUSE).state is JobState.PAUSED
+    assert store.act(job.id, Action.RESUME).state is JobState.QUEUED
+    clock.advance(5)
+    cancelled = store.act(job.id, Action.CANCEL)
+    assert (cancelled.state, cancelled.finished_at) == (JobState.CANCELLED, clock())
+    assert store.get_job(job.id) == cancelled
+
+
+def test_every_change_of_state_leaves_one_event_and_a_repetition_none(store: Store, queued_search: MakeJob):
+    job = queued_search()
+    for action in (Action.PAUSE, Action.PAUSE, Action.RESUME, Action.CANCEL, Action.CANCEL):
+        store.act(job.id, action)
+    assert [(event.type, event.data) for event in store.events_after(job.id)] == [
+        ("state", {"state": "queued", "action": "create"}),
+        ("state", {"state": "paused", "action": "pause"}),
+        ("state", {"state": "queued", "action": "resume"}),
+        ("state", {"state": "cancelled", "action": "cancel"}),
+    ]
+
+
+def test_an_illegal_action_changes_nothing(store: Store, queued_search: MakeJob):
+    cancelled = store.act(queued_search().id, Action.CANCEL)
+    events = store.events_after(cancelled.id)
+    with pytest.raises(IllegalTransitionError, match="cannot resume a cancelled job"):
+        store.act(cancelled.id, Action.RESUME)
+    assert store.get_job(cancelled.id) == cancelled
+    assert store.events_after(cancelled.id) == events
+
+
+def test_only_ended_jobs_can_be_deleted_and_all_of_theirs_goes_too(
+    store: Store, running_search: MakeJob, succeed: Callable[..., None]
+):
+    kept, job = running_search("other"), running_search()
+    succeed(kept.id, 0, owner="other")
+    succeed(job.id, 0)
+    with pytest.raises(ConflictError, match=r"is running; cancel it before deleting it"):
+        store.delete_job(job.id)
+    assert len(store.history(job.id)) == 1
+    store.act(job.id, Action.CANCEL)
+    store.delete_job(job.id)
+    with pytest.raises(NotFoundError):
+        store.get_job(job.id)
+    assert (store.history(job.id), store.events_after(job.id)) == ([], [])
+    assert len(store.history(kept.id)) == 1
+    with pytest.raises(NotFoundError):
+        store.delete_job(job.id)

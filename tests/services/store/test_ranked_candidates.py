@@ -1,0 +1,196 @@
+"""Ranked lists: orders, filters, pages without gap or repeat, ranks, Pareto fronts."""
+
+import itertools
+import random
+from collections.abc import Callable
+
+import pytest
+
+from services.errors import InvalidCursorError, InvalidValueError, NotFoundError
+from services.lifecycle import CandidateState
+from services.store import CandidateFilter, CandidateRecord, JobRecord, Store
+from services.store.ranked_candidates import ORDER_COLUMNS
+
+MakeJob = Callable[..., JobRecord]
+Write = Callable[..., None]
+ORDERS = [sign + name for name in ORDER_COLUMNS for sign in ("", "-")]
+
+
+@pytest.fixture
+def search_id(
+    store: Store, running_search: MakeJob, succeed: Write, fail: Write, propose: Write, clock
+) -> str:
+    """25 candidates with many equal values: 19 succeeded, 4 failed, 2 running."""
+    search = running_search(candidates=25)
+    chance = random.Random(0)
+    for number in range(25):
+        if number % 3 == 0:
+            clock.advance(1)
+        if number in (3, 8, 13, 18):
+            fail(search.id, number)
+        elif number in (5, 24):
+            propose(search.id, number)
+        else:
+            succeed(
+                search.id,
+                number,
+                accuracy=chance.choice([0.1, 0.5, 0.9]),
+                loss=chance.choice([0.0, 1.0]),
+                params=chance.choice([1, 2, 3]),
+                flops=chance.choice([10, 2**40]),
+                seconds=chance.choice([0.5, 1 / 3]),
+            )
+    return search.id
+
+
+def read_all(store: Store, only: CandidateFilter, order_by: str, limit: int) -> list[CandidateRecord]:
+    candidates: list[CandidateRecord] = []
+    cursor = None
+    while True:
+        page = store.list_candidates(only, order_by=order_by, limit=limit, cursor=cursor)
+        assert len(page) == limit or page.next_cursor is None
+        candidates += page
+        if (cursor := page.next_cursor) is None:
+            return candidates
+
+
+def value_of(candidate: CandidateRecord, order_by: str) -> float | None:
+    name = order_by.removeprefix("-")
+    if name == "created_at":
+        return candidate.created_at.timestamp()
+    if name == "number":
+        return candidate.number
+    return None if candidate.metrics is None else candidate.metrics[name]
+
+
+def test_pages_in_every_order_have_no_gap_and_no_repeat(store: Store, search_id: str):
+    for only, order_by in itertools.product(
+        [CandidateFilter(), CandidateFilter(search_id=search_id)], ORDERS
+    ):
+        listed = read_all(store, only, order_by, 1000)
+        assert sorted(candidate.number for candidate in listed) == list(range(25)), (only, order_by)
+        values = [value_of(candidate, order_by) for candidate in listed]
+        known = [value for value in values if value is not None]
+        assert known == sorted(known, reverse=order_by.startswith("-")), (only, order_by)
+        assert values[len(known) :] == [None] * (25 - len(known)), "candidates without the metric come last"
+        for limit in (2, 25):
+            assert read_all(store, only, order_by, limit) == listed, (only, order_by, limit)
+
+
+def test_ranks_by_hand(store: Store, running_search: MakeJob, succeed: Write, fail: Write):
+    search = running_search()
+    for number, accuracy in enumerate([0.5, 0.9, 0.5, 0.9, 0.1]):
+        succeed(search.id, number, accuracy=accuracy)
+    fail(search.id, 5)
+    by_number = store.list_candidates(CandidateFilter(search_id=search.id), order_by="number")
+    assert [candidate.rank for candidate in by_number] == [3, 1, 4, 2, 5, None]
+    assert [candidate.number for candidate in store.list_candidates()] == [1, 3, 0, 2, 4, 5]
+    assert [candidate.number for candidate in store.list_candidates(order_by="accuracy")] == [
+        4,
+        2,
+        0,
+        3,
+        1,
+        5,
+    ]
+    assert store.get_candidate(f"{search.id}-2").rank == 4
+    assert store.get_candidate(f"{search.id}-5").rank is None
+
+
+def test_a_rank_is_that_of_the_whole_search_however_the_page_was_filtered(store: Store, search_id: str):
+    ranks = {candidate.id: candidate.rank for candidate in store.list_candidates(limit=100)}
+    assert sorted(rank for rank in ranks.values() if rank is not None) == list(range(1, 20))
+    filtered = store.list_candidates(CandidateFilter(search_id=search_id, max_params=1), order_by="-seconds")
+    assert len(filtered) > 1
+    assert all(candidate.rank == ranks[candidate.id] for candidate in filtered)
+
+
+def test_ranks_are_counted_within_each_search(store: Store, running_search: MakeJob, succeed: Write):
+    first, second = running_search("a"), running_search("b")
+    succeed(first.id, 0, owner="a", accuracy=0.2)
+    succeed(second.id, 0, owner="b", accuracy=0.4)
+    succeed(second.id, 1, owner="b", accuracy=0.3)
+    assert [(each.search_id, each.rank) for each in store.list_candidates()] == [
+        (second.id, 1),
+        (second.id, 2),
+        (first.id, 1),
+    ]
+
+
+def test_filters(store: Store, search_id: str):
+    everything = store.list_candidates(limit=100).items
+    for only, matches in [
+        (CandidateFilter(state=CandidateState.FAILED), lambda c: c.state == "failed"),
+        (CandidateFilter(state=CandidateState.RUNNING), lambda c: c.state == "running"),
+        (CandidateFilter(max_params=2), lambda c: c.metrics is not None and c.metrics["params"] <= 2),
+        (CandidateFilter(max_flops=10), lambda c: c.metrics is not None and c.metrics["flops"] <= 10),
+        (CandidateFilter(min_accuracy=0.5), lambda c: c.metrics is not None and c.metrics["accuracy"] >= 0.5),
+        (CandidateFilter(search_space="nasbench201"), lambda c: True),
+        (CandidateFilter(search_space="other"), lambda c: False),
+        (CandidateFilter(search_id="nosuchsearch"), lambda c: False),
+        (CandidateFilter(max_params=10**30), lambda c: c.metrics is not None),
+        (CandidateFilter(max_params=-(10**30)), lambda c: False),
+    ]:
+        expected = [candidate.id for candidate in everything if matches(candidate)]
+        assert [candidate.id for candidate in read_all(store, only, "-accuracy", 3)] == expected, only
+
+
+def test_an_unknown_order_is_refused_with_the_known_ones(store: Store):
+    for order_by in ("", "-", "name", "--accuracy", "accuracy desc", "search_id", "Accuracy"):
+        with pytest.raises(InvalidValueError, match="known: accuracy, loss, params, flops, seconds, number"):
+            store.list_candidates(order_by=order_by)
+
+
+def test_a_limit_out_of_bounds_is_refused(store: Store):
+    for limit in (0, -1, 1001):
+        with pytest.raises(InvalidValueError, match="1 to 1000"):
+            store.list_candidates(limit=limit)
+
+
+def test_a_cursor_serves_the_order_it_was_made_for_alone(store: Store, search_id: str):
+    cursor = store.list_candidates(limit=2, order_by="-accuracy").next_cursor
+    for order_by in ("accuracy", "loss", "number"):
+        with pytest.raises(InvalidCursorError, match="belongs to the order"):
+            store.list_candidates(order_by=order_by, cursor=cursor)
+    with pytest.raises(InvalidCursorError, match="belongs to the order"):
+        store.list_candidates(CandidateFilter(search_id=search_id), cursor=cursor)
+
+
+def test_an_unknown_candidate_is_not_found(store: Store, search_id: str):
+    for candidate_id in (
+        "",
+        "-",
+        "x",
+        "x-",
+        "x-1x",
+        "x--1",
+        "x-²",
+        f"{search_id}-01",
+        f"{search_id}-+1",
+        "x-1",
+        "x-" + "9" * 30,
+        "\0-1",
+    ):
+        with pytest.raises(NotFoundError, match="no candidate"):
+            store.get_candidate(candidate_id)
+
+
+def test_pareto_front_by_hand(store: Store, running_search: MakeJob, succeed: Write, fail: Write):
+    """Accuracy up, params down: 0 is dominated by 1, 3 by 2; 4 equals 2 and stands with it."""
+    search = running_search()
+    for number, (accuracy, params) in enumerate(
+        [(0.6, 30), (0.7, 30), (0.9, 90), (0.8, 95), (0.9, 90), (0.1, 5)]
+    ):
+        succeed(search.id, number, accuracy=accuracy, params=params)
+    fail(search.id, 6)
+    front = store.pareto(search.id, ["accuracy", "params"])
+    assert [(candidate.number, candidate.rank) for candidate in front] == [(2, 1), (4, 2), (1, 4), (5, 6)]
+    assert [candidate.number for candidate in store.pareto(search.id, ["accuracy"])] == [2, 4]
+    assert [candidate.number for candidate in store.pareto(search.id, ["params"])] == [5]
+    assert store.pareto("nosuchsearch", ["accuracy"]) == []
+
+
+def test_pareto_refuses_unknown_objectives(store: Store):
+    for objectives in ([], ["accuracy", "beauty"]):
+        with pytest.raises(InvalidValueError, match="known: accuracy, loss, params, flops, seconds"):
+            store.pareto("search", objectives)

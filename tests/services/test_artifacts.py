@@ -1,0 +1,83 @@
+"""Content-addressed bytes: what comes back is what went in, or an error."""
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from services.artifacts import ArtifactStore
+from services.errors import ArtifactCorruptError, NotFoundError, StoreUnavailableError
+
+
+@pytest.fixture(params=["folder", "file URL", "memory URL"])
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(
+        {
+            "folder": str(tmp_path / "artifacts"),
+            "file URL": f"file://{tmp_path}/artifacts",
+            "memory URL": f"memory://{tmp_path.name}",
+        }[request.param]
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"weights", os.urandom(100_000)])
+def test_round_trip_under_the_hash_of_the_content(artifacts: ArtifactStore, data: bytes):
+    sha256 = artifacts.put(data)
+    assert sha256 == hashlib.sha256(data).hexdigest()
+    assert artifacts.get(sha256) == data
+    assert artifacts.exists(sha256)
+
+
+def test_the_same_content_is_stored_once(tmp_path: Path):
+    artifacts = ArtifactStore(str(tmp_path))
+    sha256 = artifacts.put(b"weights")
+    written = (tmp_path / sha256[:2] / sha256[2:4] / sha256).stat()
+    assert artifacts.put(b"weights") == sha256
+    assert (tmp_path / sha256[:2] / sha256[2:4] / sha256).stat().st_mtime_ns == written.st_mtime_ns
+    assert _files(tmp_path) == [sha256], "no partial file stays behind"
+
+
+@pytest.mark.parametrize("sha256", ["0" * 64, "../../etc/passwd", "", "0" * 63, "A" * 64, "0" * 64 + "\n"])
+def test_what_is_not_there_is_not_found(artifacts: ArtifactStore, sha256: str):
+    assert not artifacts.exists(sha256)
+    with pytest.raises(NotFoundError, match="no artifact"):
+        artifacts.get(sha256)
+
+
+@pytest.mark.parametrize("damage", [b"", b"weight", b"weightz"])
+def test_damage_is_noticed_on_reading_and_repaired_by_writing(tmp_path: Path, damage: bytes):
+    artifacts = ArtifactStore(str(tmp_path))
+    sha256 = artifacts.put(b"weights")
+    (tmp_path / sha256[:2] / sha256[2:4] / sha256).write_bytes(damage)
+    with pytest.raises(ArtifactCorruptError, match=f"artifact {sha256} at .* is corrupt"):
+        artifacts.get(sha256)
+    artifacts.put(b"weights")
+    assert artifacts.get(sha256) == b"weights"
+
+
+def test_a_reader_never_meets_half_an_artifact(tmp_path: Path):
+    """Writers of one content at once: each read either finds nothing or everything."""
+    data = os.urandom(4_000_000)
+    sha256 = hashlib.sha256(data).hexdigest()
+    writers = [threading.Thread(target=ArtifactStore(str(tmp_path)).put, args=(data,)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    reads = []
+    while any(writer.is_alive() for writer in writers):
+        try:
+            reads.append(ArtifactStore(str(tmp_path)).get(sha256))
+        except NotFoundError:
+            continue
+    assert all(read == data for read in reads)
+    assert _files(tmp_path) == [sha256]
+
+
+def test_an_unusable_url_is_refused_with_the_name_of_its_setting():
+    with pytest.raises(StoreUnavailableError, match=r"nosuchprotocol.*GTN_NAS_ARTIFACTS_URL"):
+        ArtifactStore("nosuchprotocol://bucket")
+
+
+def _files(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file()]

@@ -1,0 +1,63 @@
+"""Every state meets every action; the table below is the specification, written out by hand."""
+
+import pytest
+
+from services.errors import IllegalTransitionError
+from services.lifecycle import Action, JobState, next_state
+
+# "-" is refused. A cell equal to its row's state is a no-op.
+TABLE = """
+           claim    pause   resume   cancel     succeed    fail    release
+queued     running  paused  queued   cancelled  -          -       queued
+running    -        paused  running  cancelled  succeeded  failed  queued
+paused     -        paused  queued   cancelled  -          -       paused
+succeeded  -        -       -        -          succeeded  -       succeeded
+failed     -        -       -        -          -          failed  failed
+cancelled  -        -       -        cancelled  -          -       cancelled
+"""
+
+
+def _cells() -> list[tuple[JobState, Action, str]]:
+    header, *rows = (line.split() for line in TABLE.strip().splitlines())
+    return [
+        (JobState(state), Action(action), outcome)
+        for state, *outcomes in rows
+        for action, outcome in zip(header, outcomes, strict=True)
+    ]
+
+
+def test_the_table_has_every_state_and_every_action():
+    assert {(state, action) for state, action, _ in _cells()} == {(s, a) for s in JobState for a in Action}
+
+
+@pytest.mark.parametrize(("state", "action", "outcome"), _cells())
+def test_transition(state: JobState, action: Action, outcome: str):
+    if outcome == "-":
+        with pytest.raises(IllegalTransitionError, match=f"cannot {action} a {state} job: .+") as refusal:
+            next_state(state, action)
+        assert (refusal.value.state, refusal.value.action) == (state, action)
+    else:
+        assert next_state(state, action) is JobState(outcome)
+
+
+@pytest.mark.parametrize(("state", "action", "outcome"), _cells())
+def test_repeating_a_transition_is_a_no_op_except_for_claims(state: JobState, action: Action, outcome: str):
+    if outcome == "-" or action is Action.CLAIM:
+        return
+    reached = next_state(state, action)
+    assert next_state(reached, action) is reached
+
+
+def test_terminal_states_are_those_that_nothing_leaves():
+    for state in JobState:
+        left = {outcome for start, _, outcome in _cells() if start is state} - {"-", state.value}
+        assert state.terminal == (not left)
+
+
+def test_reasons_tell_what_to_do():
+    with pytest.raises(IllegalTransitionError, match="already been cancelled; submit a new one"):
+        next_state(JobState.CANCELLED, Action.RESUME)
+    with pytest.raises(IllegalTransitionError, match="already succeeded"):
+        next_state(JobState.SUCCEEDED, Action.PAUSE)
+    with pytest.raises(IllegalTransitionError, match="resume it first"):
+        next_state(JobState.PAUSED, Action.CLAIM)

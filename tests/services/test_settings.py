@@ -1,0 +1,90 @@
+"""Settings: defaults, environment, and secrets that stay secret."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from services.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in os.environ if name.startswith("GTN_NAS_")]:
+        monkeypatch.delenv(name)
+
+
+def test_defaults():
+    settings = Settings()
+    home = Path.home() / ".local/share/gtn-nas"
+    assert settings.data_dir == home
+    assert settings.resolved_database_url == f"sqlite:///{home}/gtn-nas.db"
+    assert settings.resolved_artifacts_url == f"{home}/artifacts"
+    assert (settings.host, settings.port, settings.ray_address, settings.ray_jobs_url) == (
+        "127.0.0.1",
+        8000,
+        "",
+        "",
+    )
+    assert settings.api_key is None
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name, value in {
+        "DATA_DIR": str(tmp_path),
+        "DATABASE_URL": "postgresql://user:password@db/gtn",
+        "PORT": "9000",
+        "API_KEY": "a-bootstrap-key-of-length",
+        "DATASET_ROOTS": f"{tmp_path}/a:{tmp_path}/b",
+        "LOG_LEVEL": "DEBUG",
+        "RAY_ADDRESS": "",
+    }.items():
+        monkeypatch.setenv(f"GTN_NAS_{name}", value)
+    settings = Settings()
+    assert settings.resolved_database_url == "postgresql://user:password@db/gtn"
+    assert settings.port == 9000
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "a-bootstrap-key-of-length"
+    assert settings.dataset_roots == (tmp_path / "a", tmp_path / "b")
+    assert settings.log_level == "debug"
+    assert settings.ray_address == ""
+
+
+def test_secrets_are_never_printed():
+    settings = Settings(
+        database_url="postgresql://user:hunter2hunter2@db/gtn", api_key="hunter2hunter2hunter2"
+    )
+    for text in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert "hunter2" not in text
+
+
+def test_an_error_does_not_repeat_a_secret():
+    with pytest.raises(ValidationError) as error:
+        Settings(api_key="tooshort")
+    assert "tooshort" not in str(error.value)
+
+
+def test_home_is_expanded():
+    assert Settings(data_dir="~/elsewhere").data_dir == Path.home() / "elsewhere"
+
+
+@pytest.mark.parametrize(
+    "bad", [{"port": 70_000}, {"lease_seconds": 0}, {"log_level": "loud"}, {"unknown": 1}]
+)
+def test_values_out_of_bounds_are_refused(bad: dict[str, object]):
+    with pytest.raises(ValidationError, match=next(iter(bad))):
+        Settings(**bad)
+
+
+def test_loopback():
+    for host in ("127.0.0.1", "127.8.8.8", "::1", "localhost"):
+        assert Settings(host=host).loopback, host
+    for host in ("0.0.0.0", "::", "192.168.0.1", "example.org", ""):
+        assert not Settings(host=host).loopback, host
+
+
+def test_dataset_roots_are_open_on_loopback_alone(tmp_path: Path):
+    assert Settings(data_dir=tmp_path).resolved_dataset_roots == (Path("/"),)
+    assert Settings(data_dir=tmp_path, host="0.0.0.0").resolved_dataset_roots == (tmp_path / "datasets",)
+    assert Settings(dataset_roots=[tmp_path]).resolved_dataset_roots == (tmp_path,)
