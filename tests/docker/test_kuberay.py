@@ -1,0 +1,102 @@
+"""docker/kuberay.yaml against the Kubernetes schemas, Ray's own autoscaler and the code it starts."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
+from typer.testing import CliRunner
+
+from services.cli import app
+from services.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+RESOURCES: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "docker" / "kuberay.yaml").read_text()))
+CLUSTER = next(resource for resource in RESOURCES if resource["kind"] == "RayCluster")
+GROUPS = [CLUSTER["spec"]["headGroupSpec"], *CLUSTER["spec"]["workerGroupSpecs"]]
+
+
+def test_follows_the_kubernetes_schemas() -> None:
+    pods = [{"apiVersion": "v1", "kind": "PodTemplate", "template": group["template"]} for group in GROUPS]
+    for resource in [*pods, *(resource for resource in RESOURCES if resource is not CLUSTER)]:
+        kubernetes_validate.validate(resource, "1.34", strict=True)
+
+
+def test_rays_autoscaler_reads_the_groups() -> None:
+    config = _derive_autoscaling_config_from_ray_cr(CLUSTER)
+    nodes = config["available_node_types"]
+    assert nodes["headgroup"]["resources"]["CPU"] == 0
+    assert (nodes["cpu"]["min_workers"], nodes["cpu"]["max_workers"]) == (1, 16)
+    assert (nodes["gpu"]["min_workers"], nodes["gpu"]["max_workers"]) == (0, 32)
+    assert nodes["gpu"]["resources"]["GPU"] == 1
+    assert "GPU" not in nodes["cpu"]["resources"]
+    assert config["idle_timeout_minutes"] == 5
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.get("groupName", "head"))
+def test_ray_start_knows_the_parameters(group: dict[str, Any]) -> None:
+    from ray.scripts.scripts import cli as ray_cli  # its import warns about Ray's own code
+
+    flags = {option for parameter in ray_cli.commands["start"].params for option in parameter.opts}
+    assert {f"--{name}" for name in group["rayStartParams"]} <= flags
+
+
+def test_nodes_run_the_images_ray_version() -> None:
+    dockerfile = (ROOT / "docker" / "ray-node.Dockerfile").read_text()
+    assert f"ARG RAY_VERSION={CLUSTER['spec']['rayVersion']}\n" in dockerfile
+
+
+def test_commands_exist() -> None:
+    commands = [container["command"] for container in containers() if "command" in container]
+    assert ["gtn-nas", "serve"] in commands
+    for program, *words in commands:
+        assert program == "gtn-nas"
+        assert CliRunner().invoke(app, [*words, "--help"]).exit_code == 0
+
+
+def test_settings_know_every_variable() -> None:
+    names = {name for resource in RESOURCES for name in resource.get("data", {})}
+    names |= {variable["name"] for container in containers() for variable in container.get("env", [])}
+    assert "GTN_NAS_RAY_JOBS_URL" in names
+    for name in names:
+        assert name.startswith("RAY_") or name.removeprefix("GTN_NAS_").lower() in Settings.model_fields
+
+
+def test_what_it_refers_to_is_there_or_made_by_the_documented_commands() -> None:
+    made = {(resource["kind"], resource["metadata"]["name"]) for resource in RESOURCES}
+    manual = (ROOT / "docs" / "cluster.md").read_text()
+    secrets = set(re.findall(r"kubectl create secret generic (\S+)", manual))
+    assert {name for kind, name in references(RESOURCES) if kind == "Secret"} == secrets
+    assert {reference for reference in references(RESOURCES) if reference[0] != "Secret"} <= made
+
+
+def containers() -> Iterator[dict[str, Any]]:
+    deployments = [resource["spec"] for resource in RESOURCES if resource["kind"] == "Deployment"]
+    for group in [*GROUPS, *deployments]:
+        pod = group["template"]["spec"]
+        yield from [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def references(part: Any) -> Iterator[tuple[str, str]]:
+    """Kind and name of everything that the manifest mentions by name."""
+    if isinstance(part, list):
+        for item in part:
+            yield from references(item)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            match key:
+                case "secretRef" | "secretKeyRef":
+                    yield "Secret", value["name"]
+                case "secretName":
+                    yield "Secret", value
+                case "configMapRef":
+                    yield "ConfigMap", value["name"]
+                case "claimName":
+                    yield "PersistentVolumeClaim", value
+                case _:
+                    yield from references(value)
