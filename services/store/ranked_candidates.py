@@ -59,7 +59,7 @@ class RankedCandidateRepository(Repository):
 
         Raises InvalidValueError for an unknown objective.
         """
-        from nas.ranking import DIRECTIONS, pareto_front  # torch comes with it: only who asks pays for that
+        from nas.ranking import DIRECTIONS, pareto_front  # SciPy comes with it: only who asks pays
 
         unknown = [name for name in objectives if name not in DIRECTIONS]
         if unknown or not objectives:

@@ -102,6 +102,7 @@ class Job(Table):
     __table_args__ = (
         sa.Index(None, "kind", "created_at", "id"),  # lists
         sa.Index(None, "kind", "state", "created_at", "id"),  # lists of one state; claims
+        sa.Index(None, "subject_id", "kind"),  # the jobs about a checkpoint or a candidate
         sa.Index(None, "lease_expires_at"),  # the reconciler
     )
 

@@ -10,7 +10,7 @@ from services.errors import LeaseLostError
 from services.lifecycle import Action, CandidateState, JobState, next_state
 from services.store.events import record_event
 from services.store.records import EventType, JobRecord, JsonObject
-from services.store.tables import Candidate, Job
+from services.store.tables import CANDIDATES, Job
 
 
 def transition(session: Session, job: Job, action: Action, now: datetime) -> None:
@@ -51,11 +51,15 @@ def drop_lease(session: Session, job: Job, now: datetime) -> None:
 def _settle(session: Session, job: Job, now: datetime) -> None:
     # A job that has ended and has no runner can have no evaluation in flight: nobody would finish it.
     if job.state.terminal and job.lease_owner is None:
-        session.execute(
-            sa.update(Candidate)
-            .where(Candidate.search_id == job.id, Candidate.state == CandidateState.RUNNING)
-            .values(state=CandidateState.CANCELLED, finished_at=now)
-        )
+        cancel_running(session, job.id, now)
+
+
+def cancel_running(session: Session, search_id: str, now: datetime) -> int:
+    """Mark the evaluations in flight as cancelled; answers how many there were."""
+    columns = CANDIDATES.columns
+    running = columns.search_id == search_id, columns.state == CandidateState.RUNNING
+    cancel = sa.update(CANDIDATES).where(*running).values(state=CandidateState.CANCELLED, finished_at=now)
+    return len(session.execute(cancel.returning(columns.number)).all())
 
 
 def job_record(job: Job | sa.Row[Any]) -> JobRecord:

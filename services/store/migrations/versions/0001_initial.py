@@ -74,6 +74,7 @@ def _create_jobs() -> None:
     )
     op.create_index("ix_jobs_kind_created_at_id", "jobs", ["kind", "created_at", "id"])
     op.create_index("ix_jobs_kind_state_created_at_id", "jobs", ["kind", "state", "created_at", "id"])
+    op.create_index("ix_jobs_subject_id_kind", "jobs", ["subject_id", "kind"])
     op.create_index("ix_jobs_lease_expires_at", "jobs", ["lease_expires_at"])
 
 
