@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ MAX_BYTES = 512 * 2**20
 """More than ten times the paper's CIFAR generator with its curriculum; what is larger is not read."""
 
 _MANIFEST_KEY = "gtn"
+_Size = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class CheckpointManifest(BaseModel):
@@ -42,7 +43,7 @@ class CheckpointManifest(BaseModel):
     dataset: DatasetSpec
     dataset_fingerprint: str
     split_seed: int
-    image_shape: tuple[int, int, int] = Field(description="channels, height, width")
+    image_shape: tuple[_Size, _Size, _Size] = Field(description="channels, height, width")
     num_classes: int = Field(ge=2, le=65_536)
     class_names: tuple[str, ...]
     normalization: Normalization

@@ -29,14 +29,20 @@ class MetaTrainingConfig(BaseModel):
 
     # The generator.
     latent_size: int = Field(64, ge=1, le=4096, description="Z, the length of a latent")
+    latent_scale: float = Field(
+        0.3,
+        gt=0,
+        le=10,
+        description="deviation of the first latents; below 1 the class has more say than they",
+    )
     generator_hidden: _Width = Field(256, description="units of the first linear layer")
     generator_channels: tuple[_Width, _Width] = Field(
-        (64, 32), description="channels at a quarter and at half of the image's size"
+        (32, 16), description="channels at a quarter and at half of the image's size"
     )
 
     # The inner optimizer, learned in log space from these initial values.
     inner_optimizer: InnerOptimizerName = Field("sgd", description="the optimizer of a learner")
-    initial_learning_rate: float = Field(0.02, gt=0, le=10, description="of every inner step")
+    initial_learning_rate: float = Field(0.3, gt=0, le=10, description="of every inner step")
     initial_momentum: float = Field(0.5, gt=0, lt=1, description="of every inner step; Adam's first beta")
 
     # The learners of meta-training, freshly initialised at every meta step.
@@ -57,16 +63,16 @@ class MetaTrainingConfig(BaseModel):
     # The outer loop.
     meta_steps: int = Field(600, ge=1, le=1_000_000, description="updates of generator and curriculum")
     outer_batch_size: int = Field(128, ge=2, le=65_536, description="real images per outer loss")
-    outer_learning_rate: float = Field(0.02, gt=0, le=1, description="of Adam, at its peak")
-    outer_betas: tuple[_Decay, _Decay] = Field((0.9, 0.999), description="Adam's decay rates")
+    outer_learning_rate: float = Field(0.01, gt=0, le=1, description="of Adam, at its peak")
+    outer_betas: tuple[_Decay, _Decay] = Field((0.5, 0.9), description="Adam's decay rates")
     outer_epsilon: float = Field(1e-8, gt=0, le=1, description="added to Adam's denominator")
     final_learning_rate_fraction: float = Field(0.1, ge=0, le=1, description="where the cosine decay ends")
-    outer_loss_every: int = Field(1, ge=1, le=1024, description="inner steps between outer losses")
+    outer_loss_every: int = Field(2, ge=1, le=1024, description="inner steps between outer losses")
     intermediate_loss_weight: float = Field(
         1.0, ge=0, le=1, description="weight of the outer losses before the last, whose weight is 1"
     )
     clip_factor: float = Field(
-        2.0, gt=0, le=1e6, description="a meta-gradient is clipped at this multiple of the running norm"
+        3.0, gt=0, le=1e6, description="a meta-gradient is clipped at this multiple of the running norm"
     )
 
     # Where time and memory go.

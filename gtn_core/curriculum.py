@@ -75,6 +75,7 @@ class LearnedCurriculum(nn.Module):
         super().__init__()
         self.kind = config.curriculum
         self.image_shape, self.num_classes = image_shape, num_classes
+        self.latent_scale = config.latent_scale
         self.latent_shape = (config.inner_steps, config.batch_size, config.latent_size)
         self.generator = Generator(
             image_shape=image_shape,
@@ -84,7 +85,7 @@ class LearnedCurriculum(nn.Module):
             channels=config.generator_channels,
         )
         if self.kind != "none":
-            self.latents = nn.Parameter(torch.randn(self.latent_shape))
+            self.latents = nn.Parameter(self._noise(None))
         self.register_buffer("labels", _balanced_labels(config, num_classes))
         self.schedule = InnerSchedule(config)
 
@@ -104,7 +105,7 @@ class LearnedCurriculum(nn.Module):
     def _ordered(self, rng: torch.Generator, shuffle: bool) -> tuple[Tensor, Tensor]:
         """Latents [T, B, Z] and labels [T, B, K] in the order of one learner."""
         if self.kind == "none":
-            return torch.randn(self.latent_shape, generator=rng).to(self.labels), self.labels
+            return self._noise(rng).to(self.labels), self.labels
         if self.kind == "full" or not shuffle:
             return self.latents, self.labels
         # The unit that is shuffled: a whole batch, or a single sample.
@@ -112,6 +113,9 @@ class LearnedCurriculum(nn.Module):
         latents, labels = self.latents.flatten(0, flat), self.labels.flatten(0, flat)
         order = torch.randperm(len(labels), generator=rng).to(labels.device)
         return latents[order].view_as(self.latents), labels[order].view_as(self.labels)
+
+    def _noise(self, rng: torch.Generator | None) -> Tensor:
+        return self.latent_scale * torch.randn(self.latent_shape, generator=rng)
 
 
 def _balanced_labels(config: MetaTrainingConfig, num_classes: int) -> Tensor:

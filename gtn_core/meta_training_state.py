@@ -94,7 +94,7 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
             return
     except Exception as error:  # torch.load raises whatever the broken bytes lead it to
         raise CheckpointError(
-            f"cannot resume from {path}: {error}. Delete it to start this run again"
+            f"cannot resume from {path}: it is not a whole state of meta-training; delete it to start again"
         ) from error
     different = ", ".join(
         f"{name} {found.get(name)} there and {ours.get(name)} here"

@@ -1,0 +1,1 @@
+"""The distributed service: controller, workers, store, client and command line."""

@@ -20,8 +20,8 @@ class RealDataConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # Tuned on digits, 10 steps of 32 images, by the mean accuracy of 12 random NAS-Bench-201 cells: no rate from
-    # 0.02 to 0.5 with a momentum from 0.5 to 0.9 is better by more than the standard error, 0.03.
+    # Tuned on digits, 10 steps of 32 images, by the mean accuracy of 12 random NAS-Bench-201 cells: no rate
+    # from 0.02 to 0.5 with a momentum from 0.5 to 0.9 is better by more than the standard error, 0.03.
     learning_rate: float = Field(0.1, gt=0, le=100, description="Learning rate of every step.")
     momentum: float = Field(0.5, ge=0, lt=1, description="Momentum of every step.")
     initialisations: int = Field(1, ge=1, le=64, description="Initialisations that the score is a mean of.")

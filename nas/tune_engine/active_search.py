@@ -16,6 +16,9 @@ from nas.tune_engine.slots import Slots
 MAX_RETRIES = 2
 """How often a candidate is evaluated again after its worker died."""
 
+MAX_CRASHES = 10
+"""How often Tune may give up with no evaluation finished in between: more is no candidate's fault."""
+
 STOP_POLL_SECONDS = 0.25
 """Time between two looks at `should_stop` and the clock."""
 
@@ -38,6 +41,7 @@ class ActiveSearch:
         self._in_flight: dict[int, Proposal] = {}
         self._again: deque[Proposal] = deque()  # their workers died
         self._losses: Counter[int] = Counter()
+        self._crashes = 0
         self._slots = Slots(search.spec)
         self._deadline = time.monotonic() + (search.spec.max_seconds or math.inf)
         self._next_poll = 0.0
@@ -61,12 +65,9 @@ class ActiveSearch:
         return proposal
 
     def complete(self, result: CandidateResult) -> None:
-        """Record what became of a candidate, then let the algorithm learn from it."""
-        self._land(result.proposal)
-        if not self._stopping:
-            with self._guard():
-                self.observer.on_result(result)
-                self.search.complete(result)
+        """Record what became of an evaluation, then let the algorithm learn from it."""
+        self._crashes = 0
+        self._record(result)
 
     def lose(self, proposal: Proposal, detail: str) -> None:
         """A candidate's worker died: evaluate it again, or record the failure."""
@@ -74,31 +75,33 @@ class ActiveSearch:
         if self._losses[proposal.number] > MAX_RETRIES:
             reason = "out of memory" if "low on memory" in detail else "worker lost"  # Ray's words
             failure = Failure(reason, " ".join(detail.split())[:MAX_DETAIL])
-            self.complete(CandidateResult(proposal, failure=failure))
+            self._record(CandidateResult(proposal, failure=failure))
         else:
             self._land(proposal)
             self._again.append(proposal)
 
     def lose_after_crash(self, detail: str) -> bool:
-        """Everything in flight is lost; False when nothing was.
+        """Tune gave up and everything in flight is lost; False when it makes no sense to go on.
 
         When the detail names workers, the others' candidates are not to blame and their retries not counted.
         """
+        self._crashes += 1
+        if not self._in_flight or self._crashes > MAX_CRASHES or not ray.is_initialized():
+            return False
         named = {number for number, worker in self.workers.items() if worker._actor_id.hex() in detail}
-        in_flight = list(self._in_flight.values())
-        for proposal in in_flight:
+        for proposal in list(self._in_flight.values()):
             if named and proposal.number not in named:
                 self._losses[proposal.number] -= 1
             self.lose(proposal, detail)
-        return bool(in_flight)
+        return True
 
     def fail(self, error: Exception) -> None:
         """Stop the run and raise the error from it."""
         self.error = self.error or error
         self._stopping = True
 
-    def poll(self) -> bool:
-        """Whether to stop. The workers are then killed: one in the middle of a candidate hears nothing."""
+    def poll(self) -> None:
+        """Look whether to stop. If so kill the workers: one in the middle of a candidate hears nothing."""
         now = time.monotonic()
         if not self._stopping and now >= self._next_poll:
             self._next_poll = now + STOP_POLL_SECONDS
@@ -106,7 +109,6 @@ class ActiveSearch:
                 self._stopping = now >= self._deadline or self.observer.should_stop()
         while self._stopping and self.workers:
             ray.kill(self.workers.popitem()[1])
-        return self._stopping
 
     def _propose_new(self) -> Proposal | None:
         proposal = None
@@ -114,7 +116,14 @@ class ActiveSearch:
             proposal = self.search.propose()
             if proposal is not None:
                 self.observer.on_proposal(proposal)
-        return proposal
+        return None if self._stopping else proposal
+
+    def _record(self, result: CandidateResult) -> None:
+        self._land(result.proposal)
+        if not self._stopping:
+            with self._guard():
+                self.observer.on_result(result)
+                self.search.complete(result)
 
     def _land(self, proposal: Proposal) -> None:
         del self._in_flight[proposal.number]

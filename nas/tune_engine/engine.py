@@ -14,7 +14,7 @@ from ray import tune
 from nas.estimators import EstimatorData
 from nas.search import Search, SearchObserver
 from nas.tune_engine.active_search import ActiveSearch
-from nas.tune_engine.hooks import CandidateFeed, OutcomeWatch, SubmissionOrder, WhenToStop
+from nas.tune_engine.hooks import CandidateFeed, OutcomeWatch, SearchOver, SubmissionOrder, WhenToStop
 from nas.tune_engine.worker import worker_class
 
 TUNE_SETTINGS = {
@@ -48,6 +48,8 @@ class TuneEngine:
         while not active.over:
             try:
                 _run_tune(worker, active)
+            except SearchOver:
+                break
             except Exception as error:
                 # Tune gives up when it meets an end of a worker that it does not know, such as Ray's memory
                 # monitor killing it. The search need not.

@@ -17,6 +17,10 @@ class WorkerSetupError(GtnNasError):
     """A worker that cannot make the search's space or estimator: no candidate could be evaluated on it."""
 
 
+class SearchOver(Exception):  # noqa: N818 - a way out, not an error
+    """Ends Tune's run at once. Its own way out writes its files and reads them again, in time with n."""
+
+
 class CandidateFeed(Searcher):
     """Suggests what the search proposes; `OutcomeWatch` hears what becomes of it, in more detail."""
 
@@ -82,7 +86,7 @@ class SubmissionOrder(FIFOScheduler):
 
 
 class WhenToStop(tune.Stopper):
-    """Stops all trials when the run stops; Tune asks after every event and at least ten times a second."""
+    """Ends the run when the search is over; Tune asks after every event and at least ten times a second."""
 
     def __init__(self, active: ActiveSearch) -> None:
         self._active = active
@@ -93,7 +97,10 @@ class WhenToStop(tune.Stopper):
 
     @override
     def stop_all(self) -> bool:
-        return self._active.poll()
+        self._active.poll()
+        if self._active.over:
+            raise SearchOver
+        return False
 
 
 def _cause_of_death(trial: Trial) -> str:

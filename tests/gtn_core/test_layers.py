@@ -45,7 +45,12 @@ def test_mean_only_normalisation(shape: tuple[int, ...]) -> None:
 
 def test_batch_statistics_come_back_even_after_an_error() -> None:
     network = nn.Sequential(nn.BatchNorm2d(2), nn.BatchNorm1d(2, track_running_stats=False)).eval()
-    with pytest.raises(RuntimeError, match="stop"), batch_statistics(network):
-        assert network[0].training
-        raise RuntimeError("stop")
+
+    def fail_inside() -> None:
+        with batch_statistics(network):
+            assert [norm.training for norm in network] == [True, True]
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail_inside()
     assert [(norm.training, norm.track_running_stats) for norm in network] == [(False, True), (False, False)]

@@ -88,25 +88,37 @@ def test_it_equals_a_linear_classifier_unrolled_by_hand() -> None:
     torch.testing.assert_close(ours[2:], by_hand[2:], rtol=1e-12, atol=1e-14)
 
 
+def directional_derivative(loss: Callable[[], Tensor], tensor: Tensor, direction: Tensor) -> float:
+    """By central differences of fourth order: Adam's steps bend too much for those of second."""
+
+    @torch.no_grad()
+    def loss_at(distance: float) -> float:
+        start = tensor.clone()
+        tensor.add_(distance * direction)
+        with torch.enable_grad():
+            value = loss().item()
+        tensor.copy_(start)
+        return value
+
+    h = 1e-6
+    return (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("make_network", LEARNERS.values(), ids=LEARNERS.keys())
 def test_it_equals_central_finite_differences(make_network: Callable[[], nn.Module], optimizer: str) -> None:
     network, curriculum = make_network(), make_curriculum(optimizer)
-    gradients = torch.autograd.grad(real_loss(network, curriculum, snapshot_every=2), tensors(curriculum))
-    step = 1e-5
-    for position, (tensor, gradient) in enumerate(zip(tensors(curriculum), gradients, strict=True)):
-        for seed in range(3):
-            rng = torch.Generator().manual_seed(10 * position + seed)
+
+    def loss() -> Tensor:
+        return real_loss(network, curriculum, snapshot_every=2)
+
+    gradients = torch.autograd.grad(loss(), tensors(curriculum))
+    rng = torch.Generator().manual_seed(0)
+    for tensor, gradient in zip(tensors(curriculum), gradients, strict=True):
+        for _ in range(3):
             direction = torch.randn(tensor.shape, generator=rng, dtype=torch.float64)
-            losses = []
-            for sign in (1, -1):
-                with torch.no_grad():
-                    tensor += sign * step * direction
-                losses.append(real_loss(network, curriculum, snapshot_every=2).item())
-                with torch.no_grad():
-                    tensor -= sign * step * direction
-            expected = (losses[0] - losses[1]) / (2 * step)
-            assert (gradient * direction).sum().item() == pytest.approx(expected, rel=1e-6, abs=1e-9)
+            expected = directional_derivative(loss, tensor, direction)
+            assert (gradient * direction).sum().item() == pytest.approx(expected, rel=1e-6, abs=1e-8)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

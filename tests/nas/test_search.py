@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nas.architecture import Architecture
@@ -79,6 +80,13 @@ def test_seeds_fix_the_candidates(algorithm: dict[str, Any]) -> None:
         ]
 
     assert encodings(1) == encodings(1) != encodings(2)
+
+
+def test_candidate_n_is_drawn_from_the_seed_and_n() -> None:
+    search = make_search(make_spec(seed=3))
+    drawn = [search.space.sample(np.random.default_rng([3, number])) for number in range(3)]
+    proposals = [result.proposal.architecture for result in run(search)]
+    assert proposals[:3] == drawn
 
 
 def test_evolution_learns_from_rewards_and_random_search_does_not() -> None:

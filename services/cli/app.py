@@ -1,0 +1,35 @@
+"""The commands, put together in the order in which a user meets them."""
+
+import typer
+
+from services.cli import administration, checkpoints, fidelity, results, serving, steering, submission
+
+app = typer.Typer(
+    name="gtn-nas",
+    help="Neural architecture search on Generative Teaching Networks.\n\n"
+    "Start with `gtn-nas demo`, or with `gtn-nas up` in one terminal and the other commands in a second.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command()(serving.demo)
+app.command()(serving.up)
+app.command()(serving.serve)
+app.command("meta-worker")(serving.meta_worker)
+app.command("train-gtn")(submission.train_gtn)
+app.command()(submission.search)
+app.command()(steering.jobs)
+app.command()(steering.follow)
+app.command()(steering.pause)
+app.command()(steering.resume)
+app.command()(steering.cancel)
+app.command()(results.rank)
+app.command()(results.show)
+app.command()(submission.retrain)
+app.command()(results.export)
+app.command()(fidelity.fidelity)
+app.add_typer(checkpoints.app, name="checkpoint")
+app.add_typer(administration.api_key_app, name="api-key")
+app.add_typer(administration.db_app, name="db")

@@ -1,0 +1,63 @@
+"""Where output goes: results to stdout, all else to stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+
+    from services.client import Client
+
+
+def connect(url: str | None) -> "Client":
+    """A client of the controller at `url`, with the API key of the environment."""
+    from services.client import Client
+    from services.client.connection import DEFAULT_URL
+
+    return Client(url or DEFAULT_URL, api_key=os.environ.get("GTN_NAS_API_KEY") or None)
+
+
+def stdout() -> "Console":
+    """The console for results."""
+    from rich.console import Console
+
+    return Console(width=_width(sys.stdout))
+
+
+def stderr() -> "Console":
+    """The console for progress and advice."""
+    from rich.console import Console
+
+    return Console(stderr=True, width=_width(sys.stderr))
+
+
+def _width(stream: TextIO) -> int | None:
+    """The terminal's own width; elsewhere so much that tables need not fold."""
+    return None if stream.isatty() or "COLUMNS" in os.environ else 200
+
+
+def say(text: object) -> None:
+    """A result for people, on stdout; square brackets and numbers stay as they are."""
+    stdout().print(text, highlight=False, markup=False)
+
+
+def advise(text: str) -> None:
+    """A remark on stderr."""
+    stderr().print(text, highlight=False, markup=False)
+
+
+def print_json(value: "BaseModel | dict[str, Any] | Sequence[BaseModel | dict[str, Any]]") -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(_plain(value), indent=2))
+
+
+def _plain(value: "BaseModel | dict[str, Any] | Sequence[BaseModel | dict[str, Any]]") -> Any:
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    return value.model_dump(mode="json")

@@ -1,0 +1,20 @@
+"""Errors that a user can do something about, each in one line."""
+
+
+def message_of(error: Exception) -> str | None:
+    """What to tell the user; None for an error that nobody expected."""
+    # Imported when something has gone wrong, and not before: `--help` should be there at once.
+    from pydantic import ValidationError
+
+    from gtn_core.errors import GtnNasError
+
+    if isinstance(error, ValidationError):
+        return "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or error.title}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, GtnNasError | OSError):
+        return " ".join(str(error).split())
+    return None

@@ -1,0 +1,93 @@
+"""Commands that read what searches found: rank, show, export."""
+
+import io
+import zipfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli import options
+from services.cli.console import advise, connect, print_json, say, stdout
+from services.cli.tables import candidate_table, describe
+
+CandidateId = Annotated[str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.")]
+
+
+class Format(StrEnum):
+    """What an exported model can be."""
+
+    PYTHON = "python"
+    SAFETENSORS = "safetensors"
+    ONNX = "onnx"
+
+
+def rank(
+    search: Annotated[str, typer.Argument(help="Id of a search.")],
+    limit: options.Limit = 20,
+    pareto: Annotated[
+        bool, typer.Option(help="Only those that no other beats in every objective of the search.")
+    ] = False,
+    as_json: options.AsJson = False,
+    url: options.Url = None,
+) -> None:
+    """Show the ranked architectures of a search, also while it runs.
+
+    Example: `gtn-nas rank 1f0c9a7be2d3 --limit 5`
+    """
+    with connect(url) as client:
+        if pareto:
+            candidates = client.pareto(search)[:limit]
+        else:
+            candidates = list(client.candidates(search, state="succeeded", limit=limit))
+    if as_json:
+        print_json(candidates)
+    elif candidates:
+        stdout().print(candidate_table(candidates))
+    else:
+        advise("no candidate has a score yet")
+
+
+def show(candidate: CandidateId, as_json: options.AsJson = False, url: options.Url = None) -> None:
+    """Show one candidate, with its cell drawn.
+
+    Example: `gtn-nas show 1f0c9a7be2d3-17`
+    """
+    with connect(url) as client:
+        found = client.get_candidate(candidate)
+    if as_json:
+        print_json(found)
+        return
+    from nas import Architecture, get_search_space
+    from nas.drawing import draw_text
+
+    space = get_search_space(found.architecture.space)
+    drawing = draw_text(space, Architecture(found.architecture.space, found.architecture.encoding))
+    say(describe(found, drawing))
+
+
+def export(
+    candidate: CandidateId,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; python: a folder or .zip.")],
+    format_: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.PYTHON,
+    url: options.Url = None,
+) -> None:
+    """Write a retrained candidate as a model that runs without this package.
+
+    Example: `gtn-nas export 1f0c9a7be2d3-17 --format python -o best-model`
+    """
+    with connect(url) as client:
+        content = client.export(candidate, format_.value)
+    if format_ is Format.PYTHON and output.suffix != ".zip":
+        unpack(content, output)
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(content)
+    say(output)
+
+
+def unpack(archive: bytes, folder: Path) -> None:
+    """Write the files of an exported archive into a folder."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        files.extractall(folder)  # it strips drives, roots and `..` from the names

@@ -1,0 +1,178 @@
+"""Commands that submit long work: train-gtn, search, retrain."""
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli import options
+from services.cli.console import advise, connect, print_json, say, stdout
+from services.cli.progress import follow as show_progress
+from services.cli.tables import candidate_table
+
+if TYPE_CHECKING:
+    from services.client import Client, Job
+
+
+def train_gtn(
+    dataset: Annotated[
+        str, typer.Option(help="NAME or NAME:PATH, such as digits, mnist:/data/mnist, npz:/data/set.npz.")
+    ],
+    config: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="TOML file of the configuration.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the configuration; wins over --config.")
+    ] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Scale square images down to this.")] = None,
+    learner_space: Annotated[
+        str | None, typer.Option(help="Also meta-train on learners drawn from this search space.")
+    ] = None,
+    learner_space_fraction: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of meta steps with such a learner.")
+    ] = None,
+    seed: options.Seed = None,
+    name: options.Name = None,
+    follow: options.Follow = False,
+    as_json: options.AsJson = False,
+    url: options.Url = None,
+) -> None:
+    """Submit a meta-training run; its product is a frozen checkpoint.
+
+    Example: `gtn-nas train-gtn --dataset digits --set meta_steps=200 --follow`
+    """
+    configuration = {**_read_toml(config), **options.key_values(set_)}
+    with connect(url) as client:
+        job: Job = client.create_meta_training(
+            options.dataset(dataset, image_size),
+            configuration,
+            seed=seed,
+            name=name,
+            learner_space={"name": learner_space} if learner_space else None,
+            learner_space_fraction=learner_space_fraction,
+        )
+        job = _report(client, job, "meta-training", follow=follow, as_json=as_json)
+        if follow and not as_json:
+            say(f"checkpoint {job.model_dump()['checkpoint_id']}")
+
+
+def search(
+    checkpoint: Annotated[str, typer.Option(help="Checkpoint id, the start of one, or `latest`.")] = "latest",
+    space: Annotated[str | None, typer.Option(help="Search space, such as nasbench201.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="Search algorithm, such as regularized_evolution.")
+    ] = None,
+    candidates: Annotated[
+        int | None, typer.Option("--candidates", "-n", min=1, help="How many to evaluate.")
+    ] = None,
+    estimator: Annotated[str | None, typer.Option(help="Performance estimator, such as gtn.")] = None,
+    space_option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, such as channels=8.")] = None,
+    algorithm_option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE.")] = None,
+    estimator_option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE.")] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="accuracy, loss, params, flops or seconds; repeat it, the first one leads."),
+    ] = None,
+    max_params: Annotated[int | None, typer.Option(min=1, help="Most trainable parameters.")] = None,
+    max_flops: Annotated[int | None, typer.Option(min=1, help="Most FLOPs of a forward pass.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Wall-clock limit of the search.")] = None,
+    max_concurrent: Annotated[int | None, typer.Option(min=1, help="Most candidates at a time.")] = None,
+    cpus_per_candidate: Annotated[float | None, typer.Option(min=0, help="CPU cores of one.")] = None,
+    gpus_per_candidate: Annotated[float | None, typer.Option(min=0, help="GPUs of one; may be 0.25.")] = None,
+    seed: options.Seed = None,
+    name: options.Name = None,
+    follow: options.Follow = False,
+    as_json: options.AsJson = False,
+    url: options.Url = None,
+) -> None:
+    """Submit a search for architectures that learn best from a checkpoint's synthetic data.
+
+    What is left out gets the controller's default.
+
+    Example: `gtn-nas search --checkpoint latest --space nasbench201 --candidates 40 --follow`
+    """
+    request: dict[str, Any] = {
+        "search_space": options.named_config("space", space, space_option),
+        "algorithm": options.named_config("algorithm", algorithm, algorithm_option),
+        "estimator": options.named_config("estimator", estimator, estimator_option),
+        "max_candidates": candidates,
+        "max_seconds": max_seconds,
+        "objectives": objective or None,
+        "constraints": _given(max_params=max_params, max_flops=max_flops),
+        "resources": _given(cpus_per_candidate=cpus_per_candidate, gpus_per_candidate=gpus_per_candidate),
+        "max_concurrent": max_concurrent,
+        "seed": seed,
+        "name": name,
+    }
+    with connect(url) as client:
+        checkpoint_id = resolve_checkpoint(client, checkpoint)
+        job: Job = client.create_search(checkpoint_id=checkpoint_id, **request)
+        job = _report(client, job, "search", follow=follow, as_json=as_json)
+        if follow and not as_json:
+            best = client.candidates(job.id, state="succeeded", limit=10)
+            stdout().print(candidate_table(best))
+
+
+def retrain(
+    candidate: Annotated[str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the real training data.")] = None,
+    seed: options.Seed = None,
+    follow: options.Follow = False,
+    as_json: options.AsJson = False,
+    url: options.Url = None,
+) -> None:
+    """Train a candidate on real data, and measure it once on test data.
+
+    Example: `gtn-nas retrain 1f0c9a7be2d3-17 --epochs 30 --follow`
+    """
+    with connect(url) as client:
+        job: Job = client.retrain(candidate, **_given(epochs=epochs, seed=seed))
+        job = _report(client, job, "final training", follow=follow, as_json=as_json)
+        if follow and not as_json:
+            say(f"test accuracy {job.model_dump()['test_accuracy']:.2%}")
+
+
+def resolve_checkpoint(client: "Client", text: str) -> str:
+    """The full id of `latest`, of the start of an id, or of an id. Raises GtnNasError when it is not one."""
+    from gtn_core.errors import GtnNasError
+
+    if len(text) == 64:
+        return text
+    checkpoints = client.list_checkpoints()  # newest first
+    if text == "latest":
+        found = [checkpoint.id for checkpoint in islice(checkpoints, 1)]
+    else:
+        found = [checkpoint.id for checkpoint in checkpoints if checkpoint.id.startswith(text)]
+    if len(found) != 1:
+        raise GtnNasError(
+            f"{len(found) or 'no'} checkpoints match {text!r}; `gtn-nas checkpoint list` shows them, "
+            "`gtn-nas train-gtn` makes one"
+        )
+    return found[0]
+
+
+def _report(client: "Client", job: "Job", description: str, *, follow: bool, as_json: bool) -> "Job":
+    if follow:
+        job = show_progress(client, job, description)
+    if as_json:
+        print_json(job)
+    elif not follow:
+        say(job.id)
+        advise(f"{description} submitted; watch it with: gtn-nas follow {job.id}")
+    return job
+
+
+def _read_toml(path: Path | None) -> dict[str, Any]:
+    import tomllib
+
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path} is not TOML: {error}") from error
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,26 @@
+"""What can go wrong between a client and the controller."""
+
+from gtn_core.errors import GtnNasError
+from services.schemas.problems import ProblemDetails
+
+
+class ApiError(GtnNasError):
+    """The controller refused or failed a request; `problem` names the field at fault and what would do."""
+
+    def __init__(self, status: int, problem: ProblemDetails) -> None:
+        self.status, self.problem = status, problem
+        super().__init__(" ".join(str(problem).split()))
+
+    def __reduce__(self) -> tuple[type["ApiError"], tuple[int, ProblemDetails]]:
+        return type(self), (self.status, self.problem)
+
+
+class ControllerUnreachableError(GtnNasError):
+    """Nothing that speaks this API answers at the URL."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"no controller at {url} ({reason}): start one with `gtn-nas up` or pass --url")
+
+    def __reduce__(self) -> tuple[type["ControllerUnreachableError"], tuple[str, str]]:
+        return type(self), (self.url, self.reason)

@@ -1,0 +1,69 @@
+"""Calls on meta-trainings and on the frozen checkpoints they give."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from services.client.connection import Connection, given, path_of
+from services.lifecycle import JobState
+from services.schemas import CheckpointView, MetaTrainingView
+
+
+class MetaTrainingCalls(Connection):
+    """Meta-trainings."""
+
+    def create_meta_training(
+        self,
+        dataset: Mapping[str, Any],
+        config: Mapping[str, Any] | None = None,
+        *,
+        seed: int | None = None,
+        name: str | None = None,
+        learner_space: Mapping[str, Any] | None = None,
+        learner_space_fraction: float | None = None,
+    ) -> MetaTrainingView:
+        """Submit a meta-training run, for instance on `{"name": "digits"}`."""
+        body = {
+            "dataset": dataset,
+            "config": config,
+            "seed": seed,
+            "name": name,
+            "learner_space": learner_space,
+            "learner_space_fraction": learner_space_fraction,
+        }
+        return self._create("/v1/meta-trainings", MetaTrainingView, given(body))
+
+    def get_meta_training(self, meta_training_id: str) -> MetaTrainingView:
+        """One meta-training run."""
+        return self._get(path_of("meta-trainings", meta_training_id), MetaTrainingView)
+
+    def list_meta_trainings(
+        self, *, state: JobState | None = None, limit: int | None = None
+    ) -> Iterator[MetaTrainingView]:
+        """Meta-training runs, newest first."""
+        return self._pages("/v1/meta-trainings", MetaTrainingView, {"state": state}, limit)
+
+
+class CheckpointCalls(Connection):
+    """Frozen checkpoints."""
+
+    def create_checkpoint(self, source: bytes | Path) -> CheckpointView:
+        """Upload a checkpoint file; one that is there already is answered as it is."""
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        return self._create("/v1/checkpoints", CheckpointView, data)
+
+    def get_checkpoint(self, checkpoint_id: str) -> CheckpointView:
+        """One checkpoint's manifest."""
+        return self._get(path_of("checkpoints", checkpoint_id), CheckpointView)
+
+    def list_checkpoints(self, *, limit: int | None = None) -> Iterator[CheckpointView]:
+        """Checkpoints, newest first."""
+        return self._pages("/v1/checkpoints", CheckpointView, limit=limit)
+
+    def download_checkpoint(self, checkpoint_id: str) -> bytes:
+        """The checkpoint file."""
+        return self._get_bytes(path_of("checkpoints", checkpoint_id, "download"))
+
+    def samples(self, checkpoint_id: str) -> bytes:
+        """A PNG picture of the synthetic data: one row per inner step, one column per class."""
+        return self._get_bytes(path_of("checkpoints", checkpoint_id, "samples.png"))

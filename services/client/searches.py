@@ -1,0 +1,63 @@
+"""Calls on searches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Required, TypedDict, Unpack
+
+from services.client.connection import Connection, given, path_of
+from services.lifecycle import JobState
+from services.schemas import CandidateView, Page, SearchPlan, SearchView
+
+
+class SearchOptions(TypedDict, total=False):
+    """The body of a search request; what is left out or None gets the controller's default."""
+
+    checkpoint_id: Required[str]
+    search_space: Mapping[str, Any] | None
+    algorithm: Mapping[str, Any] | None
+    estimator: Mapping[str, Any] | None
+    max_candidates: int | None
+    max_seconds: float | None
+    objectives: Sequence[str] | None
+    constraints: Mapping[str, Any] | None
+    resources: Mapping[str, Any] | None
+    max_concurrent: int | None
+    seed: int | None
+    name: str | None
+
+
+class SearchCalls(Connection):
+    """Searches: submit, steer, list."""
+
+    def create_search(self, **options: Unpack[SearchOptions]) -> SearchView:
+        """Submit a search, such as `checkpoint_id=..., search_space={"name": "nasbench201"}`."""
+        return self._create("/v1/searches", SearchView, given(options))
+
+    def validate_search(self, **options: Unpack[SearchOptions]) -> SearchPlan:
+        """Check a search request without submitting it: the request in full, and what it would cost."""
+        return self._create("/v1/searches", SearchPlan, given(options), {"validate_only": "true"})
+
+    def get_search(self, search_id: str) -> SearchView:
+        """One search, with its best candidate so far."""
+        return self._get(path_of("searches", search_id), SearchView)
+
+    def list_searches(
+        self, *, state: JobState | None = None, limit: int | None = None
+    ) -> Iterator[SearchView]:
+        """Searches, newest first."""
+        return self._pages("/v1/searches", SearchView, {"state": state}, limit)
+
+    def pause(self, search_id: str) -> SearchView:
+        """Stop scoring until `resume`; what was scored stays."""
+        return self._act(path_of("searches", search_id, "pause"), SearchView)
+
+    def resume(self, search_id: str) -> SearchView:
+        """Let a paused search go on from where it was."""
+        return self._act(path_of("searches", search_id, "resume"), SearchView)
+
+    def delete(self, search_id: str) -> None:
+        """Delete a search that has ended, with its candidates."""
+        self._send("DELETE", path_of("searches", search_id))
+
+    def pareto(self, search_id: str) -> list[CandidateView]:
+        """The candidates that no other beats in every objective of the search."""
+        return self._get(path_of("searches", search_id, "pareto"), Page[CandidateView]).items

@@ -1,0 +1,66 @@
+"""The controller's application: its parts put together, and how they start and end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from gtn_core.pictures import synthetic_samples_png
+from services.checkpoints import load_checkpoint
+from services.controller.error_handlers import install_error_handlers
+from services.controller.events import EventStreams
+from services.controller.limits import BodyLimit
+from services.controller.metrics import Metrics
+from services.controller.openapi import TAGS, document_problems
+from services.controller.readiness import BackgroundDispatcher
+from services.controller.request_log import RequestLog
+from services.controller.routes import ROUTERS
+from services.settings import Settings
+from services.wiring import make_artifacts, make_store
+
+PICTURES_KEPT = 64
+
+
+def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = None) -> FastAPI:
+    """The application behind `settings`; the dispatcher, if there is one, lives as long as it does.
+
+    Raises StoreUnavailableError or SchemaMismatchError when the database cannot be used.
+    """
+    store, artifacts = make_store(settings), make_artifacts(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if dispatcher is not None:
+            dispatcher.start()
+        yield
+        app.state.streams.close()
+        if dispatcher is not None:
+            dispatcher.stop()
+        store.close()
+
+    app = FastAPI(
+        title="GTN-NAS",
+        summary="Neural architecture search on Generative Teaching Networks.",
+        version=version("gtn-nas"),
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.state.settings, app.state.store, app.state.artifacts = settings, store, artifacts
+    app.state.dispatcher = dispatcher
+    app.state.streams = EventStreams()
+    app.state.metrics = Metrics(store)
+    app.state.samples = lru_cache(PICTURES_KEPT)(
+        lambda checkpoint_id: synthetic_samples_png(load_checkpoint(artifacts, checkpoint_id))
+    )
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestLog, metrics=app.state.metrics)  # added last: outermost
+    install_error_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    document_problems(app)
+    return app

@@ -1,0 +1,116 @@
+"""From exceptions to problems: what the framework, the method and the store raise, each as its own type."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from gtn_core.errors import CheckpointError, DatasetError, ExportError, GtnNasError, UnknownNameError
+from services import errors
+from services.controller.events import NothingMore
+from services.controller.problems import (
+    BY_STATUS,
+    CONFLICT,
+    IDEMPOTENCY_CONFLICT,
+    INTERNAL,
+    INVALID_REQUEST,
+    NOT_FOUND,
+    NOT_JSON,
+    UNAVAILABLE,
+    UNSUPPORTED_MEDIA_TYPE,
+    Problem,
+    ProblemType,
+    invalid,
+    invalid_field,
+    presentable,
+    problem_response,
+)
+from services.schemas import FieldProblem
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every error with problem details. What nobody expects is left to the middleware (500)."""
+    app.add_exception_handler(Problem, _answer)
+    app.add_exception_handler(HTTPException, _answer)
+    app.add_exception_handler(RequestValidationError, _answer)
+    app.add_exception_handler(GtnNasError, _answer)
+    app.add_exception_handler(NothingMore, lambda _, __: Response(status_code=204))
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    match error:
+        case Problem():
+            problem = error
+        case RequestValidationError():
+            problem = _of_validation(request, error)
+        case HTTPException():
+            problem = _of_status(request, error)
+        case GtnNasError():
+            problem = _of_domain(error)
+        case _:
+            raise error
+    return problem_response(problem, request.url.path)
+
+
+def _of_validation(request: Request, error: RequestValidationError) -> Problem:
+    """A body that is not JSON is another problem than one that is and says the wrong thing."""
+    failures = error.errors()
+    if failures[0]["type"] == "json_invalid":
+        position = failures[0]["loc"][-1]
+        reason = failures[0]["ctx"]["error"]
+        return Problem(NOT_JSON, f"the body is not JSON: {reason} at character {position}")
+    if isinstance(error.body, bytes) and any(tuple(failure["loc"]) == ("body",) for failure in failures):
+        given = request.headers.get("content-type", "none")
+        return Problem(
+            UNSUPPORTED_MEDIA_TYPE,
+            f"the body has the content type {given!r}, not application/json",
+            remedy="send JSON, with the header Content-Type: application/json",
+        )
+    return invalid(*field_problems(failures, skip=1))
+
+
+def field_problems(
+    failures: Sequence[Any], *, prefix: tuple[str, ...] = (), skip: int = 0
+) -> list[FieldProblem]:
+    """Pydantic's findings, field by field: `prefix`, then each location without its first `skip` parts."""
+    return [
+        FieldProblem(
+            field=".".join(map(str, (*prefix, *failure["loc"][skip:]))) or str(failure["loc"][0]),
+            message=failure["msg"].removeprefix("Value error, "),
+            # For a field that is missing, pydantic gives the object that lacks it: nothing was given.
+            given=None if failure["type"] == "missing" else presentable(failure.get("input")),
+        )
+        for failure in failures
+    ]
+
+
+def _of_status(request: Request, error: HTTPException) -> Problem:
+    problem_type = BY_STATUS.get(error.status_code) or ProblemType("http", error.status_code, error.detail)
+    detail = {
+        404: f"there is nothing at {request.url.path}",
+        405: f"{request.url.path} does not have the method {request.method}",
+    }.get(error.status_code, str(error.detail))
+    return Problem(problem_type, detail, headers=error.headers)
+
+
+def _of_domain(error: GtnNasError) -> Problem:
+    match error:
+        case errors.NotFoundError():
+            return Problem(NOT_FOUND, str(error))
+        case errors.ConflictError():
+            return Problem(CONFLICT, str(error))
+        case errors.IdempotencyConflictError():
+            return Problem(IDEMPOTENCY_CONFLICT, str(error), remedy="send a new Idempotency-Key")
+        case errors.InvalidCursorError():
+            return invalid_field("cursor", str(error), expected="a next_cursor of the same list and order")
+        case ExportError():
+            return invalid_field("format", str(error))
+        case errors.StoreUnavailableError() | errors.SchemaMismatchError():
+            return Problem(UNAVAILABLE, str(error), headers={"Retry-After": "5"})
+        case errors.InvalidValueError() | UnknownNameError() | DatasetError() | CheckpointError():
+            return Problem(INVALID_REQUEST, str(error))
+        case _:
+            return Problem(INTERNAL, str(error))

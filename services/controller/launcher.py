@@ -1,0 +1,175 @@
+"""Where search runners run: child processes of this machine, or jobs of a Ray cluster."""
+
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from typing import Protocol
+
+import structlog
+
+from services import processes
+
+GRACE_SECONDS = 15.0
+"""How long runners may take to put their search back into the queue when the controller ends."""
+
+RUNNER_COMMAND = (sys.executable, "-m", "services.search_runner")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerExit:
+    """A runner that ended: its exit code (None where the launcher cannot know it) and the end of its log."""
+
+    search_id: str
+    exit_code: int | None
+    log_tail: str
+
+
+class Launcher(Protocol):
+    """Starts runners and knows which of those it started are alive.
+
+    It decides nothing: a runner claims its search in the store, so a second runner of the same search ends
+    at once and does no harm.
+    """
+
+    def launch(self, search_id: str, attempt: int) -> None:
+        """Start a runner; `attempt` counts the claims of this search, from 1. No-op while one is alive."""
+        ...
+
+    def active(self) -> frozenset[str]:
+        """The searches whose runner, started by this launcher, is alive."""
+        ...
+
+    def reap(self) -> list[RunnerExit]:
+        """The runners that ended since the last call."""
+        ...
+
+    def shutdown(self) -> None:
+        """End the runners that would not outlive the controller, within a bounded time."""
+        ...
+
+
+class SubprocessLauncher:
+    """Runners as child processes, each in its own session, logging to `log_dir/search-<id>.log`.
+
+    A controller that is killed leaves them running under their leases; its successor does not know them,
+    and waits for the leases instead.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], log_dir: Path, command: Sequence[str] = RUNNER_COMMAND
+    ) -> None:
+        self._environment, self._log_dir, self._command = environment, log_dir, command
+        self._runners: dict[str, Popen[bytes]] = {}
+        self._lock = threading.Lock()  # the dispatcher's thread launches, the server's thread shuts down
+        self._closed = False
+
+    def launch(self, search_id: str, attempt: int) -> None:
+        """Start the command with the search's id at its end."""
+        with self._lock:
+            if self._closed or search_id in self._runners:
+                return
+            self._runners[search_id] = processes.start(
+                [*self._command, search_id],
+                environment=self._environment,
+                log_path=self.log_path(search_id),
+            )
+        log.info("runner started", search=search_id, attempt=attempt, pid=self._runners[search_id].pid)
+
+    def active(self) -> frozenset[str]:
+        """The searches whose runner is alive or not yet reaped."""
+        with self._lock:
+            return frozenset(self._runners)
+
+    def reap(self) -> list[RunnerExit]:
+        """The runners that ended since the last call, with the tail of their logs."""
+        with self._lock:
+            ended = [search_id for search_id, runner in self._runners.items() if runner.poll() is not None]
+            exits = []
+            for search_id in ended:
+                runner = self._runners.pop(search_id)
+                processes.kill_group(runner)
+                tail = processes.log_tail(self.log_path(search_id))
+                exits.append(RunnerExit(search_id, runner.returncode, tail))
+        return exits
+
+    def shutdown(self) -> None:
+        """End all runners; each puts its search back into the queue. Nothing is launched afterwards."""
+        with self._lock:
+            self._closed = True
+            processes.stop(self._runners.values(), grace_seconds=GRACE_SECONDS)
+            self._runners.clear()
+
+    def log_path(self, search_id: str) -> Path:
+        """Where the runners of a search log, one after the other."""
+        return self._log_dir / f"search-{search_id}.log"
+
+
+class RayJobsLauncher:
+    """Runners as jobs of a Ray cluster, through its Jobs API.
+
+    The submission id is made of the search's id and the attempt, so that a restarted controller finds the
+    job of its predecessor instead of submitting a second one. The cluster's nodes carry their own
+    GTN_NAS_* settings: a job's environment is readable for everyone who can open Ray's dashboard, and the
+    database URL holds a password.
+    """
+
+    def __init__(self, ray_jobs_url: str, entrypoint: str = "python -m services.search_runner") -> None:
+        # Imported here: importing Ray takes half a second, and most controllers have no cluster.
+        from ray.job_submission import JobSubmissionClient
+
+        self._client = JobSubmissionClient(ray_jobs_url)
+        self._entrypoint = entrypoint
+        self._jobs: dict[str, str] = {}  # search id -> submission id
+
+    def launch(self, search_id: str, attempt: int) -> None:
+        """Submit the runner, or adopt the job of this attempt that is already there and alive."""
+        if search_id in self._jobs:
+            return
+        submission_id = f"search-{search_id}-{attempt}"
+        if not self._adoptable(submission_id):
+            self._client.submit_job(
+                entrypoint=f"{self._entrypoint} {search_id}",
+                submission_id=submission_id,
+                runtime_env={"env_vars": {"GTN_NAS_RAY_ADDRESS": "auto"}},
+            )
+        self._jobs[search_id] = submission_id
+        log.info("runner submitted", search=search_id, attempt=attempt, submission=submission_id)
+
+    def active(self) -> frozenset[str]:
+        """The searches whose job has not been seen to end."""
+        return frozenset(self._jobs)
+
+    def reap(self) -> list[RunnerExit]:
+        """The jobs that ended since the last call, with the tail of their logs."""
+        exits = []
+        for search_id, submission_id in list(self._jobs.items()):
+            try:
+                details = self._client.get_job_info(submission_id)
+                if not details.status.is_terminal():
+                    continue
+                logs = self._client.get_job_logs(submission_id)
+            except RuntimeError as error:  # the cluster answers, but has forgotten the job
+                exits.append(RunnerExit(search_id, None, str(error)))
+            else:
+                tail = "\n".join([*logs.splitlines()[-30:], details.message or ""])
+                exits.append(RunnerExit(search_id, details.driver_exit_code, tail))
+            del self._jobs[search_id]
+        return exits
+
+    def shutdown(self) -> None:
+        """Leave the jobs alone: they run on the cluster, under their leases, and outlive the controller."""
+        self._jobs.clear()
+
+    def _adoptable(self, submission_id: str) -> bool:
+        """Whether this attempt's job is there and alive. One that ended before its claim is removed."""
+        for job in self._client.list_jobs():
+            if job.submission_id == submission_id:
+                if not job.status.is_terminal():
+                    return True
+                self._client.delete_job(submission_id)
+        return False

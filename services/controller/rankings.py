@@ -1,0 +1,53 @@
+"""What is read from a search's candidates: its best, their final trainings, and what the next would cost."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from nas.ranking import DIRECTIONS
+from services.controller.views import candidate_view
+from services.lifecycle import CandidateState, JobKind
+from services.schemas import CandidateView, CostEstimate
+from services.store import CandidateFilter, CandidateRecord, JobRecord, JsonObject, Store
+
+SEARCHES_COMPARED = 50
+CANDIDATES_COMPARED = 200
+
+
+def best_candidate(store: Store, search: JobRecord) -> CandidateView | None:
+    """The best succeeded candidate by the search's first objective."""
+    objective = search.request["objectives"][0]
+    best = store.list_candidates(
+        CandidateFilter(search.id, CandidateState.SUCCEEDED),
+        order_by=f"-{objective}" if DIRECTIONS[objective] > 0 else objective,
+        limit=1,
+    )
+    return next(iter(candidate_views(store, best.items)), None)
+
+
+def candidate_views(store: Store, candidates: Sequence[CandidateRecord]) -> list[CandidateView]:
+    """Candidates, each with its latest final training."""
+    trained = store.latest_jobs_of(JobKind.FINAL_TRAINING, [candidate.id for candidate in candidates])
+    return [candidate_view(candidate, trained.get(candidate.id)) for candidate in candidates]
+
+
+def latest_final_training(store: Store, candidate_id: str) -> JobRecord | None:
+    """The candidate's latest final training, in whatever state."""
+    return store.latest_jobs_of(JobKind.FINAL_TRAINING, [candidate_id]).get(candidate_id)
+
+
+def estimate_cost(store: Store, request: JsonObject) -> CostEstimate | None:
+    """Judge a search by the latest one that scored candidates of the same kind in the same way."""
+    for job in store.list_jobs(JobKind.SEARCH, limit=SEARCHES_COMPARED):
+        if all(job.request[part] == request[part] for part in ("checkpoint_id", "search_space", "estimator")):
+            scored = store.list_candidates(
+                CandidateFilter(job.id, CandidateState.SUCCEEDED), limit=CANDIDATES_COMPARED
+            )
+            seconds = [candidate.metrics["seconds"] for candidate in scored if candidate.metrics]
+            if seconds:
+                return CostEstimate(
+                    candidates=request["max_candidates"],
+                    seconds_per_candidate=median(seconds),
+                    evaluation_seconds=median(seconds) * request["max_candidates"],
+                    based_on=len(seconds),
+                )
+    return None

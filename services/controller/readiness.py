@@ -1,0 +1,47 @@
+"""What must be in order before requests can be served."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from services.artifacts import ArtifactStore
+from services.errors import ServiceError
+from services.schemas import Readiness, ReadinessCheck
+from services.store import Store
+
+
+class BackgroundDispatcher(Protocol):
+    """What the application asks of the dispatcher: that it lives as long as the application does."""
+
+    def start(self) -> None:
+        """Start dispatching in a thread of its own."""
+        ...
+
+    def stop(self) -> None:
+        """Stop within a bounded time."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        ...
+
+
+def readiness(store: Store, artifacts: ArtifactStore, dispatcher: BackgroundDispatcher | None) -> Readiness:
+    """All checks; what is not ready says why."""
+    checks = [
+        _check("database", store.check, "answers, and its schema is current"),
+        _check("artifacts", lambda: artifacts.exists("0" * 64), "can be read"),
+    ]
+    if dispatcher is not None:
+        alive = dispatcher.alive
+        detail = "runs" if alive else "has stopped: queued searches are not started; restart the controller"
+        checks.append(ReadinessCheck(name="dispatcher", ready=alive, detail=detail))
+    return Readiness(ready=all(check.ready for check in checks), checks=checks)
+
+
+def _check(name: str, check: Callable[[], object], good: str) -> ReadinessCheck:
+    try:
+        check()
+    except (ServiceError, OSError) as error:
+        return ReadinessCheck(name=name, ready=False, detail=str(error))
+    return ReadinessCheck(name=name, ready=True, detail=good)

@@ -1,0 +1,122 @@
+"""Candidates of all searches: /v1/candidates."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from services.controller.caching import IfNoneMatch, conditional
+from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
+from services.controller.exports import ExportFormat, export_trained, trained_weights
+from services.controller.idempotency import IdempotencyKeyHeader
+from services.controller.problems import CONFLICT, Problem
+from services.controller.queries import CandidateParameters
+from services.controller.rankings import candidate_views, latest_final_training
+from services.controller.security import READS, SUBMITS
+from services.controller.validation import require_checkpoint
+from services.controller.views import candidate_detail, final_training_view
+from services.lifecycle import CandidateState, JobKind
+from services.schemas import CandidateDetail, CandidateView, FinalTrainingView, Page
+from services.schemas.requests import RetrainRequest
+from services.store import CandidateRecord
+
+router = APIRouter(prefix="/v1/candidates", tags=["candidates"], dependencies=[READS])
+
+MEDIA_TYPES: dict[ExportFormat, tuple[str, str]] = {
+    "python": ("application/zip", "zip"),
+    "safetensors": ("application/octet-stream", "safetensors"),
+    "onnx": ("application/octet-stream", "onnx"),
+}
+
+
+def _candidate(candidate_id: str, store: StoreDep) -> CandidateRecord:
+    return store.get_candidate(candidate_id)
+
+
+Candidate = Annotated[CandidateRecord, Depends(_candidate)]
+
+
+@router.get("", summary="List candidates across searches, best first")
+def list_candidates(query: CandidateParameters, store: StoreDep) -> Page[CandidateView]:
+    """One page of candidates; each rank is that in the candidate's own search."""
+    page = store.list_candidates(
+        query.filter(search_space=query.search_space),
+        order_by=query.order_by,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    return Page(items=candidate_views(store, page.items), next_cursor=page.next_cursor)
+
+
+@router.get("/{candidate_id}", summary="Get a candidate")
+def get_candidate(candidate: Candidate, store: StoreDep) -> CandidateDetail:
+    """One candidate, with its loss curve and its latest final training."""
+    return candidate_detail(candidate, latest_final_training(store, candidate.id))
+
+
+@router.post(
+    "/{candidate_id}/retrain",
+    status_code=202,
+    dependencies=[SUBMITS],
+    summary="Train a candidate on real data",
+)
+def retrain_candidate(
+    candidate: Candidate,
+    response: Response,
+    settings: SettingsDep,
+    store: StoreDep,
+    idempotency: IdempotencyKeyHeader,
+    request: RetrainRequest | None = None,
+) -> FinalTrainingView:
+    """Submit a final training. It opens the test split once, at its end; its weights can then be exported."""
+    request = request or RetrainRequest()
+    if candidate.state is not CandidateState.SUCCEEDED:
+        raise Problem(
+            CONFLICT,
+            f"candidate {candidate.id} is {candidate.state}",
+            remedy="retrain a candidate that was scored: GET /v1/candidates?state=succeeded",
+        )
+    search = store.get_job(candidate.search_id, JobKind.SEARCH)
+    require_checkpoint(search.request["checkpoint_id"], settings, store)
+    job = store.create_job(
+        JobKind.FINAL_TRAINING,
+        name=request.name,
+        request=request.model_dump(mode="json"),
+        subject_id=candidate.id,
+        progress_total=request.epochs,
+        idempotency=idempotency,
+    )
+    response.headers["Location"] = f"/v1/final-trainings/{job.id}"
+    return final_training_view(job)
+
+
+@router.get(
+    "/{candidate_id}/export",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "python: a zip archive of model.py and model.safetensors",
+            "content": {
+                media_type: {"schema": {"type": "string", "format": "binary"}}
+                for media_type, _ in MEDIA_TYPES.values()
+            },
+        }
+    },
+    summary="Export a trained candidate",
+)
+def export_candidate(
+    candidate: Candidate,
+    store: StoreDep,
+    artifacts: ArtifactsDep,
+    format: ExportFormat = "python",  # noqa: A002 - the API's word
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """A model that runs without this service, with the weights of the latest final training."""
+    weights = trained_weights(store, candidate)
+    media_type, suffix = MEDIA_TYPES[format]
+    return conditional(
+        f"{weights}-{format}",
+        if_none_match,
+        lambda: export_trained(store, artifacts, candidate, weights, format),
+        media_type=media_type,
+        file_name=f"{candidate.id}.{suffix}",
+    )

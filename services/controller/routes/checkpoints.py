@@ -1,0 +1,131 @@
+"""Frozen checkpoints: /v1/checkpoints. They are addressed by their content, so each is stored once."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.datastructures import UploadFile
+
+from gtn_core import CheckpointError, FrozenCheckpoint
+from services.checkpoints import store_checkpoint
+from services.controller.caching import IfNoneMatch, conditional
+from services.controller.dependencies import ArtifactsDep, SamplesDep, StoreDep
+from services.controller.problems import UNSUPPORTED_MEDIA_TYPE, Problem, invalid_field
+from services.controller.queries import PageParameters
+from services.controller.security import READS, SUBMITS
+from services.controller.views import checkpoint_view, page_view
+from services.errors import NotFoundError
+from services.schemas import CheckpointView, Page
+from services.store import CheckpointRecord
+
+router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], dependencies=[READS])
+
+OCTET_STREAM = "application/octet-stream"
+_BINARY = {"type": "string", "format": "binary"}
+_UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            OCTET_STREAM: {"schema": _BINARY},
+            "multipart/form-data": {
+                "schema": {"type": "object", "properties": {"file": _BINARY}, "required": ["file"]}
+            },
+        },
+    }
+}
+
+
+async def _uploaded_file(request: Request) -> bytes:
+    """The bytes of a checkpoint: the body itself, or the part `file` of a form."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == OCTET_STREAM:
+        return await request.body()
+    if media_type != "multipart/form-data":
+        raise Problem(
+            UNSUPPORTED_MEDIA_TYPE,
+            f"a checkpoint cannot be sent as {media_type or 'a body without a content type'}",
+            remedy=f"send the file with Content-Type: {OCTET_STREAM}, or as the part 'file' of a form",
+        )
+    async with request.form(max_files=1, max_fields=0) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise invalid_field("file", "the form has no file of this name", expected="a checkpoint file")
+        return await file.read()
+
+
+UploadedFile = Annotated[bytes, Depends(_uploaded_file)]
+
+
+def _checkpoint(checkpoint_id: str, store: StoreDep) -> CheckpointRecord:
+    return store.get_checkpoint(checkpoint_id)
+
+
+Checkpoint = Annotated[CheckpointRecord, Depends(_checkpoint)]
+
+
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[SUBMITS],
+    responses={200: {"model": CheckpointView, "description": "It was here already"}},
+    openapi_extra=_UPLOAD_BODY,
+    summary="Upload a checkpoint",
+)
+def create_checkpoint(
+    data: UploadedFile, response: Response, store: StoreDep, artifacts: ArtifactsDep
+) -> CheckpointView:
+    """Store a frozen GTN. The file is verified in full and never unpickled."""
+    try:
+        checkpoint = FrozenCheckpoint.from_bytes(data)
+    except CheckpointError as error:
+        raise invalid_field("file", str(error), expected="a checkpoint as `download` gives it") from error
+    try:
+        record = store.get_checkpoint(checkpoint.id)
+        response.status_code = 200
+    except NotFoundError:
+        record = store_checkpoint(store, artifacts, checkpoint)
+    response.headers["Location"] = f"{router.prefix}/{record.id}"
+    return checkpoint_view(record)
+
+
+@router.get("", summary="List checkpoints, newest first")
+def list_checkpoints(query: PageParameters, store: StoreDep) -> Page[CheckpointView]:
+    """One page of checkpoints."""
+    return page_view(store.list_checkpoints(limit=query.limit, cursor=query.cursor), checkpoint_view)
+
+
+@router.get("/{checkpoint_id}", summary="Get a checkpoint's manifest")
+def get_checkpoint(checkpoint: Checkpoint) -> CheckpointView:
+    """Configuration, data set and fingerprint, metrics, versions."""
+    return checkpoint_view(checkpoint)
+
+
+@router.get(
+    "/{checkpoint_id}/download",
+    response_class=Response,
+    responses={200: {"content": {OCTET_STREAM: {"schema": _BINARY}}}},
+    summary="Download a checkpoint file",
+)
+def download_checkpoint(
+    checkpoint: Checkpoint, artifacts: ArtifactsDep, if_none_match: IfNoneMatch = None
+) -> Response:
+    """The file: safetensors with the manifest in its header."""
+    return conditional(
+        checkpoint.id,
+        if_none_match,
+        lambda: artifacts.get(checkpoint.id),
+        media_type=OCTET_STREAM,
+        file_name=f"{checkpoint.id[:12]}.gtn",
+    )
+
+
+@router.get(
+    "/{checkpoint_id}/samples.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {"schema": _BINARY}}}},
+    summary="See the synthetic data",
+)
+def get_samples(checkpoint: Checkpoint, samples: SamplesDep, if_none_match: IfNoneMatch = None) -> Response:
+    """A picture of the curriculum: one row per inner step, one column per class."""
+    return conditional(
+        f"{checkpoint.id}-samples", if_none_match, lambda: samples(checkpoint.id), media_type="image/png"
+    )

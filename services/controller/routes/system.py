@@ -1,0 +1,53 @@
+"""How the controller and its cluster are: cluster, liveness, readiness, metrics."""
+
+from importlib.metadata import version
+
+import httpx2
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from services.controller.cluster import cluster_view
+from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
+from services.controller.problems import UNAVAILABLE, Problem
+from services.controller.readiness import readiness
+from services.controller.security import READS
+from services.schemas import ClusterView, Health, Readiness
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/v1/cluster", dependencies=[READS], summary="See the cluster")
+def get_cluster(settings: SettingsDep, store: StoreDep) -> ClusterView:
+    """Nodes, CPUs and GPUs, busy and free, and the searches that run on them."""
+    try:
+        return cluster_view(store, settings.ray_jobs_url)
+    except httpx2.HTTPError as error:
+        raise Problem(
+            UNAVAILABLE,
+            f"the Ray dashboard at {settings.ray_jobs_url} does not answer: {error}",
+            remedy="start the cluster, or correct GTN_NAS_RAY_JOBS_URL",
+        ) from error
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def get_health() -> Health:
+    """Answers as long as the process does; needs no key."""
+    return Health(version=version("gtn-nas"))
+
+
+@router.get(
+    "/readyz", responses={503: {"model": Readiness, "description": "Not ready"}}, summary="Can it serve?"
+)
+def get_readiness(
+    request: Request, response: Response, store: StoreDep, artifacts: ArtifactsDep
+) -> Readiness:
+    """Whether requests can be served, check by check; needs no key."""
+    answer = readiness(store, artifacts, request.app.state.dispatcher)
+    response.status_code = 200 if answer.ready else 503
+    return answer
+
+
+@router.get("/metrics", dependencies=[READS], response_class=Response, summary="Metrics for Prometheus")
+def get_metrics(request: Request) -> Response:
+    """Jobs, candidates and request latencies in Prometheus' text format. It needs a key that may read."""
+    return Response(request.app.state.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,28 @@
+"""The controller as a process: schema, key and port are checked before anything is served."""
+
+from services.controller.app import create_app
+from services.controller.security import require_key_beyond_loopback
+from services.controller.server import ControllerServer
+from services.logging import configure_logging
+from services.ports import bind
+from services.settings import Settings
+from services.store import upgrade
+from services.wiring import make_dispatcher, make_store
+
+
+def serve(settings: Settings) -> None:
+    """Serve the API and dispatch searches until SIGTERM or Ctrl-C. Raises ServiceError when it cannot start.
+
+    A SQLite file belongs to this machine, so its schema is brought to this version here; that of a
+    PostgreSQL server is the business of `gtn-nas db upgrade`.
+    """
+    configure_logging(settings, process="controller")
+    if settings.resolved_database_url.startswith("sqlite"):
+        upgrade(settings.resolved_database_url)
+    with make_store(settings) as store, bind(settings.host, settings.port) as listener:
+        require_key_beyond_loopback(settings, store)
+        port: int = listener.getsockname()[1]
+        app = create_app(
+            settings.model_copy(update={"port": port}), dispatcher=make_dispatcher(store, settings)
+        )
+        ControllerServer(app, host=settings.host, port=port).run(sockets=[listener])

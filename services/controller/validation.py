@@ -1,0 +1,110 @@
+"""What can be said about a request before any work: names, options, the checkpoint, and data set paths."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from gtn_core import DatasetSpec, UnknownNameError, dataset_names
+from nas.search_spaces import SEARCH_SPACES
+from nas.search_spec import NamedConfig, validate_spec
+from services.controller.error_handlers import field_problems
+from services.controller.problems import Problem, invalid, invalid_field
+from services.errors import NotFoundError
+from services.schemas.requests import MetaTrainingRequest, SearchRequest
+from services.settings import Settings
+from services.store import CheckpointRecord, Store
+
+Checked = TypeVar("Checked")
+
+
+def check_meta_training(request: MetaTrainingRequest, settings: Settings) -> MetaTrainingRequest:
+    """The request with every default filled in. Answers 422 naming the field at fault."""
+    dataset = check_dataset(request.dataset, settings, "dataset")
+    space = request.learner_space
+    if space is not None:
+        space = _check_learner_space(space)
+    return request.model_copy(update={"dataset": dataset, "learner_space": space})
+
+
+def check_search(request: SearchRequest, settings: Settings, store: Store) -> SearchRequest:
+    """The request with every default filled in. Answers 422 naming the field at fault."""
+    require_checkpoint(request.checkpoint_id, settings, store)
+    fields = {"search space": "search_space", "algorithm": "algorithm", "estimator": "estimator"}
+    complete = _named(fields, lambda: validate_spec(request))
+    return request.model_copy(update={field: getattr(complete, field) for field in fields.values()})
+
+
+def require_checkpoint(checkpoint_id: str, settings: Settings, store: Store) -> CheckpointRecord:
+    """The checkpoint that a request names. Answers 422 when it is not here, or names data out of bounds."""
+    try:
+        checkpoint = store.get_checkpoint(checkpoint_id)
+    except NotFoundError as error:
+        raise invalid_field(
+            "checkpoint_id", str(error), checkpoint_id, "the id of a stored checkpoint: GET /v1/checkpoints"
+        ) from error
+    # An uploaded manifest is a request too: its data set is read when the search runs.
+    try:
+        check_dataset(DatasetSpec.model_validate(checkpoint.manifest["dataset"]), settings, "its data set")
+    except Problem as problem:
+        raise invalid_field("checkpoint_id", problem.detail, checkpoint_id) from problem
+    return checkpoint
+
+
+def check_dataset(dataset: DatasetSpec, settings: Settings, field: str) -> DatasetSpec:
+    """The data set with its path made absolute. Whether the files are good is seen where they are read."""
+    formats = dataset_names()
+    if dataset.name not in formats:
+        error = UnknownNameError("data set", dataset.name, formats)
+        raise invalid_field(f"{field}.name", str(error), dataset.name, f"one of: {', '.join(error.known)}")
+    if not formats[dataset.name].needs_path:
+        if dataset.path is not None:
+            raise invalid_field(
+                f"{field}.path",
+                f"data set {dataset.name!r} is bundled and takes no path",
+                dataset.path,
+                "null",
+            )
+        return dataset
+    if dataset.path is None:
+        raise invalid_field(
+            f"{field}.path", f"data set {dataset.name!r} needs a path", None, "a file or folder"
+        )
+    return dataset.model_copy(update={"path": _within_roots(dataset.path, settings, field)})
+
+
+def _within_roots(given: str, settings: Settings, field: str) -> str:
+    """The path without links and dots, if a root holds it: requests must not reach the rest of the disk."""
+    try:
+        path = Path(given).expanduser().resolve()
+    except (ValueError, RuntimeError, OSError) as error:  # a NUL, an unknown ~user, a loop of links
+        raise invalid_field(f"{field}.path", f"not a path: {error}", given) from error
+    roots = settings.resolved_dataset_roots
+    if not any(path.is_relative_to(root) for root in roots):
+        raise invalid_field(
+            f"{field}.path",
+            "outside the folders that data sets may be read from",
+            given,
+            f"a path below {' or '.join(map(str, roots))} (GTN_NAS_DATASET_ROOTS)",
+        )
+    return str(path)
+
+
+def _check_learner_space(space: NamedConfig) -> NamedConfig:
+    def complete() -> NamedConfig:
+        config = SEARCH_SPACES.config(space.name, **space.options)
+        return NamedConfig(name=space.name, **config.model_dump(mode="json"))
+
+    return _named({"search space": "learner_space"}, complete, prefix=("learner_space",))
+
+
+def _named(fields: dict[str, str], check: Callable[[], Checked], prefix: tuple[str, ...] = ()) -> Checked:
+    """Run a check of registered names; its errors become problems of the field that each kind has here."""
+    try:
+        return check()
+    except UnknownNameError as error:
+        known = f"one of: {', '.join(error.known)}"
+        raise invalid_field(f"{fields[error.kind]}.name", str(error), error.name, known) from error
+    except ValidationError as error:
+        raise invalid(*field_problems(error.errors(include_url=False), prefix=prefix)) from error

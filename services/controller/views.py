@@ -1,0 +1,127 @@
+"""From the store's records to the API's answers."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from services.lifecycle import JobKind
+from services.schemas import (
+    ArchitectureView,
+    CandidateDetail,
+    CandidateFailure,
+    CandidateMetrics,
+    CandidateView,
+    CheckpointView,
+    EventView,
+    FinalTrainingSummary,
+    FinalTrainingView,
+    JobView,
+    MetaTrainingView,
+    Page,
+    ProblemDetails,
+    Progress,
+    SearchView,
+)
+from services.store import CandidateRecord, CheckpointRecord, EventRecord, JobRecord
+from services.store import Page as RecordPage
+
+Record = TypeVar("Record")
+View = TypeVar("View")
+
+
+def page_view(page: RecordPage[Record], view: Callable[[Record], View]) -> Page[View]:
+    """A page of records as a page of views."""
+    return Page(items=[view(record) for record in page.items], next_cursor=page.next_cursor)
+
+
+def job_view(job: JobRecord) -> JobView:
+    """A job as its kind is shown."""
+    return _VIEWS[job.kind](job)
+
+
+def meta_training_view(job: JobRecord) -> MetaTrainingView:
+    """A meta-training run."""
+    checkpoint_id = (job.result or {}).get("checkpoint_id")
+    return MetaTrainingView(**_shared(job), checkpoint_id=checkpoint_id, result=job.result)
+
+
+def search_view(job: JobRecord, best: CandidateView | None = None) -> SearchView:
+    """A search, with its best candidate where the caller has looked it up."""
+    return SearchView(**_shared(job), checkpoint_id=job.subject_id or "", best=best, result=job.result)
+
+
+def final_training_view(job: JobRecord) -> FinalTrainingView:
+    """A final training."""
+    return FinalTrainingView(
+        **_shared(job), candidate_id=job.subject_id or "", **_accuracies(job), result=job.result
+    )
+
+
+_VIEWS: dict[JobKind, Callable[[JobRecord], JobView]] = {
+    JobKind.META_TRAINING: meta_training_view,
+    JobKind.SEARCH: search_view,
+    JobKind.FINAL_TRAINING: final_training_view,
+}
+
+
+def candidate_view(record: CandidateRecord, final_training: JobRecord | None = None) -> CandidateView:
+    """A candidate as lists show it."""
+    return CandidateView(**_candidate(record, final_training))
+
+
+def candidate_detail(record: CandidateRecord, final_training: JobRecord | None = None) -> CandidateDetail:
+    """A candidate with its loss curve."""
+    return CandidateDetail(**_candidate(record, final_training), loss_curve=record.loss_curve)
+
+
+def checkpoint_view(record: CheckpointRecord) -> CheckpointView:
+    """A frozen checkpoint."""
+    return CheckpointView(
+        id=record.id, size_bytes=record.size_bytes, manifest=record.manifest, created_at=record.created_at
+    )
+
+
+def event_view(record: EventRecord) -> EventView:
+    """An event."""
+    return EventView(id=record.id, type=record.type, data=record.data, created_at=record.created_at)
+
+
+def _shared(job: JobRecord) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "name": job.name,
+        "state": job.state,
+        "progress": Progress(done=job.progress_done, total=job.progress_total),
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "error": None if job.error is None else ProblemDetails.model_validate(job.error),
+        "request": job.request,
+    }
+
+
+def _accuracies(job: JobRecord) -> dict[str, float | None]:
+    result = job.result or {}
+    return {name: result.get(name) for name in ("test_accuracy", "validation_accuracy")}
+
+
+def _candidate(record: CandidateRecord, final_training: JobRecord | None) -> dict[str, Any]:
+    summary = None
+    if final_training is not None:
+        summary = FinalTrainingSummary(
+            id=final_training.id, state=final_training.state, **_accuracies(final_training)
+        )
+    return {
+        "id": record.id,
+        "search_id": record.search_id,
+        "number": record.number,
+        "rank": record.rank,
+        "state": record.state,
+        "architecture": ArchitectureView(space=record.space, encoding=record.encoding),
+        "canonical_hash": record.canonical_hash,
+        "seed": record.seed,
+        "metrics": None if record.metrics is None else CandidateMetrics.model_validate(record.metrics),
+        "error": None if record.error is None else CandidateFailure.model_validate(record.error),
+        "final_training": summary,
+        "created_at": record.created_at,
+        "finished_at": record.finished_at,
+    }

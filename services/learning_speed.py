@@ -1,0 +1,87 @@
+"""How fast learners learn from a checkpoint's synthetic data, beside real data of the same batch size."""
+
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+import torch
+import torch.nn.functional as F
+
+from gtn_core import (
+    ConvNetSampler,
+    DatasetSplits,
+    FrozenCheckpoint,
+    SyntheticCurriculum,
+    evaluate,
+    train_on_curriculum,
+)
+
+REAL_LEARNING_RATES = (0.01, 0.03, 0.1, 0.3)
+REAL_MOMENTUM = 0.9
+REAL_STEP_FACTORS = (1, 2, 4, 8)
+"""Real data are measured at these multiples of the curriculum's steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearningSpeed:
+    """Validation accuracy of fresh learners after a number of steps."""
+
+    data: str
+    steps: int
+    learners: int
+    mean: float
+    deviation: float  # sample standard deviation over learners
+
+
+def measure_learning_speed(
+    checkpoint: FrozenCheckpoint, splits: DatasetSplits, *, learners: int = 5, seed: int = 1
+) -> list[LearningSpeed]:
+    """Train fresh learners of meta-training's own kind on the curriculum, and on real batches.
+
+    Real data get the best of four learning rates at every number of steps, chosen on the validation data
+    that they are then measured on: all the doubt is theirs.
+    """
+    sampler = ConvNetSampler(checkpoint.manifest.config)
+
+    def measure(data: str, curricula: list[SyntheticCurriculum]) -> LearningSpeed:
+        """One learner per curriculum."""
+        accuracies = []
+        for number, curriculum in enumerate(curricula):
+            learner = sampler(
+                image_shape=splits.image_shape, num_classes=splits.num_classes, seed=seed + number
+            )
+            train_on_curriculum(learner, curriculum)
+            accuracies.append(evaluate(learner, splits.validation, batch_statistics=True).accuracy)
+        return LearningSpeed(data, len(curricula[0]), learners, mean(accuracies), stdev(accuracies))
+
+    synthetic = checkpoint.synthesize()
+    rows = [measure("synthetic (GTN)", [synthetic] * learners)]
+    for factor in REAL_STEP_FACTORS:
+        steps, batch_size = factor * len(synthetic), synthetic.images.shape[1]
+        rates = [
+            measure(
+                "real, best of 4 learning rates",
+                [
+                    _real_curriculum(splits, steps, batch_size, rate, seed + number)
+                    for number in range(learners)
+                ],
+            )
+            for rate in REAL_LEARNING_RATES
+        ]
+        rows.append(max(rates, key=lambda row: row.mean))
+    return rows
+
+
+def _real_curriculum(
+    splits: DatasetSplits, steps: int, batch_size: int, learning_rate: float, seed: int
+) -> SyntheticCurriculum:
+    """Batches of real training images in the form of a curriculum, so that nothing but the data differs."""
+    generator = torch.Generator().manual_seed(seed)
+    passes = -(-steps * batch_size // len(splits.train))
+    order = torch.cat([torch.randperm(len(splits.train), generator=generator) for _ in range(passes)])
+    index = order[: steps * batch_size].view(steps, batch_size)
+    return SyntheticCurriculum(
+        images=splits.train.images[index],
+        labels=F.one_hot(splits.train.labels[index], splits.num_classes).float(),
+        learning_rates=torch.full((steps,), learning_rate),
+        momenta=torch.full((steps,), REAL_MOMENTUM),
+    )

@@ -1,0 +1,157 @@
+"""A controller and a meta-training worker as child processes of this one, kept alive until told to end."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import Popen
+from types import TracebackType
+from typing import Self
+
+import httpx2
+import structlog
+
+from services import processes
+from services.controller.security import require_key_beyond_loopback
+from services.errors import ServiceError
+from services.ports import bind
+from services.settings import Settings
+from services.shutdown import Shutdown
+from services.store import upgrade
+from services.wiring import child_environment, log_dir, make_store
+
+READY_SECONDS = 90.0
+"""How long the controller may take to answer: mostly the import of PyTorch on a busy machine."""
+
+GRACE_SECONDS = 30.0
+"""How long the children may take to end: the controller has runners of its own to wait for."""
+
+MAX_RESTARTS = 3
+"""Restarts of a child that does not live for STABLE_SECONDS; then the stack gives up."""
+
+STABLE_SECONDS = 60.0
+_WATCH_SECONDS = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+class LocalStack:
+    """The services of one machine while the `with` block runs, all their state in one data folder.
+
+    A child that dies is started again, with a pause that doubles; one that keeps dying ends the stack, and
+    `failure` says why. Nothing outlives the block, and nothing outlives this process if it is killed.
+    """
+
+    def __init__(self, settings: Settings, on_failure: Callable[[], None] | None = None) -> None:
+        """`on_failure` is called, from another thread, when a child is given up.
+
+        Raises ServiceError when the port is taken.
+        """
+        with bind(settings.host, settings.port) as listener:
+            port: int = listener.getsockname()[1]
+        self.settings = settings.model_copy(update={"port": port})
+        host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.failure: str | None = None
+        """Set when a child keeps dying."""
+        self._on_failure = on_failure
+        environment, logs = child_environment(self.settings), log_dir(self.settings)
+        self.children = [
+            Child("controller", ("services.cli", "serve"), environment, logs / "controller.log"),
+            Child("meta-worker", ("services.meta_worker",), environment, logs / "meta-worker.log"),
+        ]
+        self._leaving = threading.Event()
+        # The children end with the thread that started them, so one thread starts and restarts them all.
+        self._supervisor = threading.Thread(target=self._supervise, name="local-stack", daemon=True)
+
+    def __enter__(self) -> Self:
+        upgrade(self.settings.resolved_database_url)
+        with make_store(self.settings) as store:
+            require_key_beyond_loopback(self.settings, store)
+        self._supervisor.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leaving.set()
+        self._supervisor.join()
+
+    def wait_until_ready(self, shutdown: Shutdown) -> None:
+        """Return when the controller serves requests, or when this process is told to end.
+
+        Raises ServiceError when the controller does not come up.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while self.failure is None and time.monotonic() < deadline:
+            if shutdown.requested:
+                return
+            try:
+                if httpx2.get(f"{self.url}/readyz", timeout=5).is_success:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(_WATCH_SECONDS)
+        late = f"the controller at {self.url} is not ready after {READY_SECONDS:g} s"
+        raise ServiceError(self.failure or f"{late}; see {self.children[0].log_path}")
+
+    def _supervise(self) -> None:
+        while not self._leaving.is_set():
+            for child in self.children:
+                child.keep_alive()
+            self._note_failures()
+            self._leaving.wait(_WATCH_SECONDS)
+        running = [child.process for child in self.children if child.process is not None]
+        processes.stop(running, grace_seconds=GRACE_SECONDS)
+
+    def _note_failures(self) -> None:
+        failures = [child.failure for child in self.children if child.failure is not None]
+        if failures and self.failure is None:
+            self.failure = failures[0]
+            if self._on_failure is not None:
+                self._on_failure()
+
+
+class Child:
+    """One child process, restarted after a pause that doubles; `failure` is set when it is given up."""
+
+    def __init__(
+        self,
+        name: str,
+        module: tuple[str, ...],
+        environment: dict[str, str],
+        log_path: Path,
+        first_pause: float = 1.0,
+    ) -> None:
+        self.name, self.log_path, self._first_pause = name, log_path, first_pause
+        self.process: Popen[bytes] | None = None
+        self.failure: str | None = None
+        self._command, self._environment = [sys.executable, "-m", *module], environment
+        self._restarts, self._start_at, self._started_at = 0, 0.0, 0.0
+
+    def keep_alive(self) -> None:
+        """Start the child if it does not run and its pause is over."""
+        if self.process is not None and self.process.poll() is not None:
+            self._note_end(self.process)
+        if self.process is None and self.failure is None and time.monotonic() >= self._start_at:
+            self._started_at = time.monotonic()
+            self.process = processes.start(
+                self._command, environment=self._environment, log_path=self.log_path, end_with_parent=True
+            )
+
+    def _note_end(self, process: Popen[bytes]) -> None:
+        processes.kill_group(process)
+        self.process = None
+        if time.monotonic() - self._started_at >= STABLE_SECONDS:
+            self._restarts = 0
+        if self._restarts == MAX_RESTARTS:
+            self.failure = (
+                f"the {self.name} ended {MAX_RESTARTS + 1} times in a row, now with exit code "
+                f"{process.returncode}: {processes.log_tail(self.log_path, lines=1)} (log: {self.log_path})"
+            )
+            return
+        pause = self._first_pause * 2.0**self._restarts
+        self._restarts += 1
+        self._start_at = time.monotonic() + pause
+        log.warning("child ended", child=self.name, exit_code=process.returncode, restart_in_seconds=pause)

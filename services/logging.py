@@ -1,0 +1,56 @@
+"""Structured logs: lines for people, or one JSON object per line for machines.
+
+Logs go to stderr, so that stdout stays free for what a command was asked to print. The standard library's
+loggers (uvicorn, Alembic, Ray) pass through the same formatter.
+"""
+
+import logging
+import sys
+
+import structlog
+from structlog.typing import Processor
+
+from services.settings import Settings
+
+
+def configure_logging(settings: Settings, *, process: str) -> None:
+    """Set up logging for this process; `process` names it in every line: `controller`, `meta-worker`, ..."""
+    without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_SHARED_PROCESSORS, processors=[without_meta, *_renderers(settings.log_json)]
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level.upper())
+    # It reports every look at the schema.
+    logging.getLogger("alembic").setLevel(max(logging.WARNING, root.level))
+
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED_PROCESSORS,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(process=process)
+
+
+_SHARED_PROCESSORS: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def _renderers(as_json: bool) -> list[Processor]:
+    if as_json:
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    # Plain tracebacks: the others print the values of variables, and some of those are secrets.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

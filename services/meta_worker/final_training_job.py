@@ -1,0 +1,54 @@
+"""A final-training job: one candidate on real data, its weights in the artifact store."""
+
+from dataclasses import asdict
+
+import torch
+
+from nas.architecture import Architecture
+from nas.final_training import EpochReport, FinalTrainingConfig, final_train
+from nas.search_spaces import get_search_space
+from nas.weights import weights_to_bytes
+from services.checkpoints import load_checkpoint, load_checkpoint_data
+from services.lease import Lease
+from services.lifecycle import JobKind
+from services.schemas.requests import RetrainRequest, SearchRequest
+from services.store import JsonObject
+from services.wiring import Backend
+
+
+def run_final_training(lease: Lease, backend: Backend) -> JsonObject:
+    """Train the candidate on the data of its search's checkpoint, and open their test split at the end.
+
+    Returns accuracies, history and the digest of the weights. Raises JobInterrupted when the job is to be
+    let go; a final training has no resumable state and starts again.
+    """
+    store, artifacts = backend.store, backend.artifacts
+    request = RetrainRequest.model_validate(lease.job.request)
+    candidate = store.get_candidate(lease.job.subject_id or "")
+    search = SearchRequest.model_validate(store.get_job(candidate.search_id, JobKind.SEARCH).request)
+    splits = load_checkpoint_data(load_checkpoint(artifacts, search.checkpoint_id))
+
+    def on_epoch(report: EpochReport) -> None:
+        lease.progress_done = report.epoch
+        progress = {"done": report.epoch, "total": report.epochs}
+        store.append_event(lease.job.id, "epoch", progress | asdict(report))
+        lease.raise_if_stopped()
+
+    training = final_train(
+        get_search_space(search.search_space.name, **search.search_space.options),
+        Architecture(candidate.space, candidate.encoding),
+        splits,
+        FinalTrainingConfig(**request.model_dump(include=set(FinalTrainingConfig.model_fields))),
+        seed=request.seed,
+        on_epoch=on_epoch,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )
+    return {
+        "test_accuracy": training.test_accuracy,
+        "test_loss": training.test_loss,
+        "validation_accuracy": training.validation_accuracy,
+        "history": [asdict(report) for report in training.history],
+        "config": training.config.model_dump(mode="json"),
+        "seconds": training.seconds,
+        "weights": artifacts.put(weights_to_bytes(training.network)),
+    }

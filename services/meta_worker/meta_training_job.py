@@ -1,0 +1,64 @@
+"""A meta-training job: from its request to a frozen checkpoint in the artifact store."""
+
+import shutil
+import time
+from dataclasses import asdict
+
+import torch
+
+from gtn_core import MetaStepReport, load_dataset, meta_train
+from services.checkpoints import store_checkpoint
+from services.learner_sampling import learner_sampler
+from services.lease import JobInterrupted, Lease, StopReason
+from services.schemas.requests import MetaTrainingRequest
+from services.store import JsonObject, Store
+from services.wiring import Backend
+
+EVENT_SECONDS = 0.25
+"""Least time between two progress events: what a person can follow, and what a database bears for weeks."""
+
+
+def run_meta_training(lease: Lease, backend: Backend) -> JsonObject:
+    """Meta-train as requested, resuming where an earlier worker of this job stopped.
+
+    Returns the checkpoint's id and metrics. Raises JobInterrupted when the job is to be let go; the state is
+    kept for the next worker unless the job was cancelled.
+    """
+    request = MetaTrainingRequest.model_validate(lease.job.request)
+    state_folder = backend.settings.data_dir / "meta-training" / lease.job.id
+    started = time.monotonic()
+    splits = load_dataset(request.dataset, seed=request.seed)
+    state_folder.mkdir(parents=True, exist_ok=True)
+    try:
+        checkpoint = meta_train(
+            splits,
+            request.config,
+            seed=request.seed,
+            on_step=_StepReporter(backend.store, lease),
+            learner_sampler=learner_sampler(request),
+            state_path=state_folder / "state",
+            device="cuda" if torch.cuda.is_available() else "cpu",
+        )
+    except JobInterrupted:
+        if lease.stop_reason is StopReason.CANCELLED:
+            shutil.rmtree(state_folder)
+        raise
+    record = store_checkpoint(backend.store, backend.artifacts, checkpoint)
+    shutil.rmtree(state_folder)
+    return {"checkpoint_id": record.id, "seconds": time.monotonic() - started, **checkpoint.manifest.metrics}
+
+
+class _StepReporter:
+    """Called after every meta step: reports progress, and leaves by an exception when the job is let go."""
+
+    def __init__(self, store: Store, lease: Lease) -> None:
+        self._store, self._lease = store, lease
+        self._next_event_at = 0.0
+
+    def __call__(self, report: MetaStepReport) -> None:
+        self._lease.progress_done = report.step
+        notable = report.validation_accuracy is not None or report.step == report.total
+        if notable or time.monotonic() >= self._next_event_at:
+            self._next_event_at = time.monotonic() + EVENT_SECONDS
+            self._store.append_event(self._lease.job.id, "meta_step", asdict(report))
+        self._lease.raise_if_stopped()

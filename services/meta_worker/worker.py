@@ -1,0 +1,73 @@
+"""The worker's loop: claim the oldest job, run it under its lease, again."""
+
+from collections.abc import Callable
+
+import structlog
+
+from services.errors import ServiceError, StoreUnavailableError
+from services.execution import Ending, execute
+from services.lease import Lease, new_owner
+from services.lifecycle import JobKind
+from services.meta_worker.final_training_job import run_final_training
+from services.meta_worker.meta_training_job import run_meta_training
+from services.settings import Settings
+from services.shutdown import Shutdown
+from services.store import JobRecord, JsonObject
+from services.wiring import Backend, make_backend
+
+RunJob = Callable[[Lease, Backend], JsonObject]
+"""Runs the job that the lease holds and returns its result."""
+
+KINDS: dict[JobKind, RunJob] = {
+    JobKind.META_TRAINING: run_meta_training,
+    JobKind.FINAL_TRAINING: run_final_training,
+}
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Works on one job at a time. Several workers, on one machine or many, share the queue."""
+
+    def __init__(self, settings: Settings, shutdown: Shutdown) -> None:
+        """Raises StoreUnavailableError or SchemaMismatchError when the database cannot be used."""
+        self._settings, self._shutdown = settings, shutdown
+        self._backend = make_backend(settings)
+        self._store = self._backend.store
+
+    def run(self) -> None:
+        """Work until the shutdown is requested; a job in hand is then saved and given back."""
+        log.info("worker started", database=str(self._store))
+        while not self._shutdown.requested:
+            try:
+                ending = self.work_once()
+            except StoreUnavailableError as error:
+                log.warning("waiting for the database", error=str(error))
+                ending = None
+            if ending in {None, Ending.ABANDONED}:
+                self._shutdown.wait(self._settings.poll_seconds)
+        log.info("worker ended")
+
+    def work_once(self) -> Ending | None:
+        """Claim one job of any kind and run it; None when there is none."""
+        self._store.requeue_expired()
+        for kind, run_job in KINDS.items():
+            owner = new_owner("meta-worker")
+            job = self._store.claim(kind, owner, self._settings.lease_seconds)
+            if job is not None:
+                with structlog.contextvars.bound_contextvars(job=job.id):
+                    return self._work_on(job, owner, run_job)
+        return None
+
+    def _work_on(self, job: JobRecord, owner: str, run_job: RunJob) -> Ending:
+        log.info("job claimed", kind=job.kind.value, attempt=job.attempts)
+
+        def work(lease: Lease) -> JsonObject:
+            if job.attempts > self._settings.max_attempts:
+                raise ServiceError(
+                    f"{job.attempts - 1} workers died on this job without any progress; "
+                    "their logs, and the memory of their machines, may tell why"
+                )
+            return run_job(lease, self._backend)
+
+        return execute(self._store, job, owner, self._settings.lease_seconds, self._shutdown, work)

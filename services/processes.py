@@ -1,0 +1,84 @@
+"""Child processes that leave nothing behind: own session, own log file, a bounded end for the whole group."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_PARENT = "GTN_NAS_PARENT_PROCESS"
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def start(
+    command: Sequence[str], *, environment: Mapping[str, str], log_path: Path, end_with_parent: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start a command in its own session, its output appended to `log_path`.
+
+    A session of its own keeps a terminal's Ctrl-C from reaching the child: the parent hears it and ends its
+    children in order. A child that is to `end_with_parent` must call the function of that name.
+    """
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    parent = {_PARENT: str(os.getpid())} if end_with_parent else {}
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            env={**environment, **parent},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def end_with_parent() -> None:
+    """In a child that was started to end with its parent: get SIGTERM when the parent dies, however it dies.
+
+    The kernel watches the thread that started the child, which must therefore live as long as its process.
+    """
+    parent = os.environ.pop(_PARENT, None)
+    if parent is None:
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):  # it died before we asked
+        sys.exit(0)
+
+
+def stop(processes: Iterable[subprocess.Popen[bytes]], *, grace_seconds: float) -> None:
+    """SIGTERM to each process, up to `grace_seconds` for all of them together, then SIGKILL to its group.
+
+    Only the leader gets SIGTERM: it is the one that knows in which order to end its own children. The group
+    is killed in any case, so that a leader that died early leaves no member behind.
+    """
+    # A process that was waited for before has given its number back; a stranger may hold it by now.
+    processes = [process for process in processes if process.returncode is None]
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + grace_seconds
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        kill_group(process)
+        process.wait()
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the process and to everything it left in its group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def log_tail(log_path: Path, *, lines: int = 30, bytes_read: int = 16_384) -> str:
+    """The last lines of a log file; empty when there is none."""
+    try:
+        with log_path.open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - bytes_read))
+            text = log.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])

@@ -1,0 +1,47 @@
+"""A Ray connection for as long as a search runs: the cluster of the settings, or a local Ray.
+
+Only search runners come here, never the controller: Ray replaces signal handlers, and it ends the process
+that it runs in when the cluster's head is lost.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services.errors import ClusterUnavailableError
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",  # a cluster with tokens sets its own mode
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the runner's own handler stops a search in order
+}
+
+
+@contextmanager
+def ray_session(address: str) -> Iterator[None]:
+    """Connect to the Ray cluster at `address`, or start a local Ray when it is empty; leave it at the end.
+
+    Raises ClusterUnavailableError when that fails, and when the cluster is lost inside the block. Must be
+    entered in the main thread: the processes of a local Ray end with the thread that started them.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray  # after its environment is set: it reads some of it on import
+    from ray.exceptions import RayError
+
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=False if not address else None,
+            log_to_driver=False,
+            configure_logging=False,
+        )
+        yield
+    except (RayError, ConnectionError) as error:
+        where = f"Ray at {address}" if address else "local Ray"
+        raise ClusterUnavailableError(f"{where} is not available: {error}") from error
+    finally:
+        ray.shutdown()

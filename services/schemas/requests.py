@@ -1,0 +1,95 @@
+"""What users send. Every default is that of the method's own configuration."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gtn_core.config import MetaTrainingConfig
+from gtn_core.data import DatasetSpec
+from nas.final_training import FinalTrainingConfig
+from nas.search_spec import NamedConfig, SearchSpec
+
+JobName = Annotated[
+    str,
+    Field(
+        max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="a name for people; need not be unique"
+    ),
+]
+# Bounded so that it survives JSON readers that know only doubles.
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+class MetaTrainingRequest(BaseModel):
+    """The body of `POST /v1/meta-trainings`."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "digits, 10 inner steps",
+                    "dataset": {"name": "digits"},
+                    "config": {"inner_steps": 10, "batch_size": 32, "meta_steps": 200},
+                    "seed": 0,
+                }
+            ]
+        },
+    )
+
+    name: JobName = ""
+    dataset: DatasetSpec
+    config: MetaTrainingConfig = MetaTrainingConfig()
+    seed: Seed = 0
+    learner_space: NamedConfig | None = Field(
+        default=None, description="also meta-train on learners drawn from this search space"
+    )
+    learner_space_fraction: float = Field(
+        default=1.0, gt=0, le=1, description="share of meta steps whose learner comes from `learner_space`"
+    )
+
+    @model_validator(mode="after")
+    def _fraction_needs_a_space(self) -> Self:
+        # Compared with the default, not with what was set: a stored request names every field.
+        if self.learner_space_fraction < 1 and self.learner_space is None:
+            raise ValueError("learner_space_fraction is given without learner_space; name a search space")
+        return self
+
+
+class SearchRequest(SearchSpec):
+    """The body of `POST /v1/searches`."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "first search",
+                    "checkpoint_id": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                    "search_space": {"name": "nasbench201", "channels": 8, "cells_per_stage": 1},
+                    "algorithm": {"name": "regularized_evolution", "population_size": 20, "sample_size": 5},
+                    "estimator": {"name": "gtn"},
+                    "max_candidates": 100,
+                    "objectives": ["accuracy"],
+                    "seed": 0,
+                }
+            ]
+        },
+    )
+
+    name: JobName = ""
+    checkpoint_id: str = Field(description="the frozen checkpoint whose synthetic data score the candidates")
+
+
+class RetrainRequest(FinalTrainingConfig):
+    """The optional body of `POST /v1/candidates/{id}/retrain`: what differs from the defaults."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, json_schema_extra={"examples": [{"epochs": 20}]}
+    )
+
+    name: JobName = ""
+    seed: Seed = 0

@@ -1,0 +1,1 @@
+"""The search runner: one process per search, started by a launcher of the controller."""

@@ -1,0 +1,70 @@
+"""A search rebuilt from the database: what was measured is told again, what was cut off is repeated."""
+
+from collections.abc import Iterator
+
+from gtn_core import CheckpointManifest
+from nas.architecture import Architecture
+from nas.estimators.base import CandidateScore
+from nas.search import CandidateResult, Failure, Proposal, Search
+from nas.search_spec import SearchSpec
+from services.lifecycle import JobState
+from services.store import CandidateRecord, EventRecord, EventType, Store
+
+EVENTS_READ = 1000
+"""Events read from the database at a time."""
+
+
+def rebuild_search(store: Store, search_id: str, spec: SearchSpec, manifest: CheckpointManifest) -> Search:
+    """The search as its record tells it, ready to go on, with what is left of its time."""
+    if spec.max_seconds is not None:
+        left = spec.max_seconds - _seconds_run(store, search_id)
+        spec = spec.model_copy(update={"max_seconds": max(left, 0.001)})
+    return Search(
+        spec,
+        manifest.image_shape,
+        manifest.num_classes,
+        history=[_result(record) for record in store.history(search_id)],
+        in_flight=[_proposal(record) for record in store.in_flight(search_id)],
+    )
+
+
+def _seconds_run(store: Store, search_id: str) -> float:
+    """How long earlier runners had the search; the time in which it was queued or paused does not count."""
+    total, claimed_at = 0.0, None
+    for event in _events(store, search_id):
+        if event.type == EventType.STATE and event.data["state"] == JobState.RUNNING:
+            claimed_at = event.created_at
+        elif event.type == EventType.STATE and claimed_at is not None:
+            total += (event.created_at - claimed_at).total_seconds()
+            claimed_at = None
+    return total
+
+
+def _events(store: Store, search_id: str) -> Iterator[EventRecord]:
+    last = 0
+    while events := store.events_after(search_id, last, EVENTS_READ):
+        yield from events
+        last = events[-1].id
+
+
+def _proposal(record: CandidateRecord) -> Proposal:
+    architecture = Architecture(record.space, record.encoding)
+    return Proposal(record.number, architecture, record.canonical_hash, record.seed)
+
+
+def _result(record: CandidateRecord) -> CandidateResult:
+    if record.metrics is None:
+        error = record.error or {}
+        failure = Failure(error.get("reason", "error"), error.get("detail", ""))
+        return CandidateResult(_proposal(record), failure=failure)
+    extra = dict(record.metrics)
+    score = CandidateScore(
+        accuracy=extra.pop("accuracy"),
+        loss=extra.pop("loss"),
+        params=extra.pop("params"),
+        flops=extra.pop("flops"),
+        seconds=extra.pop("seconds"),
+        loss_curve=tuple(record.loss_curve or ()),
+        extra=extra,
+    )
+    return CandidateResult(_proposal(record), score=score)

@@ -1,0 +1,103 @@
+"""From settings to the parts: the store, the artifacts, the launcher, and what child processes are told."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+
+from services.artifacts import ArtifactStore
+from services.controller.dispatcher import Dispatcher
+from services.controller.launcher import Launcher, RayJobsLauncher, SubprocessLauncher
+from services.errors import ServiceError
+from services.settings import Settings
+from services.store import Store, open_store
+
+
+def load_settings(**given: Any) -> Settings:
+    """Settings from the environment; values given here win, None leaves the decision to it.
+
+    Raises ServiceError naming the setting that does not hold.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        problems = (
+            f"{_PREFIX}{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise ServiceError("; ".join(problems)) from None
+
+
+def make_store(settings: Settings) -> Store:
+    """The store behind `database_url`; its schema must be up to date."""
+    if settings.database_url is None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return open_store(settings.resolved_database_url)
+
+
+def make_artifacts(settings: Settings) -> ArtifactStore:
+    """The content-addressed store of checkpoints and weights."""
+    return ArtifactStore(settings.resolved_artifacts_url)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What a job is run with: where to read and write, and under which settings."""
+
+    settings: Settings
+    store: Store
+    artifacts: ArtifactStore
+
+
+def make_backend(settings: Settings) -> Backend:
+    """Store and artifacts of the settings. Raises StoreUnavailableError or SchemaMismatchError."""
+    return Backend(settings, make_store(settings), make_artifacts(settings))
+
+
+def make_launcher(settings: Settings) -> Launcher:
+    """Ray Jobs where a Jobs API is configured, else child processes."""
+    if settings.ray_jobs_url:
+        return RayJobsLauncher(settings.ray_jobs_url)
+    without_key = settings.model_copy(update={"api_key": None})
+    return SubprocessLauncher(child_environment(without_key), log_dir(settings))
+
+
+def make_dispatcher(store: Store, settings: Settings) -> Dispatcher:
+    """The thread that keeps searches moving; not yet started."""
+    return Dispatcher(
+        store,
+        make_launcher(settings),
+        poll_seconds=settings.poll_seconds,
+        max_running_searches=settings.max_running_searches,
+        max_attempts=settings.max_attempts,
+    )
+
+
+def log_dir(settings: Settings) -> Path:
+    """Where child processes log."""
+    return settings.data_dir / "logs"
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment, with exactly these settings in place of its own GTN_NAS_* variables."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
+    for name, value in settings:
+        if value is not None:
+            environment[_PREFIX + name.upper()] = _as_text(value)
+    # OpenMP's threads wait by spinning unless told otherwise. Where several processes share the cores, as
+    # they do here, that slows a meta step down tenfold.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    return environment
+
+
+_PREFIX = "GTN_NAS_"
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return os.pathsep.join(map(str, value))
+    return str(value)

@@ -1,0 +1,198 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from gtn_core import CheckpointError, DatasetSplits, FrozenCheckpoint, LearnedCurriculum, MetaTrainingConfig
+from gtn_core.checkpoint import freeze
+from gtn_core.config import CurriculumKind
+
+DIGEST = """
+import hashlib, sys, torch
+from gtn_core import FrozenCheckpoint
+
+torch.set_num_threads(int(sys.argv[1]))
+for path in sys.argv[2:]:
+    checkpoint = FrozenCheckpoint.load(path)
+    c = checkpoint.synthesize()
+    content = b"".join(t.numpy().tobytes() for t in (c.images, c.labels, c.learning_rates, c.momenta))
+    print(checkpoint.id, hashlib.sha256(content).hexdigest())
+"""
+
+
+@pytest.fixture
+def make(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> Callable[..., FrozenCheckpoint]:
+    def make(**options: object) -> FrozenCheckpoint:
+        config = MetaTrainingConfig.model_validate({**tiny_config.model_dump(), **options})
+        torch.manual_seed(0)
+        curriculum = LearnedCurriculum(config, image_shape=digits.image_shape, num_classes=digits.num_classes)
+        return freeze(
+            curriculum, digits, config=config, seed=3, learner="a convnet", metrics={"accuracy": 0.5}
+        )
+
+    return make
+
+
+def edited(
+    checkpoint: FrozenCheckpoint,
+    *,
+    manifest: dict[str, object] | None = None,
+    tensors: Callable[[dict[str, Tensor]], object] = lambda tensors: None,
+) -> bytes:
+    """The file's content with parts of the manifest replaced and the tensors changed in place."""
+    found = load_tensors(checkpoint.to_bytes())
+    tensors(found)
+    text = json.loads(checkpoint.manifest.model_dump_json()) | (manifest or {})
+    return save_tensors(found, metadata={"gtn": json.dumps(text)})
+
+
+def test_a_saved_checkpoint_is_the_same_checkpoint(
+    make: Callable[..., FrozenCheckpoint], tmp_path: Path, digits: DatasetSplits
+) -> None:
+    checkpoint = make()
+    checkpoint.save(tmp_path / "new folder" / "digits.gtn")
+    loaded = FrozenCheckpoint.load(tmp_path / "new folder" / "digits.gtn")
+    assert loaded.id == checkpoint.id == FrozenCheckpoint.from_bytes(checkpoint.to_bytes()).id
+    assert len(loaded.id) == 64
+    assert loaded.manifest == checkpoint.manifest
+    assert loaded.manifest.dataset_fingerprint == digits.fingerprint
+    assert loaded.manifest.normalization == digits.normalization
+    assert list((tmp_path / "new folder").iterdir()) == [tmp_path / "new folder" / "digits.gtn"]
+
+
+def test_equal_contents_have_equal_ids_and_others_do_not(make: Callable[..., FrozenCheckpoint]) -> None:
+    assert make().id == make().id
+    assert make().id != make(initial_momentum=0.4).id
+
+
+def test_fresh_processes_synthesize_the_same_bits_with_any_number_of_threads(
+    make: Callable[..., FrozenCheckpoint], tmp_path: Path
+) -> None:
+    kinds = get_args(CurriculumKind)
+    for kind in kinds:
+        make(curriculum=kind).save(tmp_path / kind)
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", DIGEST, threads, *(str(tmp_path / kind) for kind in kinds)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "3")
+    ]
+    assert outputs[0] == outputs[1]
+    assert [line.split()[0] for line in outputs[0].splitlines()] == [
+        make(curriculum=kind).id for kind in kinds
+    ]
+
+
+@pytest.mark.parametrize("kind", get_args(CurriculumKind))
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_what_is_synthesized_is_what_was_learned(
+    kind: str, optimizer: str, make: Callable[..., FrozenCheckpoint], digits: DatasetSplits
+) -> None:
+    checkpoint = make(curriculum=kind, inner_optimizer=optimizer)
+    synthetic = checkpoint.synthesize()
+    assert synthetic.inner_optimizer == optimizer
+    assert {tensor.dtype for tensor in (synthetic.images, synthetic.labels, synthetic.momenta)} == {
+        torch.float32
+    }
+    assert synthetic.images.shape == (3, 10, 1, 8, 8)
+    if kind != "none":
+        torch.manual_seed(0)
+        learned = LearnedCurriculum(checkpoint.manifest.config, image_shape=(1, 8, 8), num_classes=10)
+        expected = learned(torch.Generator(), shuffle=False)
+        torch.testing.assert_close(synthetic.images, expected.images.detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(synthetic.labels, expected.labels)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"cannot read checkpoint .*absent\.gtn: No such file"):
+        FrozenCheckpoint.load(tmp_path / "absent.gtn")
+
+
+def test_a_truncated_file_is_refused(make: Callable[..., FrozenCheckpoint], tmp_path: Path) -> None:
+    content = make().to_bytes()
+    for length in (0, 4, 200, len(content) // 2, len(content) - 1):
+        (tmp_path / "part.gtn").write_bytes(content[:length])
+        with pytest.raises(CheckpointError, match=r"part\.gtn: not a whole safetensors file"):
+            FrozenCheckpoint.load(tmp_path / "part.gtn")
+
+
+def test_other_weights_are_refused() -> None:
+    with pytest.raises(CheckpointError, match="without a GTN manifest"):
+        FrozenCheckpoint.from_bytes(save_tensors({"weight": torch.zeros(2)}))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ({"format_version": 2}, "checkpoint format 2; this version reads format 1"),
+        ({"seed": "many"}, "manifest does not hold"),
+        ({"image_shape": [1, 8]}, "manifest does not hold"),
+        ({"image_shape": [1, 0, 8]}, "manifest does not hold"),
+        ({"surprise": 1}, "surprise"),
+        ({"num_classes": 7}, "the manifest says"),
+        ({"image_shape": [1, 60000, 60000]}, "the manifest says"),
+    ],
+)
+def test_a_manifest_that_does_not_hold_is_refused(
+    manifest: dict[str, object], message: str, make: Callable[..., FrozenCheckpoint]
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        FrozenCheckpoint.from_bytes(edited(make(), manifest=manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors: tensors["latents"].fill_(torch.nan), "latents holds numbers that are not finite"),
+        (lambda tensors: tensors["latents"].view(-1)[5].fill_(torch.inf), "not finite"),
+        (lambda tensors: tensors.pop("latents"), "do not match the manifest: latents"),
+        (lambda tensors: tensors.update(extra=torch.zeros(1)), "do not match the manifest: extra"),
+        (
+            lambda tensors: tensors.update(labels=torch.zeros(3, 10, 9)),
+            r"labels is torch.float32 \(3, 10, 9\)",
+        ),
+        (lambda tensors: tensors.update(latents=tensors["latents"].double()), "latents is torch.float64"),
+    ],
+)
+def test_tensors_that_do_not_hold_are_refused(
+    change: Callable[[dict[str, Tensor]], object], message: str, make: Callable[..., FrozenCheckpoint]
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        FrozenCheckpoint.from_bytes(edited(make(), tensors=change))
+
+
+def test_a_file_larger_than_any_checkpoint_is_not_read(
+    make: Callable[..., FrozenCheckpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make().save(tmp_path / "c.gtn")
+    monkeypatch.setattr("gtn_core.checkpoint.MAX_BYTES", 1000)
+    with pytest.raises(CheckpointError, match="a checkpoint has at most 1000"):
+        FrozenCheckpoint.load(tmp_path / "c.gtn")
+    with pytest.raises(CheckpointError, match="a checkpoint has at most 1000"):
+        make()
+
+
+def test_it_fits_the_data_it_was_made_from_and_no_other(
+    make: Callable[..., FrozenCheckpoint], digits: DatasetSplits
+) -> None:
+    checkpoint = make()
+    checkpoint.require_fit(digits)
+    with pytest.raises(CheckpointError, match=r"data set digits .* fingerprint .*; digits .* has 0000"):
+        checkpoint.require_fit(replace(digits, fingerprint="0000"))
+    with pytest.raises(CheckpointError, match=r"number of classes 10; .* has 3"):
+        checkpoint.require_fit(replace(digits, class_names=("a", "b", "c")))
+    small = replace(digits.train, images=digits.train.images[..., :6])
+    with pytest.raises(CheckpointError, match=r"image shape \(1, 8, 8\); .* has \(1, 8, 6\)"):
+        checkpoint.require_fit(replace(digits, train=small))

@@ -1,0 +1,210 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gtn_core import (
+    CheckpointError,
+    ConvNetSampler,
+    DatasetSplits,
+    MetaStepReport,
+    MetaTrainingConfig,
+    MetaTrainingDiverged,
+    Split,
+    meta_train,
+)
+from gtn_core.config import CurriculumKind
+from gtn_core.meta_step import meta_step
+from gtn_core.meta_training_state import initial_state
+
+
+class Stopped(Exception):  # noqa: N818 - what a caller raises to stop a run
+    pass
+
+
+def stop_at(step: int) -> Callable[[MetaStepReport], None]:
+    def on_step(report: MetaStepReport) -> None:
+        if report.step == step:
+            raise Stopped
+
+    return on_step
+
+
+def changed(config: MetaTrainingConfig, **changes: Any) -> MetaTrainingConfig:
+    return MetaTrainingConfig.model_validate(config.model_dump() | changes)
+
+
+def test_reports_come_in_order_with_validation_where_asked(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig
+) -> None:
+    reports: list[MetaStepReport] = []
+    checkpoint = meta_train(digits, tiny_config, on_step=reports.append)
+    assert [report.step for report in reports] == [1, 2, 3, 4, 5, 6]
+    assert {report.total for report in reports} == {6}
+    assert [report.step for report in reports if report.validation_accuracy is not None] == [4]
+    assert all(report.gradient_norm > 0 and report.loss > 0 for report in reports)
+    assert 0 <= checkpoint.manifest.metrics["validation_accuracy"] <= 1
+    assert checkpoint.manifest.learner == "pooled convnet, 3 channels, 8 hidden units"
+
+
+def test_meta_training_teaches(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
+    reports: list[MetaStepReport] = []
+    config = changed(
+        tiny_config,
+        meta_steps=60,
+        batch_size=20,
+        learner_hidden=32,
+        outer_batch_size=100,
+        learner_channels=(8,),
+    )
+    checkpoint = meta_train(digits, config, on_step=reports.append)
+    early, late = (sum(report.loss for report in part) / 10 for part in (reports[:10], reports[-10:]))
+    assert late < 0.75 * early
+    assert checkpoint.manifest.metrics["validation_accuracy"] > 0.4  # three steps on twenty images each
+
+
+@pytest.mark.parametrize("kind", CurriculumKind.__args__)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_seed_decides_everything(
+    kind: str, optimizer: str, digits: DatasetSplits, tiny_config: MetaTrainingConfig
+) -> None:
+    config = changed(
+        tiny_config, curriculum=kind, inner_optimizer=optimizer, learners_per_meta_step=2, meta_steps=2
+    )
+    before = torch.random.get_rng_state()
+    first = meta_train(digits, config, seed=1)
+    assert torch.equal(torch.random.get_rng_state(), before), "the global generator has moved"
+    torch.manual_seed(123)
+    assert meta_train(digits, config, seed=1).id == first.id
+    assert meta_train(digits, config, seed=2).id != first.id
+
+
+@pytest.mark.parametrize("stop", [1, 4, 5, 6])
+def test_a_resumed_run_ends_in_the_same_checkpoint(
+    stop: int, digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
+) -> None:
+    whole = meta_train(digits, tiny_config, seed=5)
+    state_path = tmp_path / "run" / "state.pt"
+    with pytest.raises(Stopped):
+        meta_train(digits, tiny_config, seed=5, state_path=state_path, on_step=stop_at(stop))
+    steps: list[int] = []
+    resumed = meta_train(
+        digits, tiny_config, seed=5, state_path=state_path, on_step=lambda report: steps.append(report.step)
+    )
+    assert steps == list(range(stop + 1, 7))
+    assert resumed.id == whole.id
+
+
+def test_a_run_that_was_killed_resumes_from_its_last_save(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
+) -> None:
+    state_path = tmp_path / "state.pt"
+    saved: dict[int, bytes] = {}
+
+    def keep(report: MetaStepReport) -> None:
+        if state_path.exists():
+            saved[report.step] = state_path.read_bytes()
+
+    whole = meta_train(digits, tiny_config, seed=5, state_path=state_path, on_step=keep)
+    assert sorted(saved) == [3, 4, 5, 6]  # saved after steps 2 and 4, seen at the next report
+    state_path.write_bytes(saved[3])
+    steps: list[int] = []
+    resumed = meta_train(
+        digits, tiny_config, seed=5, state_path=state_path, on_step=lambda report: steps.append(report.step)
+    )
+    assert steps == [3, 4, 5, 6]
+    assert resumed.id == whole.id
+
+
+def test_a_state_of_another_run_is_refused_by_what_differs(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
+) -> None:
+    state_path = tmp_path / "state.pt"
+    meta_train(digits, tiny_config, seed=5, state_path=state_path)
+    with pytest.raises(CheckpointError, match=r"another run .*seed 5 there and 6 here"):
+        meta_train(digits, tiny_config, seed=6, state_path=state_path)
+    with pytest.raises(CheckpointError, match=r"config\.meta_steps 6 there and 8 here"):
+        meta_train(digits, changed(tiny_config, meta_steps=8), seed=5, state_path=state_path)
+    with pytest.raises(CheckpointError, match="fingerprint"):
+        meta_train(replace(digits, fingerprint="other"), tiny_config, seed=5, state_path=state_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a state", None], ids=["empty", "text", "truncated"])
+def test_a_corrupt_state_is_refused(
+    content: bytes | None, digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
+) -> None:
+    state_path = tmp_path / "state.pt"
+    meta_train(digits, tiny_config, state_path=state_path)
+    state_path.write_bytes(state_path.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(CheckpointError, match=r"cannot resume from .*state\.pt: .*delete it"):
+        meta_train(digits, tiny_config, state_path=state_path)
+
+
+def test_test_data_are_never_touched(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
+    poisoned = replace(digits, test=Split(digits.test.images * torch.nan, digits.test.labels * 0 - 1))
+    assert meta_train(poisoned, tiny_config).id == meta_train(digits, tiny_config).id
+
+
+def test_several_learners_share_a_meta_step(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
+    """The gradient of two learners together is the mean of theirs alone."""
+    config = changed(tiny_config, learners_per_meta_step=2)
+    state = initial_state(config, digits, seed=0, device="cpu")
+    seeds: list[int] = []
+
+    def recording(*, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
+        seeds.append(seed)
+        return ConvNetSampler(config)(image_shape=image_shape, num_classes=num_classes, seed=seed)
+
+    meta_step(state, digits.train, recording, config, seed=0)
+    assert len(set(seeds)) == 2
+    assert state.step == 1
+
+
+class Exploding(nn.Module):
+    """A learner whose logits are not finite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(64, 10))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1) @ self.weight * torch.inf
+
+
+def test_divergence_names_step_learner_and_remedy_and_keeps_the_last_good_state(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
+) -> None:
+    steps = 0
+
+    def exploding_later(*, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
+        nonlocal steps
+        steps += 1
+        if steps > 3:
+            return Exploding()
+        return ConvNetSampler(tiny_config)(image_shape=image_shape, num_classes=num_classes, seed=seed)
+
+    state_path = tmp_path / "state.pt"
+    config = changed(tiny_config, validate_every=0)
+    with pytest.raises(
+        MetaTrainingDiverged, match=r"meta step 4: .* nan .*lower outer_learning_rate"
+    ) as caught:
+        meta_train(digits, config, learner_sampler=exploding_later, state_path=state_path)
+    assert caught.value.meta_step == 4
+    assert "exploding_later (seed " in caught.value.learner
+    assert caught.value.value != caught.value.value
+
+    steps = -100
+    resumed: list[int] = []
+    checkpoint = meta_train(
+        digits,
+        config,
+        learner_sampler=exploding_later,
+        state_path=state_path,
+        on_step=lambda report: resumed.append(report.step),
+    )
+    assert resumed[0] == 3, "the last save was after step 2"
+    assert all(torch.isfinite(tensor).all() for tensor in (checkpoint.synthesize().images,))

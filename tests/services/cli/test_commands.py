@@ -1,0 +1,199 @@
+"""The commands against a controller that really listens; what runners would do is written into its store."""
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from gtn_core import FrozenCheckpoint
+from gtn_core.errors import GtnNasError
+from services.cli.app import app
+from services.lifecycle import JobKind, JobState
+from services.store import Scope, Store, open_store
+
+Run = Callable[..., Result]
+
+
+def test_a_checkpoint_goes_in_and_comes_out_unchanged_with_its_picture(
+    run: Run, checkpoint: FrozenCheckpoint, checkpoint_file: Path, tmp_path: Path
+) -> None:
+    assert run("checkpoint", "import", checkpoint_file).stdout == f"{checkpoint.id}\n"
+    assert [entry["id"] for entry in json.loads(run("checkpoint", "list", "--json").stdout)] == [
+        checkpoint.id
+    ]
+    assert checkpoint.id[:16] in run("checkpoint", "list").stdout
+    manifest = json.loads(run("checkpoint", "show", checkpoint.id[:8]).stdout)["manifest"]
+    assert manifest["config"]["inner_steps"] == 2
+    run("checkpoint", "export", "latest", "-o", tmp_path / "again.gtn")
+    assert (tmp_path / "again.gtn").read_bytes() == checkpoint_file.read_bytes()
+    run("checkpoint", "samples", "latest", "-o", tmp_path / "samples.png")
+    with Image.open(tmp_path / "samples.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_train_gtn_submits_file_and_set_options_with_the_latter_winning(
+    run: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('inner_steps = 4\nmeta_steps = 7\nlearner_channels = [8, 8]\nlearner = "strided"\n')
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--config", config, "--set", "meta_steps=9", "--set", "inner_optimizer=adam")
+    job_id = run("train-gtn", "--dataset", "npz:some/set.npz", *arguments, "--seed", 5).stdout.strip()
+    job = store.get_job(job_id, JobKind.META_TRAINING)
+    assert job.progress_total == 9
+    assert job.request["config"]["inner_steps"] == 4
+    assert job.request["config"]["learner_channels"] == [8, 8]
+    assert job.request["config"]["inner_optimizer"] == "adam"
+    assert job.request["seed"] == 5
+    assert job.request["dataset"]["path"] == str(tmp_path / "some" / "set.npz")
+
+
+def test_search_leaves_to_the_controller_what_is_not_given(
+    run: Run, store: Store, checkpoint: FrozenCheckpoint, checkpoint_file: Path
+) -> None:
+    run("checkpoint", "import", checkpoint_file)
+    options = ("--space", "nasbench201", "--space-option", "channels=4", "--max-params", 9000)
+    result = run("search", "--checkpoint", "latest", *options, "-n", 7, "--objective", "loss", "--json")
+    search = json.loads(result.stdout)
+    request = store.get_job(search["id"], JobKind.SEARCH).request
+    assert search["checkpoint_id"] == request["checkpoint_id"] == checkpoint.id
+    assert request["search_space"]["channels"] == 4
+    assert request["constraints"]["max_params"] == 9000
+    assert (request["max_candidates"], request["objectives"]) == (7, ["loss"])
+    assert request["algorithm"]["name"] == "regularized_evolution"
+
+
+def test_rank_shows_the_best_first_and_json_is_alone_on_stdout(run: Run, search_id: str) -> None:
+    ranked = json.loads(run("rank", search_id, "--json").stdout)
+    assert [(entry["rank"], entry["number"]) for entry in ranked] == [(1, 2), (2, 0), (3, 1)]
+    assert [
+        entry["number"] for entry in json.loads(run("rank", search_id, "--limit", 1, "--json").stdout)
+    ] == [2]
+    table = run("rank", search_id).stdout
+    assert table.index(f"{search_id}-2") < table.index(f"{search_id}-0") < table.index(f"{search_id}-1")
+    assert "90.00%" in table
+
+
+def test_rank_pareto_asks_for_the_front(run: Run, search_id: str) -> None:
+    front = json.loads(run("rank", search_id, "--pareto", "--json").stdout)
+    assert [entry["number"] for entry in front] == [2]  # accuracy is the search's only objective
+
+
+def test_show_draws_the_cell(run: Run, store: Store, search_id: str) -> None:
+    encoding = "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
+    store.add_candidate(
+        "runner", search_id, 9, space="nasbench201", encoding=encoding, canonical_hash="h", seed=0
+    )
+    metrics = {"accuracy": 0.7, "loss": 1.0, "params": 1234, "flops": 5678, "seconds": 0.5}
+    store.finish_candidate("runner", search_id, 9, metrics=metrics, loss_curve=[2.25, 1.5])
+    shown = run("show", f"{search_id}-9").stdout
+    for expected in (encoding, "1,234", "2.25 1.50", "rank           2", "nor_conv_3x3 ──"):
+        assert expected in shown
+    assert json.loads(run("show", f"{search_id}-9", "--json").stdout)["loss_curve"] == [2.25, 1.5]
+
+
+def test_steering_and_the_list_of_jobs(run: Run, store: Store, search_id: str) -> None:
+    assert run("pause", search_id).stdout.strip() == "paused"
+    assert run("resume", search_id).stdout.strip() == "queued"
+    assert run("cancel", search_id).stdout.strip() == "cancelled"
+    assert store.get_job(search_id).state is JobState.CANCELLED
+    assert "cancelled" in run("jobs").stdout
+    assert [job["id"] for job in json.loads(run("jobs", "--json").stdout)] == [search_id]
+
+
+def test_follow_shows_progress_on_stderr_until_the_end(
+    run: Run, store: Store, search_id: str, succeed: Callable[..., None]
+) -> None:
+    def go_on() -> None:
+        succeed(search_id, 3, accuracy=0.95)
+        store.finish(search_id, "runner", result={})
+
+    timer = threading.Timer(0.5, go_on)
+    timer.start()
+    result = run("follow", search_id, "--json")
+    timer.join()
+    assert json.loads(result.stdout)["state"] == "succeeded"
+    lines = result.stderr.splitlines()
+    assert lines[0] == "job: queued, 0/5"
+    assert lines[-1] == "job: succeeded, 4/5, best accuracy 95.0%"
+
+
+def test_following_a_job_that_fails_is_a_failure_with_its_reason(
+    url: str, store: Store, search_id: str
+) -> None:
+    store.finish(search_id, "runner", error={"title": "DatasetError", "detail": "the digits are gone"})
+    result = CliRunner().invoke(app, ["follow", search_id, "--url", url])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, GtnNasError)
+    assert "failed: the digits are gone" in str(result.exception)
+
+
+def test_what_the_controller_refuses_names_the_field(url: str, run: Run, checkpoint_file: Path) -> None:
+    run("checkpoint", "import", checkpoint_file)
+    for arguments, complaint in [
+        (["search", "--space", "nasbench999"], "search_space.name"),
+        (["search", "--space", "nasbench201", "--space-option", "channels=-1"], "channels"),
+        (["search", "--checkpoint", "ffff"], "no checkpoints match 'ffff'"),
+        (["train-gtn", "--dataset", "digitz"], "dataset.name"),
+        (["show", "no-such"], "no-such"),
+        (["rank", "no-such"], "no-such"),
+    ]:
+        result = CliRunner().invoke(app, [*arguments, "--url", url])
+        assert isinstance(result.exception, GtnNasError), result.output
+        assert complaint in str(result.exception)
+
+
+def test_api_keys_are_made_listed_and_revoked_on_the_database(tmp_path: Path) -> None:
+    def keys(*arguments: str) -> Result:
+        result = CliRunner().invoke(app, ["api-key", *arguments, "--data-dir", str(tmp_path)])
+        assert result.exit_code == 0, result.output
+        return result
+
+    token = keys("create", "alice", "--scope", "read").stdout.strip()
+    database_url = f"sqlite:///{tmp_path / 'gtn-nas.db'}"
+    with open_store(database_url) as store:
+        key = store.authenticate(token)
+    assert key is not None
+    assert (key.name, key.scopes) == ("alice", (Scope.READ,))
+    listed = keys("list", "--json").stdout
+    assert json.loads(listed)[0]["id"] == key.id
+    assert token not in listed
+    assert "alice" in keys("list").stdout
+    keys("revoke", key.id)
+    with open_store(database_url) as store:
+        assert store.authenticate(token) is None
+
+
+def test_the_schema_is_told_and_brought_up_to_date(tmp_path: Path) -> None:
+    def db(command: str) -> Result:
+        return CliRunner().invoke(app, ["db", command, "--data-dir", str(tmp_path)])
+
+    before = db("current")
+    assert (before.exit_code, before.stdout.strip()) == (1, "no schema")
+    assert "gtn-nas db upgrade" in before.stderr
+    upgraded = db("upgrade")
+    assert upgraded.exit_code == 0
+    assert db("current").stdout == upgraded.stdout
+
+
+def test_fidelity_answers_with_the_contracts_json(checkpoint_file: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    edges = ("nor_conv_3x3", "nor_conv_1x1", "skip_connect", "avg_pool_3x3")
+    rows = [f"|{edge}~0|+|none~0|{edge}~1|+|skip_connect~0|none~1|{edge}~2|" for edge in edges]
+    table.write_text(
+        "architecture,accuracy\n" + "".join(f"{row},{90 + place}\n" for place, row in enumerate(rows))
+    )
+    arguments = ["--checkpoint", checkpoint_file, "--table", table, "-n", 4, "--space-option", "channels=4"]
+    result = CliRunner().invoke(
+        app, ["fidelity", *map(str, arguments), "--estimator", "gtn", "--json"], catch_exceptions=False
+    )
+    report = json.loads(result.stdout)
+    assert (report["n"], report["population"]) == (4, "unique")
+    (measured,) = report["estimators"]
+    assert measured["estimator"] == "gtn"
+    assert {"value", "low", "high"} == measured["spearman"].keys() == measured["kendall"].keys()
+    assert measured["seconds_per_candidate"] > 0

@@ -1,0 +1,104 @@
+"""What every command has in common: help with an example, clear errors, exit codes, a quick start."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from services.cli.app import app
+
+
+def _commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+COMMANDS = list(_commands(typer.main.get_command(app)))
+
+
+def test_the_contracts_commands_are_there() -> None:
+    expected = (
+        "demo, up, serve, meta-worker, train-gtn, search, rank, show, retrain, export, fidelity, "
+        "checkpoint list, checkpoint show, checkpoint samples, checkpoint import, checkpoint export, "
+        "api-key create, api-key list, api-key revoke, db upgrade, db current"
+    )
+    assert {*expected.split(", ")} <= {" ".join(command) for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_says_what_it_does_and_gives_an_example(command: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: gtn-nas {' '.join(command)}" in " ".join(result.stdout.split())
+
+
+def test_help_needs_none_of_the_heavy_libraries() -> None:
+    heavy = {"torch", "ray", "sqlalchemy", "fastapi", "httpx2"}
+    code = f"import sys, services.cli; print({heavy} & {{*sys.modules}})"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("search --candidates 0", "--candidates"),
+        ("search --candidates many", "--candidates"),
+        ("search --space nasbench201 --space-option channels", "KEY=VALUE"),
+        ("search --space-option channels=8", "--space-option"),
+        ("train-gtn", "--dataset"),
+        ("train-gtn --dataset digits --config /nowhere.toml", "/nowhere.toml"),
+        ("train-gtn --dataset digits --set =3", "KEY=VALUE"),
+        ("export c-1", "--output"),
+        ("export c-1 -o out --format pickle", "pickle"),
+        ("fidelity", "--table"),
+        ("api-key create alice --scope root", "root"),
+        ("launch", "launch"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_names_what_is_wrong(arguments: str, complaint: str) -> None:
+    result = CliRunner().invoke(app, arguments.split(), env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_toml_file_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("inner_steps = ")
+    result = CliRunner().invoke(app, ["train-gtn", "--dataset", "digits", "--config", str(config)])
+    assert result.exit_code == 2
+    assert "TOML" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["rank", "a1", "--url", "http://127.0.0.1:9"], "gtn-nas up"),
+        (["db", "current", "--database-url", "mysql://localhost/x"], "GTN_NAS_DATABASE_URL"),
+        (["serve", "--host", "0.0.0.0", "--data-dir", "{tmp}"], "api-key create"),
+        (["up", "--log-level", "shout", "--data-dir", "{tmp}"], "GTN_NAS_LOG_LEVEL"),
+        (["fidelity", "--checkpoint", __file__, "--table", __file__], "header"),
+    ],
+)
+def test_a_failure_is_one_line_on_stderr_and_exit_code_1(
+    arguments: list[str], complaint: str, tmp_path: Path
+) -> None:
+    arguments = [argument.format(tmp=tmp_path) for argument in arguments]
+    answer = subprocess.run(
+        [sys.executable, "-m", "services.cli", *arguments], capture_output=True, text=True
+    )
+    assert answer.returncode == 1
+    lines = answer.stderr.strip().splitlines()
+    assert len(lines) == 1, answer.stderr
+    assert lines[0].startswith("gtn-nas: ")
+    assert complaint in lines[0]
+    assert answer.stdout == ""

@@ -1,0 +1,136 @@
+"""A controller over a database of its own, with a real checkpoint in it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+import pytest
+import structlog
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from gtn_core import FrozenCheckpoint, MetaTrainingConfig, load_dataset, meta_train
+from services.artifacts import ArtifactStore
+from services.checkpoints import store_checkpoint
+from services.controller.app import create_app
+from services.controller.server import ControllerServer
+from services.lifecycle import JobKind
+from services.ports import bind
+from services.settings import Settings
+from services.store import Store, open_store
+
+LOOPBACK = "http://127.0.0.1:8000"
+SPACE = {"name": "nasbench201", "channels": 4}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """Structlog's own default draws tracebacks with all local variables, which takes seconds."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ]
+    )
+
+
+@pytest.fixture
+def app_database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """SQLite; modules that want both engines override it with `database_url`."""
+    path = tmp_path / "controller.db"
+    copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def settings(app_database_url: str, tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data", database_url=app_database_url, dataset_roots=(tmp_path / "datasets",)
+    )
+
+
+@pytest.fixture
+def store(app_database_url: str) -> Iterator[Store]:
+    """The same database as the controller's, as runners reach it."""
+    with open_store(app_database_url) as store:
+        yield store
+
+
+@pytest.fixture
+def artifacts(settings: Settings) -> ArtifactStore:
+    return ArtifactStore(settings.resolved_artifacts_url)
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    return create_app(settings)
+
+
+@pytest.fixture
+def http(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, base_url=LOOPBACK) as client:
+        yield client
+
+
+@pytest.fixture
+def live_url(app: FastAPI) -> Iterator[str]:
+    """The same controller behind a real server, on a free port."""
+    server = ControllerServer(app, host="127.0.0.1", port=0)
+    with bind("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> FrozenCheckpoint:
+    """A GTN of one meta step: its teaching is poor, its file is real."""
+    config = MetaTrainingConfig(
+        inner_steps=2, batch_size=4, meta_steps=1, generator_hidden=8, generator_channels=(4, 4),
+        learner_channels=(4,), learner_hidden=8, outer_batch_size=16,
+    )  # fmt: skip
+    return meta_train(load_dataset("digits"), config)
+
+
+@pytest.fixture
+def checkpoint_id(store: Store, artifacts: ArtifactStore, checkpoint: FrozenCheckpoint) -> str:
+    return store_checkpoint(store, artifacts, checkpoint).id
+
+
+@pytest.fixture
+def search_body(checkpoint_id: str) -> dict[str, Any]:
+    """The smallest request for a search."""
+    return {"checkpoint_id": checkpoint_id, "search_space": SPACE, "max_candidates": 5}
+
+
+@pytest.fixture
+def search_id(http: TestClient, search_body: dict[str, Any]) -> str:
+    """A queued search."""
+    answer = http.post("/v1/searches", json=search_body)
+    assert answer.status_code == 201, answer.text
+    identifier: str = answer.json()["id"]
+    return identifier
+
+
+@pytest.fixture
+def scored_search(
+    store: Store, search_id: str, succeed: Callable[..., None], fail: Callable[..., None]
+) -> str:
+    """A running search: candidates 0 to 2 are scored, 2 the most accurate and 1 the smallest; 3 failed."""
+    assert store.claim(JobKind.SEARCH, "runner", 60, job_id=search_id)
+    succeed(search_id, 0, accuracy=0.5, params=300, flops=3000)
+    succeed(search_id, 1, accuracy=0.4, params=100, flops=1000)
+    succeed(search_id, 2, accuracy=0.9, params=200, flops=2000, gradient_norm=1.5)
+    fail(search_id, 3)
+    return search_id
+
+
+def fields(answer: Any) -> list[str]:
+    """The fields that a problem names."""
+    return [error["field"] for error in answer.json()["errors"]]

@@ -1,0 +1,146 @@
+"""Checkpoints over HTTP: verified on the way in, the same bytes on the way out."""
+
+import hashlib
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from gtn_core import FrozenCheckpoint
+from services.controller import limits
+from services.store import Store
+
+OCTET_STREAM = {"Content-Type": "application/octet-stream"}
+
+
+def upload(http: TestClient, data: bytes) -> Any:
+    return http.post("/v1/checkpoints", content=data, headers=OCTET_STREAM)
+
+
+def test_a_checkpoint_is_stored_once_under_the_hash_of_its_content(
+    http: TestClient, checkpoint: FrozenCheckpoint
+) -> None:
+    data = checkpoint.to_bytes()
+    first, again = upload(http, data), upload(http, data)
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert first.json()["id"] == hashlib.sha256(data).hexdigest() == checkpoint.id
+    assert first.json()["size_bytes"] == len(data)
+    assert first.headers["Location"] == f"/v1/checkpoints/{checkpoint.id}"
+    assert [item["id"] for item in http.get("/v1/checkpoints").json()["items"]] == [checkpoint.id]
+
+
+def test_a_form_with_a_file_does_as_well(http: TestClient, checkpoint: FrozenCheckpoint) -> None:
+    answer = http.post("/v1/checkpoints", files={"file": ("digits.gtn", checkpoint.to_bytes())})
+
+    assert (answer.status_code, answer.json()["id"]) == (201, checkpoint.id)
+
+
+def test_the_manifest_and_the_file_come_back(
+    http: TestClient, checkpoint: FrozenCheckpoint, checkpoint_id: str
+) -> None:
+    shown = http.get(f"/v1/checkpoints/{checkpoint_id}").json()
+    downloaded = http.get(f"/v1/checkpoints/{checkpoint_id}/download")
+
+    assert shown["manifest"] == checkpoint.manifest.model_dump(mode="json")
+    assert FrozenCheckpoint.from_bytes(downloaded.content).id == checkpoint_id
+    assert downloaded.headers["Content-Disposition"] == f'attachment; filename="{checkpoint_id[:12]}.gtn"'
+    assert downloaded.headers["ETag"] == f'"{checkpoint_id}"'
+
+
+@pytest.mark.parametrize("given", ['"{id}"', 'W/"{id}"', '"x", "{id}"', "*"])
+def test_a_known_file_is_not_sent_again(http: TestClient, checkpoint_id: str, given: str) -> None:
+    path = f"/v1/checkpoints/{checkpoint_id}/download"
+    answer = http.get(path, headers={"If-None-Match": given.format(id=checkpoint_id)})
+
+    assert (answer.status_code, answer.content) == (304, b"")
+
+
+def test_the_picture_of_the_samples_is_a_png(http: TestClient, checkpoint_id: str) -> None:
+    first = http.get(f"/v1/checkpoints/{checkpoint_id}/samples.png")
+    again = http.get(f"/v1/checkpoints/{checkpoint_id}/samples.png")
+
+    assert first.headers["Content-Type"] == "image/png"
+    assert first.content.startswith(b"\x89PNG\r\n")
+    assert first.content == again.content
+
+
+def _with_nan(data: bytes) -> bytes:
+    checkpoint = FrozenCheckpoint.from_bytes(data)
+    tensors = load_tensors(data)
+    next(iter(tensors.values())).view(-1)[0] = float("nan")
+    return save_tensors(tensors, metadata={"gtn": checkpoint.manifest.model_dump_json()})
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda data: b"", "safetensors"),
+        (lambda data: data[:-1], "safetensors"),
+        (lambda data: data[:100], "safetensors"),
+        (lambda data: b"\x80\x04cposix\nsystem\n", "safetensors"),
+        (lambda data: b"\xff" * 8 + data[8:], "safetensors"),
+        (lambda data: save_tensors(load_tensors(data)), "manifest"),
+        (_with_nan, "not finite"),
+    ],
+    ids=["empty", "truncated", "header only", "pickle", "lying header", "no manifest", "nan"],
+)
+def test_what_is_not_a_whole_checkpoint_is_refused(
+    http: TestClient, store: Store, checkpoint: FrozenCheckpoint, damage: Any, reason: str
+) -> None:
+    answer = upload(http, damage(checkpoint.to_bytes()))
+
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "file"
+    assert reason in error["message"]
+    assert store.list_checkpoints().items == []
+
+
+def test_an_upload_that_is_too_large(http: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CHECKPOINT_BYTES", 1000)
+    monkeypatch.setattr(limits, "MULTIPART_ALLOWANCE", 0)
+
+    assert upload(http, b"x" * 1001).status_code == 413
+    assert http.post("/v1/checkpoints", files={"file": ("x", b"x" * 1001)}).status_code == 413
+    assert upload(http, b"x" * 1000).status_code == 422
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain", None])
+def test_an_upload_of_another_media_type(http: TestClient, media_type: str | None) -> None:
+    headers = {"Content-Type": media_type} if media_type else {}
+    answer = http.post("/v1/checkpoints", content=b"{}", headers=headers)
+
+    assert answer.status_code == 415
+    assert "application/octet-stream" in answer.json()["remedy"]
+
+
+@pytest.mark.parametrize("parts", [{"other": ("x", b"1")}, {"file": ("x", b"1"), "more": ("y", b"2")}])
+def test_a_form_with_other_parts(http: TestClient, parts: Any) -> None:
+    assert http.post("/v1/checkpoints", files=parts).status_code in {400, 422}
+
+
+@pytest.mark.parametrize("path", ["", "/download", "/samples.png"])
+@pytest.mark.parametrize("checkpoint_id", ["nosuch", "..", "%2e%2e%2fgtn-nas.db", "0" * 64, "a%00b"])
+def test_an_unknown_checkpoint_is_not_found(http: TestClient, checkpoint_id: str, path: str) -> None:
+    assert http.get(f"/v1/checkpoints/{checkpoint_id}{path}").status_code == 404
+
+
+def test_a_checkpoint_of_data_out_of_bounds_cannot_be_searched_with(
+    http: TestClient, store: Store, checkpoint: FrozenCheckpoint
+) -> None:
+    """Who uploads a manifest must not make the runner read any folder of the machine."""
+    dataset = checkpoint.manifest.dataset.model_copy(update={"name": "folder", "path": "/etc"})
+    manifest = checkpoint.manifest.model_copy(update={"dataset": dataset})
+    data = save_tensors(load_tensors(checkpoint.to_bytes()), metadata={"gtn": manifest.model_dump_json()})
+    checkpoint_id = upload(http, data).json()["id"]
+
+    answer = http.post("/v1/searches", json={"checkpoint_id": checkpoint_id})
+
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error["given"]) == ("checkpoint_id", checkpoint_id)
+    assert "its data set.path: outside the folders" in error["message"]

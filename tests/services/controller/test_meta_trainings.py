@@ -1,0 +1,138 @@
+"""Meta-trainings over HTTP, and which data sets they may name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from services.lifecycle import JobKind
+from services.store import Store
+
+BODY = {
+    "dataset": {"name": "digits"},
+    "config": {"inner_steps": 10, "batch_size": 32, "meta_steps": 200},
+    "seed": 3,
+    "name": "digits",
+}
+
+
+def test_a_meta_training_is_queued_with_every_default_filled_in(http: TestClient, store: Store) -> None:
+    answer = http.post("/v1/meta-trainings", json=BODY)
+
+    assert answer.status_code == 201
+    run = answer.json()
+    assert answer.headers["Location"] == f"/v1/meta-trainings/{run['id']}"
+    assert (run["state"], run["name"], run["progress"]) == ("queued", "digits", {"done": 0, "total": 200})
+    assert run["checkpoint_id"] is run["result"] is run["error"] is None
+    assert run["request"]["config"]["latent_size"] >= 1
+    assert run["request"]["seed"] == 3
+    assert store.get_job(run["id"], JobKind.META_TRAINING).request == run["request"]
+
+
+def test_its_product_is_named_once_it_has_succeeded(http: TestClient, store: Store) -> None:
+    run_id = http.post("/v1/meta-trainings", json=BODY).json()["id"]
+    store.claim(JobKind.META_TRAINING, "worker", 60)
+    store.finish(run_id, "worker", result={"checkpoint_id": "abc", "validation_accuracy": 0.9})
+
+    run = http.get(f"/v1/meta-trainings/{run_id}").json()
+
+    assert (run["state"], run["checkpoint_id"]) == ("succeeded", "abc")
+    assert run["finished_at"] is not None
+
+
+def test_a_failed_run_tells_why(http: TestClient, store: Store) -> None:
+    run_id = http.post("/v1/meta-trainings", json=BODY).json()["id"]
+    store.claim(JobKind.META_TRAINING, "worker", 60)
+    store.finish(run_id, "worker", error={"title": "MetaTrainingDiverged", "detail": "loss is nan at step 7"})
+
+    error = http.get(f"/v1/meta-trainings/{run_id}").json()["error"]
+
+    assert (error["title"], error["detail"]) == ("MetaTrainingDiverged", "loss is nan at step 7")
+
+
+def test_a_run_can_be_cancelled_and_listed_by_state(http: TestClient) -> None:
+    kept, cancelled = (http.post("/v1/meta-trainings", json=BODY).json()["id"] for _ in range(2))
+    assert http.post(f"/v1/meta-trainings/{cancelled}/cancel").json()["state"] == "cancelled"
+
+    listed = http.get("/v1/meta-trainings", params={"state": "queued"}).json()["items"]
+
+    assert [run["id"] for run in listed] == [kept]
+
+
+@pytest.mark.parametrize("method_path", ["GET ", "POST /cancel", "GET /events"])
+def test_an_unknown_run_is_not_found(http: TestClient, method_path: str) -> None:
+    method, _, path = method_path.partition(" ")
+    assert http.request(method, f"/v1/meta-trainings/nosuch{path}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "given"),
+    [
+        ({"dataset": {"name": "nosuch"}}, "dataset.name", "nosuch"),
+        ({"dataset": {"name": "digits", "path": "/x"}}, "dataset.path", "/x"),
+        ({"dataset": {"name": "mnist"}}, "dataset.path", None),
+        ({"dataset": {"name": "mnist", "path": "/etc/passwd"}}, "dataset.path", "/etc/passwd"),
+        ({"dataset": {"name": "mnist", "path": "a\0b"}}, "dataset.path", "a\0b"),
+        ({"dataset": {"name": "mnist", "path": "~nosuchuser/x"}}, "dataset.path", "~nosuchuser/x"),
+        ({"dataset": {"name": "digits", "image_size": 0}}, "dataset.image_size", 0),
+        ({"dataset": "digits"}, "dataset", "digits"),
+        ({"config": {"meta_steps": -1}}, "config.meta_steps", -1),
+        ({"config": {"meta_steps": 0}}, "config.meta_steps", 0),
+        ({"config": {"colour": 1}}, "config.colour", 1),
+        ({"seed": -1}, "seed", -1),
+        ({"learner_space": {"name": "nosuch"}}, "learner_space.name", "nosuch"),
+        ({"learner_space": {"name": "nasbench201", "channels": 0}}, "learner_space.channels", 0),
+        (
+            {"learner_space": {"name": "nasbench201"}, "learner_space_fraction": 1.5},
+            "learner_space_fraction",
+            1.5,
+        ),
+    ],
+)
+def test_a_bad_field_is_named(
+    http: TestClient, store: Store, change: dict[str, Any], field: str, given: Any
+) -> None:
+    answer = http.post("/v1/meta-trainings", json=BODY | change)
+
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error.get("given")) == (field, given)
+    assert store.list_jobs(JobKind.META_TRAINING).items == []
+
+
+def test_a_share_of_learners_needs_their_search_space(http: TestClient) -> None:
+    answer = http.post("/v1/meta-trainings", json=BODY | {"learner_space_fraction": 0.5})
+
+    assert answer.status_code == 422
+    assert "name a search space" in answer.json()["errors"][0]["message"]
+
+
+def test_an_unknown_data_set_is_answered_with_those_that_are_known(http: TestClient) -> None:
+    error = http.post("/v1/meta-trainings", json={"dataset": {"name": "nosuch"}}).json()["errors"][0]
+
+    assert "digits" in error["expected"]
+    assert "mnist" in error["expected"]
+
+
+def test_paths_lie_below_a_configured_root_whatever_they_are_called(http: TestClient, tmp_path: Path) -> None:
+    root, outside = tmp_path / "datasets", tmp_path / "private"
+    root.mkdir()
+    outside.mkdir()
+    (root / "link").symlink_to(outside)
+    answers = {
+        path: http.post("/v1/meta-trainings", json={"dataset": {"name": "mnist", "path": str(path)}})
+        for path in (root, root / "mnist", root / ".." / "private", root / "link", outside)
+    }
+
+    assert [answer.status_code for answer in answers.values()] == [201, 201, 422, 422, 422]
+    # What is stored is the path that was checked, so that a later link changes nothing.
+    assert answers[root / "mnist"].json()["request"]["dataset"]["path"] == str((root / "mnist").resolve())
+    assert str(root) in answers[outside].json()["errors"][0]["expected"]
+
+
+def test_learner_space_options_are_filled_in(http: TestClient) -> None:
+    run = http.post("/v1/meta-trainings", json=BODY | {"learner_space": {"name": "nasbench201"}}).json()
+
+    assert run["request"]["learner_space"]["channels"] >= 1
+    assert run["request"]["learner_space_fraction"] == 1.0

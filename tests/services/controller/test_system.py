@@ -1,0 +1,230 @@
+"""Health, readiness, metrics, cluster, catalogue, and the page for people."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from gtn_core import DatasetSpec
+from services.controller.app import create_app
+from services.errors import StoreUnavailableError
+from services.settings import Settings
+from services.store import Store, downgrade
+
+
+class ThreadOfATest:
+    """Stands where the dispatcher does."""
+
+    def __init__(self) -> None:
+        self.alive = False
+
+    def start(self) -> None:
+        self.alive = True
+
+    def stop(self) -> None:
+        self.alive = False
+
+
+def test_the_process_tells_that_it_lives(http: TestClient) -> None:
+    assert http.get("/healthz").json()["status"] == "ok"
+
+
+def test_the_dispatcher_lives_as_long_as_the_application(settings: Settings) -> None:
+    dispatcher = ThreadOfATest()
+    with TestClient(create_app(settings, dispatcher=dispatcher)) as http:
+        ready = http.get("/readyz")
+        dispatcher.alive = False
+        dead = http.get("/readyz")
+        dispatcher.alive = True
+
+    assert not dispatcher.alive, "it is stopped with the application"
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    assert {check["name"] for check in ready.json()["checks"]} == {"database", "artifacts", "dispatcher"}
+    assert dead.status_code == 503
+    assert [check["name"] for check in dead.json()["checks"] if not check["ready"]] == ["dispatcher"]
+
+
+def test_a_schema_of_another_version_is_not_ready(http: TestClient, settings: Settings) -> None:
+    downgrade(settings.resolved_database_url, "base")
+
+    answer = http.get("/readyz")
+
+    (database,) = (check for check in answer.json()["checks"] if check["name"] == "database")
+    assert (answer.status_code, database["ready"]) == (503, False)
+    assert "gtn-nas db upgrade" in database["detail"]
+
+
+def _samples(http: TestClient) -> dict[tuple[str, ...], float]:
+    """Metric name, and label values in the order of the labels' names, to the value."""
+    families = text_string_to_metric_families(http.get("/metrics").text)
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_metrics_count_jobs_candidates_and_requests(http: TestClient, scored_search: str) -> None:
+    http.get(f"/v1/searches/{scored_search}")
+    http.get(f"/v1/searches/{scored_search}")
+    http.get("/v1/nosuch")
+
+    samples = _samples(http)
+
+    assert samples["gtn_nas_database_up",] == 1
+    assert samples["gtn_nas_jobs", "search", "running"] == 1
+    assert samples["gtn_nas_candidates", "", "succeeded"] == 3
+    assert samples["gtn_nas_http_request_seconds_count", "GET", "/v1/searches/{search_id}", "200"] == 2
+    assert samples["gtn_nas_http_request_seconds_count", "GET", "unmatched", "404"] == 1
+
+
+def test_failed_candidates_are_counted_by_their_reason(
+    http: TestClient, store: Store, scored_search: str
+) -> None:
+    for number in (5, 6):
+        store.add_candidate(
+            "runner", scored_search, number, space="nasbench201", encoding="", canonical_hash="", seed=0
+        )
+        error = {"reason": "out of memory", "detail": "…"}
+        store.finish_candidate("runner", scored_search, number, error=error)
+
+    assert _samples(http)["gtn_nas_candidates", "out of memory", "failed"] == 2
+
+
+def test_metrics_say_when_the_database_is_away(
+    http: TestClient, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise StoreUnavailableError("the database does not answer")
+
+    monkeypatch.setattr(app.state.store, "count_jobs", away)
+
+    samples = _samples(http)
+    assert samples["gtn_nas_database_up",] == 0
+    assert not any(name.startswith("gtn_nas_jobs") for name, *_ in samples)
+
+
+def test_two_applications_in_one_process_count_apart(settings: Settings) -> None:
+    one, two = (TestClient(create_app(settings), base_url="http://127.0.0.1") for _ in range(2))
+    with one, two:
+        one.get("/healthz")
+        names = [name for name, *labels in _samples(two) if "/healthz" in labels]
+
+    assert names == []
+
+
+def test_this_machine_is_as_busy_as_its_candidates(
+    http: TestClient, store: Store, scored_search: str, propose: Callable[..., None]
+) -> None:
+    propose(scored_search, 7)
+
+    cluster = http.get("/v1/cluster").json()
+
+    assert cluster["source"] == "this machine"
+    assert cluster["cpus"]["total"] == os.cpu_count()
+    assert cluster["cpus"]["busy"] == 1
+    assert cluster["cpus"]["free"] == os.cpu_count() - 1
+    assert [node["alive"] for node in cluster["nodes"]] == [True]
+    assert cluster["running_searches"] == [{"id": scored_search, "name": "", "done": 4, "total": 5}]
+
+
+@pytest.fixture
+def of_a_lost_cluster(settings: Settings) -> Iterator[TestClient]:
+    lost = Settings(**{**dict(settings), "ray_jobs_url": "http://127.0.0.1:9"})
+    with TestClient(create_app(lost), base_url="http://127.0.0.1") as http:
+        yield http
+
+
+def test_a_cluster_that_does_not_answer_is_a_503(of_a_lost_cluster: TestClient) -> None:
+    answer = of_a_lost_cluster.get("/v1/cluster")
+
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "urn:gtn-nas:problem:unavailable"
+    assert "GTN_NAS_RAY_JOBS_URL" in answer.json()["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [
+        ("search-spaces", {"nasbench201"}),
+        ("algorithms", {"random_search", "regularized_evolution"}),
+        ("estimators", {"gtn", "real_data"}),
+        ("datasets", {"digits", "mnist", "cifar10", "npz", "folder"}),
+    ],
+)
+def test_the_catalogue_describes_everything_with_a_schema(
+    http: TestClient, kind: str, known: set[str]
+) -> None:
+    answer = http.get(f"/v1/{kind}").json()
+
+    assert known <= {entry["name"] for entry in answer["items"]}
+    assert answer["next_cursor"] is None
+    for entry in answer["items"]:
+        assert entry["description"]
+        assert entry["schema"]["type"] == "object"
+        jsonschema.Draft202012Validator.check_schema(entry["schema"])
+
+
+def test_schemas_of_data_sets_accept_what_the_api_accepts(http: TestClient) -> None:
+    schemas = {entry["name"]: entry["schema"] for entry in http.get("/v1/datasets").json()["items"]}
+
+    def accepts(name: str, dataset: dict[str, Any]) -> bool:
+        validator = jsonschema.Draft202012Validator(schemas[name])
+        return bool(validator.is_valid(DatasetSpec(**dataset).model_dump(exclude_none=True)))
+
+    assert accepts("digits", {"name": "digits"})
+    assert not accepts("digits", {"name": "digits", "path": "/x"})
+    assert accepts("mnist", {"name": "mnist", "path": "/x"})
+    assert not accepts("mnist", {"name": "mnist"})
+    assert not accepts("mnist", {"name": "digits", "path": "/x"})
+
+
+def test_the_page_lists_the_latest_searches_and_escapes_their_names(
+    http: TestClient, search_body: dict[str, Any]
+) -> None:
+    name = "<script>alert(1)</script>"
+    search = http.post("/v1/searches", json=search_body | {"name": name}).json()
+
+    page = http.get("/")
+
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert search["id"] in page.text
+    assert "<script" not in page.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
+
+
+def test_the_page_shows_no_searches_where_keys_are_asked_for(
+    http: TestClient, store: Store, search_id: str
+) -> None:
+    assert search_id in http.get("/").text
+    assert search_id not in http.get("/", headers={"Host": "evil.example"}).text
+    store.create_api_key("first", [])
+    assert search_id not in http.get("/").text
+
+
+def test_the_document_is_openapi_with_problems_as_errors(http: TestClient) -> None:
+    document = http.get("/openapi.json").json()
+
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    identifiers = [operation["operationId"] for operation in operations]
+    assert len(set(identifiers)) == len(identifiers) >= 30
+    for operation in operations:
+        assert operation["tags"]
+        assert operation["summary"]
+        assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"]
+        assert "422" not in operation["responses"]
+    schemas = document["components"]["schemas"]
+    assert "HTTPValidationError" not in schemas
+    assert schemas["SearchRequest"]["examples"][0]["search_space"]["name"] == "nasbench201"
+    assert _dangling(document) == []
+
+
+def _dangling(document: dict[str, Any]) -> list[str]:
+    """References that lead nowhere."""
+    text = str(document)
+    names = {part.split("'")[0] for part in text.split("#/components/schemas/")[1:]}
+    return sorted(names - set(document["components"]["schemas"]))

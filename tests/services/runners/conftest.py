@@ -1,0 +1,98 @@
+"""What the tests of runners, workers and their launchers share: a place to work in, and a real checkpoint."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shutil import copy
+
+import pytest
+
+from gtn_core import FrozenCheckpoint, MetaTrainingConfig, load_dataset, meta_train
+from services.lifecycle import JobKind
+from services.schemas.requests import SearchRequest
+from services.settings import Settings
+from services.store import JobRecord, Store, open_store
+from services.wiring import Backend, make_backend
+
+WaitUntil = Callable[..., None]
+
+
+@pytest.fixture
+def wait_until() -> WaitUntil:
+    """Waits for a condition; the limit is generous, since it is there to end a test that hangs."""
+
+    def wait(condition: Callable[[], object], seconds: float = 240) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.05)
+
+    return wait
+
+
+@pytest.fixture
+def runner_database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """SQLite; tests that want both engines override it with `database_url`."""
+    path = tmp_path / "runner.db"
+    copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def store(runner_database_url: str) -> Iterator[Store]:
+    with open_store(runner_database_url) as store:
+        yield store
+
+
+@pytest.fixture
+def settings(runner_database_url: str, tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data", database_url=runner_database_url, lease_seconds=3, poll_seconds=0.1
+    )
+
+
+@pytest.fixture
+def backend(settings: Settings) -> Iterator[Backend]:
+    backend = make_backend(settings)
+    with backend.store:
+        yield backend
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> FrozenCheckpoint:
+    """A GTN of one meta step: its teaching is poor, its file is real."""
+    config = MetaTrainingConfig(
+        inner_steps=2,
+        batch_size=8,
+        meta_steps=1,
+        generator_hidden=8,
+        generator_channels=(4, 4),
+        learner_channels=(4,),
+        learner_hidden=8,
+    )
+    return meta_train(load_dataset("digits"), config)
+
+
+@pytest.fixture
+def queue_search(store: Store) -> Callable[..., JobRecord]:
+    """Queues a search as the controller does; `checkpoint_id` need not be there until a runner wants it."""
+
+    def queue(checkpoint_id: str = "0" * 64, *, candidates: int = 6, **options: object) -> JobRecord:
+        request = SearchRequest.model_validate(
+            {
+                "checkpoint_id": checkpoint_id,
+                "search_space": {"name": "nasbench201", "channels": 4, "cells_per_stage": 1},
+                "algorithm": {"name": "random_search"},
+                "max_candidates": candidates,
+                **options,
+            }
+        )
+        return store.create_job(
+            JobKind.SEARCH,
+            name="",
+            request=request.model_dump(mode="json"),
+            subject_id=checkpoint_id,
+            progress_total=candidates,
+        )
+
+    return queue

@@ -1,0 +1,179 @@
+"""The dispatcher over a real store: which searches get a runner, and what happens when runners die."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.controller.dispatcher import Dispatcher
+from services.controller.launcher import SubprocessLauncher
+from services.lifecycle import Action, JobKind, JobState
+from services.store import JobRecord, Store
+
+QueueSearch = Callable[..., JobRecord]
+WaitUntil = Callable[..., None]
+SLEEP = "import time; time.sleep(600)"
+DIE = "import sys; sys.exit('no memory for search ' + sys.argv[1])"
+
+
+@pytest.fixture
+def make_dispatcher(
+    store: Store, tmp_path: Path
+) -> Iterator[Callable[..., tuple[Dispatcher, SubprocessLauncher]]]:
+    """A dispatcher, not started, whose runners execute `code`."""
+    launchers = []
+
+    def make(code: str = SLEEP, *, max_running: int = 2) -> tuple[Dispatcher, SubprocessLauncher]:
+        launchers.append(SubprocessLauncher(os.environ, tmp_path, [sys.executable, "-c", code]))
+        dispatcher = Dispatcher(
+            store, launchers[-1], poll_seconds=0.05, max_running_searches=max_running, max_attempts=3
+        )
+        return dispatcher, launchers[-1]
+
+    yield make
+    for launcher in launchers:
+        launcher.shutdown()
+
+
+MakeDispatcher = Callable[..., tuple[Dispatcher, SubprocessLauncher]]
+
+
+def test_the_oldest_searches_run_first_and_no_more_than_the_limit(
+    store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch
+) -> None:
+    searches = [queue_search().id for _ in range(4)]
+    dispatcher, launcher = make_dispatcher(max_running=2)
+    for _ in range(3):
+        dispatcher.step()
+    assert launcher.active() == set(searches[:2])
+    # Another controller's runner, and an orphan's: they count, although this launcher does not know them.
+    dispatcher, launcher = make_dispatcher(max_running=2)
+    assert store.claim(JobKind.SEARCH, "orphan", 30, job_id=searches[0]) is not None
+    dispatcher.step()
+    assert launcher.active() == {searches[1]}
+
+
+def test_what_is_not_queued_gets_no_runner(
+    store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch
+) -> None:
+    paused, cancelled = queue_search().id, queue_search().id
+    store.act(paused, Action.PAUSE)
+    store.act(cancelled, Action.CANCEL)
+    dispatcher, launcher = make_dispatcher()
+    dispatcher.step()
+    assert launcher.active() == frozenset()
+    store.act(paused, Action.RESUME)
+    dispatcher.step()
+    assert launcher.active() == {paused}
+
+
+def test_a_search_whose_former_runner_has_not_let_go_yet_waits(
+    store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch
+) -> None:
+    search = queue_search().id
+    assert store.claim(JobKind.SEARCH, "former", 30, job_id=search) is not None
+    store.act(search, Action.PAUSE)
+    store.act(search, Action.RESUME)
+    dispatcher, launcher = make_dispatcher()
+    dispatcher.step()
+    assert launcher.active() == frozenset()
+    store.release(search, "former")
+    dispatcher.step()
+    assert launcher.active() == {search}
+
+
+def test_a_silent_runners_search_is_taken_back_and_launched_again(
+    store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch
+) -> None:
+    search = queue_search().id
+    assert store.claim(JobKind.SEARCH, "orphan", 0.3, job_id=search) is not None
+    dispatcher, launcher = make_dispatcher()
+    dispatcher.step()
+    assert launcher.active() == frozenset()  # its lease is valid: the orphan may well be alive
+    time.sleep(0.4)
+    dispatcher.step()
+    assert launcher.active() == {search}
+
+
+def test_a_search_whose_runners_die_before_they_claim_it_fails_with_their_last_words(
+    store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch, wait_until: WaitUntil
+) -> None:
+    search = queue_search().id
+    dispatcher, _ = make_dispatcher(DIE)
+    dispatcher.start()
+    wait_until(lambda: store.get_job(search).state.terminal)
+    dispatcher.stop()
+    job = store.get_job(search)
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert f"no memory for search {search}" in job.error["detail"]
+    assert "3 runners in a row" in job.error["detail"]
+
+
+def test_a_search_whose_runners_die_under_their_lease_fails_too(
+    store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch
+) -> None:
+    search = queue_search().id
+    dispatcher, _ = make_dispatcher(DIE)
+    for number in range(3):
+        assert store.claim(JobKind.SEARCH, f"runner {number}", 0.05, job_id=search) is not None
+        time.sleep(0.1)
+        assert [job.id for job in store.requeue_expired()] == [search]
+    dispatcher.step()
+    assert store.get_job(search).state is JobState.FAILED
+
+
+def test_runners_that_get_somewhere_may_die_as_often_as_they_like(
+    store: Store,
+    make_dispatcher: MakeDispatcher,
+    queue_search: QueueSearch,
+    succeed: Callable[..., None],
+) -> None:
+    search = queue_search(candidates=10).id
+    dispatcher, launcher = make_dispatcher()
+    for number in range(5):
+        assert store.claim(JobKind.SEARCH, "runner", 0.3, job_id=search) is not None
+        succeed(search, number)
+        time.sleep(0.4)
+        store.requeue_expired()
+    dispatcher.step()
+    assert launcher.active() == {search}
+
+
+def test_a_runner_that_lets_go_in_order_is_no_death(
+    store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch, wait_until: WaitUntil
+) -> None:
+    search = queue_search().id
+    dispatcher, launcher = make_dispatcher("import sys; print('let go'); sys.exit(0)")
+    dispatcher.start()
+    wait_until(lambda: launcher.log_path(search).exists())
+    wait_until(lambda: launcher.log_path(search).read_text().count("let go") > 4)
+    dispatcher.stop()
+    assert store.get_job(search).state is JobState.QUEUED
+
+
+def test_the_thread_survives_a_store_that_is_away_for_a_moment(
+    store: Store,
+    make_dispatcher: MakeDispatcher,
+    queue_search: QueueSearch,
+    wait_until: WaitUntil,
+    tmp_path: Path,
+) -> None:
+    database = tmp_path / "runner.db"
+    store.close()
+    database.rename(tmp_path / "elsewhere.db")
+    database.mkdir()
+    dispatcher, launcher = make_dispatcher()
+    dispatcher.start()
+    time.sleep(0.3)
+    assert dispatcher.alive
+    database.rmdir()
+    (tmp_path / "elsewhere.db").rename(database)
+    search = queue_search().id
+    wait_until(lambda: launcher.active() == {search})
+    dispatcher.stop()
+    assert not dispatcher.alive
+    assert launcher.active() == frozenset()

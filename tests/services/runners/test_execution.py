@@ -1,0 +1,123 @@
+"""However a runner's work on a job ends, the store is told, and told the truth."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from gtn_core.errors import DatasetError
+from services.errors import ClusterUnavailableError, StoreUnavailableError
+from services.execution import Ending, execute
+from services.lease import Lease
+from services.lifecycle import Action, JobKind, JobState
+from services.shutdown import Shutdown
+from services.store import JobRecord, JsonObject, Store
+
+OWNER = "runner"
+Run = Callable[..., tuple[Ending, JobRecord]]
+
+
+@pytest.fixture
+def run(store: Store, queue_search: Callable[..., JobRecord]) -> Run:
+    """Claims a job and executes `work` on it; answers the ending and the job as it then is."""
+
+    def execute_on_a_job(
+        work: Callable[[Lease], JsonObject], shutdown: Shutdown | None = None
+    ) -> tuple[Ending, JobRecord]:
+        job = store.claim(JobKind.SEARCH, OWNER, 3, job_id=queue_search().id)
+        assert job is not None
+        ending = execute(store, job, OWNER, 3, shutdown or Shutdown(), work)
+        return ending, store.get_job(job.id)
+
+    return execute_on_a_job
+
+
+def test_a_result_ends_the_job(run: Run) -> None:
+    ending, job = run(lambda _: {"answer": 42})
+    assert (ending, job.state, job.result) == (Ending.SUCCEEDED, JobState.SUCCEEDED, {"answer": 42})
+    assert job.lease_owner is None
+
+
+def test_an_expected_error_is_the_jobs_with_its_own_words(run: Run) -> None:
+    ending, job = run(_raising(DatasetError("no digits at /nowhere; fetch them again")))
+    assert (ending, job.state) == (Ending.FAILED, JobState.FAILED)
+    assert job.error == {
+        "title": "DatasetError",
+        "detail": "no digits at /nowhere; fetch them again",
+        "instance": job.id,
+    }
+
+
+def test_a_defect_is_the_jobs_error_and_says_where_to_look(run: Run) -> None:
+    ending, job = run(_raising(ZeroDivisionError("division by zero")))
+    assert ending is Ending.FAILED
+    assert job.error is not None
+    assert job.error["title"] == "ZeroDivisionError"
+    assert "log" in job.error["remedy"]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("away"), ClusterUnavailableError("away")])
+def test_what_is_away_is_no_fault_of_the_job(run: Run, error: Exception) -> None:
+    ending, job = run(_raising(error))
+    assert (ending, job.state, job.error) == (Ending.ABANDONED, JobState.RUNNING, None)
+    assert job.lease_owner == OWNER  # until it runs out: a pause before the next attempt
+
+
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.CANCEL])
+def test_a_job_that_users_stop_is_let_go(store: Store, run: Run, action: Action) -> None:
+    def work(lease: Lease) -> JsonObject:
+        state = store.act(lease.job.id, action).state
+        _wait_for_stop(lease)
+        assert store.get_job(lease.job.id).state is state
+        return {}
+
+    ending, job = run(work)
+    assert ending is Ending.LET_GO
+    assert job.state is (JobState.PAUSED if action is Action.PAUSE else JobState.CANCELLED)
+    assert job.lease_owner is None
+
+
+def test_a_shutdown_puts_the_job_back_into_the_queue_uncounted(run: Run) -> None:
+    shutdown = Shutdown()
+
+    def work(lease: Lease) -> JsonObject:
+        shutdown.requested = True
+        lease.raise_if_stopped()
+        return {}
+
+    ending, job = run(work, shutdown)
+    assert (ending, job.state, job.lease_owner) == (Ending.LET_GO, JobState.QUEUED, None)
+    assert job.attempts == 0
+
+
+def test_a_job_cancelled_at_its_very_end_stays_cancelled(store: Store, run: Run) -> None:
+    def work(lease: Lease) -> JsonObject:
+        store.act(lease.job.id, Action.CANCEL)
+        return {"too": "late"}
+
+    _, job = run(work)
+    assert (job.state, job.result) == (JobState.CANCELLED, None)
+
+
+def test_a_result_without_a_lease_is_not_written(store: Store, run: Run) -> None:
+    def work(lease: Lease) -> JsonObject:
+        store.release(lease.job.id, OWNER)
+        assert store.claim(JobKind.SEARCH, "another", 30, job_id=lease.job.id) is not None
+        return {"answer": 42}
+
+    ending, job = run(work)
+    assert ending is Ending.LEASE_LOST
+    assert (job.state, job.result, job.lease_owner) == (JobState.RUNNING, None, "another")
+
+
+def _raising(error: Exception) -> Callable[[Lease], JsonObject]:
+    def work(lease: Lease) -> JsonObject:
+        raise error
+
+    return work
+
+
+def _wait_for_stop(lease: Lease) -> None:
+    while True:
+        lease.raise_if_stopped()
+        threading.Event().wait(0.02)

@@ -1,0 +1,88 @@
+"""The subprocess launcher knows its runners, and leaves none behind."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.controller.launcher import RunnerExit, SubprocessLauncher
+
+SLEEP = "import time; time.sleep(600)"
+MakeLauncher = Callable[[str], SubprocessLauncher]
+
+
+@pytest.fixture
+def make_launcher(tmp_path: Path) -> MakeLauncher:
+    """A launcher whose runners execute `code`, with the search's id as their argument."""
+    return lambda code: SubprocessLauncher(os.environ, tmp_path, [sys.executable, "-c", code])
+
+
+def test_a_runner_is_active_until_it_is_reaped_with_its_last_words(
+    make_launcher: MakeLauncher, wait_until: Callable[..., None]
+) -> None:
+    launcher = make_launcher("import sys; print('search', sys.argv[1]); sys.exit('out of luck')")
+    launcher.launch("a1", attempt=1)
+    assert launcher.active() == {"a1"}
+    exits: list[RunnerExit] = []
+    wait_until(lambda: exits.extend(launcher.reap()) or exits)
+    assert [(end.search_id, end.exit_code) for end in exits] == [("a1", 1)]
+    assert exits[0].log_tail.splitlines() == ["search a1", "out of luck"]
+    assert launcher.active() == frozenset()
+    assert launcher.reap() == []
+
+
+def test_one_search_has_one_runner_at_a_time(make_launcher: MakeLauncher, tmp_path: Path) -> None:
+    launcher = make_launcher("import os, time; print(os.getpid(), flush=True); time.sleep(600)")
+    for attempt in (1, 1, 2):
+        launcher.launch("a1", attempt)
+    launcher.shutdown()
+    assert len(launcher.log_path("a1").read_text().splitlines()) <= 1
+
+
+def test_shutdown_ends_all_runners_and_nothing_is_launched_afterwards(
+    make_launcher: MakeLauncher, wait_until: Callable[..., None]
+) -> None:
+    note = """
+import signal, sys, time
+def end(*_):
+    print("ended in order", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+time.sleep(600)
+"""
+    launcher = make_launcher(note)
+    for search_id in ("a1", "b2"):
+        launcher.launch(search_id, 1)
+    for search_id in ("a1", "b2"):
+        wait_until(lambda: "ready" in launcher.log_path(search_id).read_text())  # noqa: B023 - called at once
+    launcher.shutdown()
+    for search_id in ("a1", "b2"):
+        assert launcher.log_path(search_id).read_text() == "ready\nended in order\n"
+    launcher.launch("c3", 1)
+    assert launcher.active() == frozenset()
+    assert not launcher.log_path("c3").exists()
+
+
+def test_a_runner_outlives_a_controller_that_is_killed(
+    tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    code = f"""
+import os, sys, time
+from pathlib import Path
+from services.controller.launcher import SubprocessLauncher
+sleeper = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
+SubprocessLauncher(os.environ, Path({str(tmp_path)!r}), sleeper).launch("a1", 1)
+time.sleep(600)
+"""
+    controller = SubprocessLauncher(os.environ, tmp_path, [sys.executable, "-c", code])
+    controller.launch("controller", 1)
+    log = tmp_path / "search-a1.log"
+    wait_until(lambda: log.exists() and log.read_text())
+    runner = int(log.read_text())
+    controller.shutdown()  # SIGTERM kills a Python that does not handle it, as SIGKILL would
+    os.kill(runner, 0)  # raises when it is gone
+    os.kill(runner, signal.SIGKILL)

@@ -1,0 +1,65 @@
+"""The local stack's children: restarted when they die, given up when they keep dying."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.errors import ServiceError
+from services.local_stack import MAX_RESTARTS, Child, LocalStack
+from services.ports import bind
+from services.processes import stop
+from services.settings import Settings
+
+
+def test_a_taken_port_is_refused_before_anything_is_started(settings: Settings) -> None:
+    with bind("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ServiceError, match=f"port {port} .*--port"):
+            LocalStack(settings.model_copy(update={"port": port}))
+
+
+def test_a_free_port_is_chosen_for_port_0(settings: Settings) -> None:
+    stack = LocalStack(settings.model_copy(update={"port": 0}))
+    assert stack.settings.port > 0
+    assert stack.url == f"http://127.0.0.1:{stack.settings.port}"
+
+
+def test_a_child_that_dies_is_started_again(tmp_path: Path, wait_until: Callable[..., None]) -> None:
+    child = Child("server", ("http.server", "0"), dict(os.environ), tmp_path / "log", first_pause=0.01)
+    child.keep_alive()
+    first = child.process
+    assert first is not None
+    first.send_signal(signal.SIGKILL)
+
+    def is_back() -> bool:
+        child.keep_alive()
+        return child.process not in {None, first}
+
+    wait_until(is_back)
+    assert child.failure is None
+    assert child.process is not None
+    stop([child.process], grace_seconds=5)
+
+
+def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(
+    tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    log = tmp_path / "log"
+    child = Child("server", ("no_such_module",), dict(os.environ), log, first_pause=0.01)
+
+    def is_given_up() -> bool:
+        child.keep_alive()
+        return child.failure is not None
+
+    wait_until(is_given_up)
+    assert child.failure is not None
+    assert "the server ended 4 times in a row" in child.failure
+    assert "No module named no_such_module" in child.failure
+    assert str(log) in child.failure
+    assert len(log.read_text().splitlines()) == MAX_RESTARTS + 1
+    child.keep_alive()
+    assert child.process is None

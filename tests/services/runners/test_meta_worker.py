@@ -1,0 +1,203 @@
+"""The worker turns queued jobs into checkpoints and trained weights, also when it is killed in between."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gtn_core import FrozenCheckpoint, load_dataset, meta_train
+from nas.search_spaces import get_search_space
+from nas.weights import load_weights
+from services.checkpoints import load_checkpoint, store_checkpoint
+from services.execution import Ending
+from services.lifecycle import Action, JobKind, JobState
+from services.meta_worker.worker import Worker
+from services.processes import start
+from services.schemas.requests import MetaTrainingRequest, RetrainRequest
+from services.settings import Settings
+from services.shutdown import Shutdown
+from services.store import JobRecord, Store
+from services.wiring import Backend, child_environment
+
+SHORT: dict[str, Any] = {"inner_steps": 2, "batch_size": 8, "meta_steps": 3, "learner_channels": [4]}
+WaitUntil = Callable[..., None]
+
+
+@pytest.fixture
+def queue_meta_training(store: Store) -> Callable[..., JobRecord]:
+    def queue(dataset: dict[str, Any] | None = None, **config: Any) -> JobRecord:
+        request = MetaTrainingRequest.model_validate(
+            {"dataset": dataset or {"name": "digits"}, "config": SHORT | config}
+        )
+        return store.create_job(
+            JobKind.META_TRAINING,
+            name="",
+            request=request.model_dump(mode="json"),
+            progress_total=request.config.meta_steps,
+        )
+
+    return queue
+
+
+@pytest.fixture
+def candidate_id(
+    store: Store,
+    backend: Backend,
+    checkpoint: FrozenCheckpoint,
+    queue_search: Callable[..., JobRecord],
+) -> str:
+    """A scored candidate of a search over a stored checkpoint."""
+    store_checkpoint(store, backend.artifacts, checkpoint)
+    search = queue_search(checkpoint.id)
+    assert store.claim(JobKind.SEARCH, "runner", 30, job_id=search.id) is not None
+    encoding = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+    store.add_candidate(
+        "runner", search.id, 0, space="nasbench201", encoding=encoding, canonical_hash="h", seed=0
+    )
+    metrics = {"accuracy": 0.5, "loss": 1.0, "params": 1, "flops": 1, "seconds": 1.0}
+    return store.finish_candidate("runner", search.id, 0, metrics=metrics).id
+
+
+def test_a_meta_training_becomes_a_checkpoint_with_its_progress_told(
+    settings: Settings, backend: Backend, queue_meta_training: Callable[..., JobRecord]
+) -> None:
+    job_id = queue_meta_training().id
+    worker = Worker(settings, Shutdown())
+    assert worker.work_once() is Ending.SUCCEEDED
+    assert worker.work_once() is None
+
+    job = backend.store.get_job(job_id)
+    assert job.state is JobState.SUCCEEDED
+    assert job.progress_done == 3
+    assert job.result is not None
+    checkpoint = load_checkpoint(backend.artifacts, job.result["checkpoint_id"])
+    assert backend.store.get_checkpoint(checkpoint.id).manifest["config"]["meta_steps"] == 3
+    assert job.result["validation_accuracy"] == checkpoint.manifest.metrics["validation_accuracy"]
+    assert not (settings.data_dir / "meta-training" / job_id).exists()
+    steps = [event.data for event in backend.store.events_after(job_id) if event.type == "meta_step"]
+    assert steps[-1]["step"] == steps[-1]["total"] == 3
+    assert {"loss", "accuracy", "validation_accuracy"} <= steps[-1].keys()
+
+
+def test_a_final_training_measures_test_data_and_stores_the_weights(
+    settings: Settings, backend: Backend, candidate_id: str
+) -> None:
+    request = RetrainRequest(epochs=2)
+    job_id = backend.store.create_job(
+        JobKind.FINAL_TRAINING,
+        name="",
+        request=request.model_dump(mode="json"),
+        subject_id=candidate_id,
+        progress_total=2,
+    ).id
+    assert Worker(settings, Shutdown()).work_once() is Ending.SUCCEEDED
+
+    job, result = backend.store.get_job(job_id), backend.store.get_job(job_id).result
+    assert result is not None
+    assert job.progress_done == 2
+    assert [epoch["epoch"] for epoch in result["history"]] == [1, 2]
+    assert 0.1 < result["test_accuracy"] <= 1  # better than a guess among ten digits
+    space = get_search_space("nasbench201", channels=4, cells_per_stage=1)
+    architecture = space.parse(backend.store.get_candidate(candidate_id).encoding)
+    network = space.build(architecture, image_shape=(1, 8, 8), num_classes=10, seed=0)
+    load_weights(network, backend.artifacts.get(result["weights"]))  # raises unless every tensor fits
+    epochs = [event.data for event in backend.store.events_after(job_id) if event.type == "epoch"]
+    assert [epoch["done"] for epoch in epochs] == [1, 2]
+
+
+def test_however_a_worker_ends_another_resumes_and_the_checkpoint_is_the_same(
+    settings: Settings, store: Store, queue_meta_training: Callable[..., JobRecord], wait_until: WaitUntil
+) -> None:
+    # Long enough to be interrupted twice; each ending is noticed by the heartbeat of a second.
+    long = {"meta_steps": 30, "learners_per_meta_step": 8, "save_every": 1}
+    job = queue_meta_training(**long)
+    for how, least_progress in ((signal.SIGTERM, 1), (signal.SIGKILL, 6)):
+        process = _start_worker(settings)
+        wait_until(lambda least=least_progress: store.get_job(job.id).progress_done >= least)
+        process.send_signal(how)
+        process.wait(60)
+        if how is signal.SIGTERM:
+            assert process.returncode == 0
+            given_back = store.get_job(job.id)
+            assert (given_back.state, given_back.attempts) == (JobState.QUEUED, 0)
+        else:
+            assert store.get_job(job.id).state is JobState.RUNNING  # nobody knows yet
+    reached = store.get_job(job.id).progress_done
+    assert 6 <= reached < 30
+
+    worker = Worker(settings, Shutdown())
+    wait_until(lambda: worker.work_once() is Ending.SUCCEEDED)  # first its predecessor's lease must run out
+
+    result = store.get_job(job.id).result
+    assert result is not None
+    config = MetaTrainingRequest.model_validate(job.request).config
+    assert result["checkpoint_id"] == meta_train(load_dataset("digits"), config).id
+    steps = [event.data["step"] for event in store.events_after(job.id, 0, 1000) if event.type == "meta_step"]
+    assert sorted(set(steps))[-1] == 30
+    assert steps.count(1) <= 1  # nobody began again
+
+
+def test_a_cancelled_meta_training_is_let_go_with_its_state(
+    settings: Settings, store: Store, queue_meta_training: Callable[..., JobRecord], wait_until: WaitUntil
+) -> None:
+    job = queue_meta_training(meta_steps=100_000)
+    endings: list[Ending | None] = []
+    worker = threading.Thread(target=lambda: endings.append(Worker(settings, Shutdown()).work_once()))
+    worker.start()
+    wait_until(lambda: store.get_job(job.id).progress_done > 0)
+    cancelled_at = time.monotonic()
+    store.act(job.id, Action.CANCEL)
+    worker.join(60)
+    assert time.monotonic() - cancelled_at < 60
+    assert endings == [Ending.LET_GO]
+    assert store.get_job(job.id).state is JobState.CANCELLED
+    assert not (settings.data_dir / "meta-training" / job.id).exists()
+
+
+def test_data_that_are_not_there_fail_the_job_before_any_training(
+    settings: Settings, store: Store, queue_meta_training: Callable[..., JobRecord]
+) -> None:
+    job = queue_meta_training({"name": "mnist", "path": "/nowhere/mnist"})
+    assert Worker(settings, Shutdown()).work_once() is Ending.FAILED
+    job = store.get_job(job.id)
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert "/nowhere/mnist" in job.error["detail"]
+    assert job.progress_done == 0
+
+
+def test_a_job_on_which_worker_after_worker_dies_is_given_up(
+    settings: Settings, store: Store, queue_meta_training: Callable[..., JobRecord]
+) -> None:
+    job = queue_meta_training()
+    for number in range(settings.max_attempts):
+        assert store.claim(JobKind.META_TRAINING, f"worker {number}", 0.05) is not None
+        time.sleep(0.1)
+        store.requeue_expired()
+    assert Worker(settings, Shutdown()).work_once() is Ending.FAILED
+    error = store.get_job(job.id).error
+    assert error is not None
+    assert "3 workers died" in error["detail"]
+
+
+def test_a_worker_without_a_database_says_so_in_one_line(settings: Settings) -> None:
+    environment = child_environment(settings) | {"GTN_NAS_DATABASE_URL": "sqlite:////nowhere/gtn-nas.db"}
+    worker = subprocess.run(
+        [sys.executable, "-m", "services.meta_worker"], env=environment, capture_output=True, text=True
+    )
+    assert worker.returncode == 1
+    assert len(worker.stderr.strip().splitlines()) == 1
+    assert "/nowhere" in worker.stderr
+
+
+def _start_worker(settings: Settings) -> subprocess.Popen[bytes]:
+    return start(
+        [sys.executable, "-m", "services.meta_worker"],
+        environment=child_environment(settings),
+        log_path=settings.data_dir / "worker.log",
+    )

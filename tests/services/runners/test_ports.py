@@ -1,0 +1,24 @@
+"""A port that is taken is a clear error before anything else is started."""
+
+import pytest
+
+from services.errors import ServiceError
+from services.ports import bind
+
+
+def test_port_0_takes_any_free_one_and_a_taken_one_is_refused_with_the_remedy() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert port > 0
+        with pytest.raises(ServiceError, match=rf"port {port} of 127\.0\.0\.1 is in use; .* --port"):
+            bind("127.0.0.1", port)
+    with bind("127.0.0.1", port) as again:
+        assert again.getsockname()[1] == port
+
+
+def test_a_host_that_is_not_this_machine_is_refused() -> None:
+    with pytest.raises(ServiceError, match=r"198\.51\.100\.7"):
+        bind("198.51.100.7", 0)
+    with pytest.raises(ServiceError, match="no such host"):
+        bind("no such host", 0)

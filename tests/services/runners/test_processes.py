@@ -1,0 +1,94 @@
+"""Child processes end when they should, with all that belongs to them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services import processes
+
+SLEEP = "import time; time.sleep(600)"
+IGNORE_SIGTERM = (
+    f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); {SLEEP}"
+)
+
+
+def test_a_child_has_a_session_of_its_own_and_logs_to_its_file(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "child.log"
+    for word in ("first", "second"):
+        child = _start(f"import os, sys; print('{word}', os.getsid(0) == os.getpid())", log)
+        assert child.wait(30) == 0
+    assert log.read_text() == "first True\nsecond True\n"
+
+
+def test_stop_asks_first_and_kills_what_does_not_listen(
+    tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    obedient, stubborn = (
+        _start(SLEEP, tmp_path / "obedient.log"),
+        _start(IGNORE_SIGTERM, tmp_path / "stubborn.log"),
+    )
+    wait_until(lambda: processes.log_tail(tmp_path / "stubborn.log") == "ready")
+    processes.stop([obedient, stubborn], grace_seconds=0.5)
+    assert obedient.returncode == -signal.SIGTERM
+    assert stubborn.returncode == -signal.SIGKILL
+
+
+def test_stop_takes_the_whole_group_along(tmp_path: Path, wait_until: Callable[..., None]) -> None:
+    with_child = f"""
+import subprocess, sys, time
+print(subprocess.Popen([sys.executable, "-c", "{SLEEP}"]).pid, flush=True)
+time.sleep(600)
+"""
+    log = tmp_path / "parent.log"
+    parent = _start(with_child, log)
+    wait_until(lambda: processes.log_tail(log))
+    grandchild = psutil.Process(int(processes.log_tail(log)))
+    processes.stop([parent], grace_seconds=5)
+    wait_until(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_ends_with_its_parent_however_that_ends(
+    tmp_path: Path, wait_until: Callable[..., None], how: signal.Signals
+) -> None:
+    child_code = (
+        f"from services.processes import end_with_parent; end_with_parent(); print('up', flush=True); {SLEEP}"
+    )
+    parent_code = f"""
+import os, sys, time
+from pathlib import Path
+from services import processes
+child = processes.start([sys.executable, "-c", {child_code!r}], environment=dict(os.environ),
+                        log_path=Path({str(tmp_path / "child.log")!r}), end_with_parent=True)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+    parent = _start(parent_code, tmp_path / "parent.log")
+    wait_until(lambda: processes.log_tail(tmp_path / "child.log") == "up")
+    child = psutil.Process(int(processes.log_tail(tmp_path / "parent.log")))
+    parent.send_signal(how)
+    parent.wait(30)
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_without_such_a_parent_end_with_parent_does_nothing() -> None:
+    code = "from services.processes import end_with_parent; end_with_parent(); print('alive')"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == "alive\n"
+
+
+def test_log_tail_gives_the_last_lines_of_a_long_file(tmp_path: Path) -> None:
+    log = tmp_path / "long.log"
+    log.write_text("\n".join(f"line {number}" for number in range(100_000)))
+    assert processes.log_tail(log, lines=2) == "line 99998\nline 99999"
+    assert processes.log_tail(tmp_path / "none.log") == ""
+
+
+def _start(code: str, log_path: Path) -> subprocess.Popen[bytes]:
+    return processes.start([sys.executable, "-c", code], environment=os.environ, log_path=log_path)

@@ -1,0 +1,106 @@
+"""A search that is rebuilt from its record goes on as the one that wrote it would have."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gtn_core import FrozenCheckpoint
+from nas.estimators.base import CandidateScore
+from nas.search import CandidateResult, Failure, Search
+from services.lease import Lease
+from services.lifecycle import Action, JobKind
+from services.schemas.requests import SearchRequest
+from services.search_runner.replay import rebuild_search
+from services.search_runner.store_observer import StoreObserver
+from services.shutdown import Shutdown
+from services.store import JobRecord, Store, open_store
+
+OWNER = "runner"
+
+
+class Clock:
+    """Stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(runner_database_url: str, clock: Clock) -> Iterator[Store]:
+    with open_store(runner_database_url, clock=clock) as store:
+        yield store
+
+
+def test_scores_failures_and_candidates_in_flight_come_back_as_they_were(
+    store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint
+) -> None:
+    job = _claim(store, queue_search(candidates=10, algorithm={"name": "regularized_evolution"}))
+    request, manifest = SearchRequest.model_validate(job.request), checkpoint.manifest
+    written = Search(request, manifest.image_shape, manifest.num_classes)
+    observer = StoreObserver(store, Lease(store, job, OWNER, 30, Shutdown()))
+    for number in range(6):
+        proposal = written.propose()
+        assert proposal is not None
+        observer.on_proposal(proposal)
+        if number == 2:
+            result = CandidateResult(proposal, failure=Failure("bad shape", "3 is not 4"))
+        elif number == 5:
+            continue  # cut off
+        else:
+            score = CandidateScore(0.1 * number, 1.0, (2.0, 1.0), 100, 1000, 0.5, {"sum_training_loss": 3.0})
+            result = CandidateResult(proposal, score=score)
+        observer.on_result(result)
+        written.complete(result)
+
+    rebuilt = rebuild_search(store, job.id, request, manifest)
+    again = rebuilt.propose()
+    assert again is not None
+    assert again.number == 5
+    assert rebuilt.propose() == written.propose()
+    assert [record.error for record in store.history(job.id)][2] == {
+        "reason": "bad shape",
+        "detail": "3 is not 4",
+    }
+
+
+def test_time_counts_while_a_runner_has_the_search_and_only_then(
+    store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint, clock: Clock
+) -> None:
+    def pass_seconds(seconds: float) -> None:
+        clock.now += timedelta(seconds=seconds)
+
+    search = queue_search(max_seconds=100)
+    request = SearchRequest.model_validate(search.request)
+
+    def left() -> float | None:
+        return rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds
+
+    pass_seconds(1000)  # queued
+    _claim(store, search)
+    assert left() == 100
+    pass_seconds(30)
+    store.act(search.id, Action.PAUSE)
+    store.release(search.id, OWNER)
+    pass_seconds(1000)  # paused
+    store.act(search.id, Action.RESUME)
+    _claim(store, search)
+    assert left() == 70
+    pass_seconds(80)
+    store.release(search.id, OWNER)
+    _claim(store, search)
+    assert left() == pytest.approx(0, abs=0.01)
+
+
+def _claim(store: Store, search: JobRecord) -> JobRecord:
+    job = store.claim(JobKind.SEARCH, OWNER, 10_000, job_id=search.id)
+    assert job is not None
+    return job

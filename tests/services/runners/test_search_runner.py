@@ -1,0 +1,157 @@
+"""Search runners as real processes: killed, paused, resumed and cancelled, they lose and double nothing."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gtn_core import FrozenCheckpoint
+from services.checkpoints import store_checkpoint
+from services.execution import Ending
+from services.lifecycle import Action, CandidateState, JobKind, JobState
+from services.processes import start, stop
+from services.search_runner.runner import run_search
+from services.settings import Settings
+from services.shutdown import Shutdown
+from services.store import JobRecord, Store
+from services.wiring import Backend, child_environment
+
+pytestmark = pytest.mark.xdist_group("ray")
+
+WaitUntil = Callable[..., None]
+QueueSearch = Callable[..., JobRecord]
+StartRunner = Callable[[str], subprocess.Popen[bytes]]
+
+# One candidate after the other, each long enough that a search is met in its middle.
+SLOW = {"max_concurrent": 1, "estimator": {"name": "gtn", "initialisations": 20}}
+
+
+@pytest.fixture
+def checkpoint_id(store: Store, backend: Backend, checkpoint: FrozenCheckpoint) -> str:
+    return store_checkpoint(store, backend.artifacts, checkpoint).id
+
+
+@pytest.fixture
+def start_runner(settings: Settings) -> Iterator[StartRunner]:
+    """Starts runners as the launcher does; what is left of them ends with the test."""
+    runners = []
+
+    def start_one(search_id: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "services.search_runner", search_id]
+        log_path = settings.data_dir / "runner.log"
+        runners.append(start(command, environment=child_environment(settings), log_path=log_path))
+        return runners[-1]
+
+    yield start_one
+    stop(runners, grace_seconds=20)
+    print((settings.data_dir / "runner.log").read_text())  # pytest shows it when the test has failed
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+class TestOnPostgres:
+    @pytest.fixture
+    def runner_database_url(self, database_url: str) -> str:
+        return database_url
+
+    def test_a_second_runner_finishes_what_a_killed_one_began(
+        self,
+        store: Store,
+        checkpoint_id: str,
+        queue_search: QueueSearch,
+        start_runner: StartRunner,
+        wait_until: WaitUntil,
+    ) -> None:
+        search = queue_search(checkpoint_id, candidates=6, **SLOW).id
+        first = start_runner(search)
+        wait_until(lambda: len(store.history(search)) >= 2)
+        first.kill()
+        first.wait(30)
+        finished = store.history(search)
+        assert 2 <= len(finished) < 6
+        wait_until(store.requeue_expired)
+
+        assert start_runner(search).wait(200) == 0
+        job, history = store.get_job(search), store.history(search)
+        assert (job.state, job.progress_done) == (JobState.SUCCEEDED, 6)
+        assert sorted(candidate.number for candidate in history) == list(range(6))
+        assert len({candidate.canonical_hash for candidate in history}) == 6
+        assert all(candidate.state is CandidateState.SUCCEEDED for candidate in history)
+        # What the killed runner had finished is there as it left it, and was not evaluated again.
+        assert history[: len(finished)] == finished
+        events = [event for event in store.events_after(search, 0, 1000) if event.type == "candidate"]
+        assert sorted(event.data["number"] for event in events) == list(range(6))
+
+
+def test_pause_resume_shutdown_and_cancel_stop_a_runner_in_order(
+    store: Store,
+    checkpoint_id: str,
+    queue_search: QueueSearch,
+    start_runner: StartRunner,
+    wait_until: WaitUntil,
+) -> None:
+    search = queue_search(checkpoint_id, candidates=500, **SLOW).id
+
+    def finished() -> int:
+        return len(store.history(search))
+
+    runner = start_runner(search)
+    wait_until(lambda: finished() >= 1)
+    store.act(search, Action.PAUSE)
+    assert runner.wait(120) == 0
+    job = store.get_job(search)
+    assert (job.state, job.lease_owner) == (JobState.PAUSED, None)
+    paused_at = finished()
+
+    store.act(search, Action.RESUME)
+    runner = start_runner(search)
+    wait_until(lambda: finished() > paused_at)
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(120) == 0
+    job = store.get_job(search)
+    assert (job.state, job.lease_owner, job.attempts) == (JobState.QUEUED, None, 0)
+    interrupted_at = finished()
+
+    runner = start_runner(search)
+    wait_until(lambda: finished() > interrupted_at)
+    store.act(search, Action.CANCEL)
+    assert runner.wait(120) == 0
+    assert store.get_job(search).state is JobState.CANCELLED
+    assert store.in_flight(search) == []
+    numbers = [candidate.number for candidate in store.history(search)]
+    assert sorted(numbers) == list(range(len(numbers)))
+
+
+def test_a_search_that_someone_else_has_is_left_alone(
+    store: Store, settings: Settings, queue_search: QueueSearch
+) -> None:
+    search = queue_search().id
+    assert store.claim(JobKind.SEARCH, "another", 30, job_id=search) is not None
+    assert run_search(search, settings, Shutdown()) is None
+    assert store.get_job(search).lease_owner == "another"
+
+
+def test_a_checkpoint_that_is_gone_fails_the_search_before_any_candidate(
+    store: Store, settings: Settings, queue_search: QueueSearch
+) -> None:
+    search = queue_search("f" * 64).id
+    assert run_search(search, settings, Shutdown()) is Ending.FAILED
+    job = store.get_job(search)
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert "f" * 64 in job.error["detail"]
+    assert store.history(search) == store.in_flight(search) == []
+
+
+def test_a_runner_without_its_database_says_so_and_tells_it_by_its_exit_code(settings: Settings) -> None:
+    environment = child_environment(settings) | {"GTN_NAS_DATABASE_URL": "sqlite:////nowhere/gtn-nas.db"}
+    runner = subprocess.run(
+        [sys.executable, "-m", "services.search_runner", "a1"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert runner.returncode == 4
+    assert "/nowhere" in runner.stderr
+    assert "Traceback" not in runner.stderr
