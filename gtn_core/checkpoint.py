@@ -74,7 +74,7 @@ class FrozenCheckpoint:
         Generated on the CPU in float64 and rounded once: float32 sums would differ in their last bits with
         the number of threads and the processor.
         """
-        curriculum = _curriculum(self.manifest)
+        curriculum = _shapes(self.manifest)
         curriculum.load_state_dict(load_tensors(self.content), assign=True)
         curriculum.double().eval()
         with torch.no_grad():
@@ -191,8 +191,7 @@ def _read_manifest(data: bytes) -> CheckpointManifest:
 
 def _require_match(tensors: dict[str, Tensor], manifest: CheckpointManifest) -> None:
     """Raise CheckpointError unless names, types and shapes are the manifest's and every number is finite."""
-    with torch.device("meta"):  # shapes without memory: a manifest may claim any size
-        expected = _curriculum(manifest).state_dict()
+    expected = _shapes(manifest).state_dict()
     if missing := sorted(expected.keys() ^ tensors.keys()):
         raise CheckpointError(f"tensors do not match the manifest: {', '.join(missing)} missing or unknown")
     for name, tensor in tensors.items():
@@ -205,7 +204,9 @@ def _require_match(tensors: dict[str, Tensor], manifest: CheckpointManifest) -> 
             raise CheckpointError(f"tensor {name} holds numbers that are not finite; use an earlier one")
 
 
-def _curriculum(manifest: CheckpointManifest) -> LearnedCurriculum:
-    return LearnedCurriculum(
-        manifest.config, image_shape=manifest.image_shape, num_classes=manifest.num_classes
-    )
+def _shapes(manifest: CheckpointManifest) -> LearnedCurriculum:
+    """The curriculum without memory, since a manifest may claim any size, and without random numbers."""
+    with torch.device("meta"):
+        return LearnedCurriculum(
+            manifest.config, image_shape=manifest.image_shape, num_classes=manifest.num_classes
+        )

@@ -47,7 +47,7 @@ class Registry(Generic[Factory]):
             return self._import(plugin)
         raise UnknownNameError(self.kind, name, self.names())
 
-    def config(self, name: str, **options: Any) -> BaseModel:
+    def config(self, name: str, /, **options: Any) -> BaseModel:
         """The class's own configuration from keyword options. Raises pydantic.ValidationError."""
         return _self_description(self.get(name)).Config.model_validate(options)
 

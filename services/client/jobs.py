@@ -68,19 +68,22 @@ class JobCalls(Connection):
         path, _ = self._find(job_id)
         failures = 0
         while True:
-            reason = "the stream of events keeps ending early"
+            reason, received = "the stream of events keeps ending early", after
             try:
                 for event in self._stream(f"{path}/events", after):
-                    after, failures = event.id, 0
+                    after = event.id
                     yield event
             except NothingMore:
                 return
             except httpx2.TransportError as error:
                 reason = reason_of(error)
-            if failures >= self._retries:
+            if after > received:
+                failures = 0
+            elif failures < self._retries:
+                self._pause(failures)
+                failures += 1
+            else:
                 raise ControllerUnreachableError(self.url, reason)
-            self._pause(failures)
-            failures += 1
 
     def _stream(self, path: str, after: int) -> Iterator[EventView]:
         with self._http.sse(path, headers={"Last-Event-ID": str(after)}) as source:

@@ -75,7 +75,7 @@ class Dispatcher:
             if job.attempts + self._early_deaths.get(job.id, 0) >= self._max_attempts:
                 self._fail(job)
             elif len(running) < self._max_running:
-                self._launcher.launch(job.id, job.attempts + 1)
+                self._launcher.launch(job.id)
                 running.add(job.id)
 
     def _note(self, runner_exit: RunnerExit) -> None:

@@ -36,8 +36,8 @@ class Launcher(Protocol):
     at once and does no harm.
     """
 
-    def launch(self, search_id: str, attempt: int) -> None:
-        """Start a runner; `attempt` counts the claims of this search, from 1. No-op while one is alive."""
+    def launch(self, search_id: str) -> None:
+        """Start a runner; a no-op while one is alive."""
         ...
 
     def active(self) -> frozenset[str]:
@@ -68,7 +68,7 @@ class SubprocessLauncher:
         self._lock = threading.Lock()  # the dispatcher's thread launches, the server's thread shuts down
         self._closed = False
 
-    def launch(self, search_id: str, attempt: int) -> None:
+    def launch(self, search_id: str) -> None:
         """Start the command with the search's id at its end."""
         with self._lock:
             if self._closed or search_id in self._runners:
@@ -78,7 +78,7 @@ class SubprocessLauncher:
                 environment=self._environment,
                 log_path=self.log_path(search_id),
             )
-        log.info("runner started", search=search_id, attempt=attempt, pid=self._runners[search_id].pid)
+        log.info("runner started", search=search_id, pid=self._runners[search_id].pid)
 
     def active(self) -> frozenset[str]:
         """The searches whose runner is alive or not yet reaped."""
@@ -112,10 +112,10 @@ class SubprocessLauncher:
 class RayJobsLauncher:
     """Runners as jobs of a Ray cluster, through its Jobs API.
 
-    The submission id is made of the search's id and the attempt, so that a restarted controller finds the
-    job of its predecessor instead of submitting a second one. The cluster's nodes carry their own
-    GTN_NAS_* settings: a job's environment is readable for everyone who can open Ray's dashboard, and the
-    database URL holds a password.
+    The submission id begins with the search's id, so that a restarted controller finds the job of its
+    predecessor instead of submitting a second one. The cluster's nodes carry their own GTN_NAS_* settings:
+    a job's environment is readable for everyone who can open Ray's dashboard, and the database URL holds a
+    password.
     """
 
     def __init__(self, ray_jobs_url: str, entrypoint: str = "python -m services.search_runner") -> None:
@@ -126,19 +126,15 @@ class RayJobsLauncher:
         self._entrypoint = entrypoint
         self._jobs: dict[str, str] = {}  # search id -> submission id
 
-    def launch(self, search_id: str, attempt: int) -> None:
-        """Submit the runner, or adopt the job of this attempt that is already there and alive."""
+    def launch(self, search_id: str) -> None:
+        """Submit the runner, or adopt one that is there and alive."""
         if search_id in self._jobs:
             return
-        submission_id = f"search-{search_id}-{attempt}"
-        if not self._adoptable(submission_id):
-            self._client.submit_job(
-                entrypoint=f"{self._entrypoint} {search_id}",
-                submission_id=submission_id,
-                runtime_env={"env_vars": {"GTN_NAS_RAY_ADDRESS": "auto"}},
-            )
-        self._jobs[search_id] = submission_id
-        log.info("runner submitted", search=search_id, attempt=attempt, submission=submission_id)
+        prefix = f"search-{search_id}-"
+        earlier = [job for job in self._client.list_jobs() if (job.submission_id or "").startswith(prefix)]
+        alive = [job.submission_id for job in earlier if job.submission_id and not job.status.is_terminal()]
+        # Ray does not run a job under the id of one that ended, not even of one that was deleted.
+        self._jobs[search_id] = alive[0] if alive else self._submit(search_id, f"{prefix}{len(earlier) + 1}")
 
     def active(self) -> frozenset[str]:
         """The searches whose job has not been seen to end."""
@@ -165,11 +161,11 @@ class RayJobsLauncher:
         """Leave the jobs alone: they run on the cluster, under their leases, and outlive the controller."""
         self._jobs.clear()
 
-    def _adoptable(self, submission_id: str) -> bool:
-        """Whether this attempt's job is there and alive. One that ended before its claim is removed."""
-        for job in self._client.list_jobs():
-            if job.submission_id == submission_id:
-                if not job.status.is_terminal():
-                    return True
-                self._client.delete_job(submission_id)
-        return False
+    def _submit(self, search_id: str, submission_id: str) -> str:
+        self._client.submit_job(
+            entrypoint=f"{self._entrypoint} {search_id}",
+            submission_id=submission_id,
+            runtime_env={"env_vars": {"GTN_NAS_RAY_ADDRESS": "auto"}},
+        )
+        log.info("runner submitted", search=search_id, submission=submission_id)
+        return submission_id

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from services.client import Client
+from services.client import Client, ControllerUnreachableError
 from services.lifecycle import JobState
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(600)]
@@ -42,7 +42,15 @@ def test_from_data_set_to_exported_file_across_ctrl_c_and_sigkill(up: "Up", tmp_
     with Client(up.url) as client:
         before = client.get_search(long).progress.done
         wait_until(lambda: client.get_search(long).progress.done > before)
+
+        up.kill_controller()  # its runner goes on without it, and `up` starts another
+        wait_until(lambda: answers(client))
+        before = client.get_search(long).progress.done
+        wait_until(lambda: client.get_search(long).progress.done > before)
+
         client.cancel(long)
+        claims = [event for event in client.events(long) if event.data.get("action") == "claim"]
+        assert len(claims) == 2  # before and after Ctrl-C: the new controller left the runner alone
         candidates = list(client.candidates(long, order_by="number", state="succeeded"))
         assert [candidate.number for candidate in candidates] == list(range(len(candidates)))
         assert client.get_search(long).state is JobState.CANCELLED
@@ -99,6 +107,13 @@ class Up:
         assert address, self._log.read_text()
         self.url = address.group()
 
+    def kill_controller(self) -> None:
+        """SIGKILL to the controller alone."""
+        children = psutil.Process(self.process.pid).children()
+        (controller,) = [child for child in children if "serve" in child.cmdline()]
+        controller.kill()
+        controller.wait(30)
+
     def cli(self, *arguments: str) -> Any:
         """Run a command, which must succeed; its JSON if it prints any."""
         answer = subprocess.run(
@@ -123,6 +138,13 @@ class Up:
             )
         except psutil.Error:
             return False
+
+
+def answers(client: Client) -> bool:
+    try:
+        return client.health().status == "ok"
+    except ControllerUnreachableError:
+        return False
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 240) -> None:

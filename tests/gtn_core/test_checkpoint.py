@@ -196,3 +196,11 @@ def test_it_fits_the_data_it_was_made_from_and_no_other(
     small = replace(digits.train, images=digits.train.images[..., :6])
     with pytest.raises(CheckpointError, match=r"image shape \(1, 8, 8\); .* has \(1, 8, 6\)"):
         checkpoint.require_fit(replace(digits, train=small))
+
+
+def test_synthesis_leaves_the_global_generator_alone(make: Callable[..., FrozenCheckpoint]) -> None:
+    for kind in get_args(CurriculumKind):
+        checkpoint = make(curriculum=kind)
+        before = torch.random.get_rng_state()
+        checkpoint.synthesize()
+        assert torch.equal(torch.random.get_rng_state(), before), kind

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -18,8 +18,6 @@ from gtn_core import (
     meta_train,
 )
 from gtn_core.config import CurriculumKind
-from gtn_core.meta_step import meta_step
-from gtn_core.meta_training_state import initial_state
 
 
 class Stopped(Exception):  # noqa: N818 - what a caller raises to stop a run
@@ -52,22 +50,25 @@ def test_reports_come_in_order_with_validation_where_asked(
 
 
 def test_meta_training_teaches(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
-    reports: list[MetaStepReport] = []
     config = changed(
         tiny_config,
-        meta_steps=60,
         batch_size=20,
+        latent_size=16,
+        generator_hidden=64,
+        generator_channels=(16, 8),
+        learner_channels=(8,),
         learner_hidden=32,
         outer_batch_size=100,
-        learner_channels=(8,),
     )
-    checkpoint = meta_train(digits, config, on_step=reports.append)
-    early, late = (sum(report.loss for report in part) / 10 for part in (reports[:10], reports[-10:]))
-    assert late < 0.75 * early
-    assert checkpoint.manifest.metrics["validation_accuracy"] > 0.4  # three steps on twenty images each
+    untaught, taught = (
+        meta_train(digits, changed(config, meta_steps=steps)).manifest.metrics["validation_accuracy"]
+        for steps in (1, 60)
+    )
+    assert untaught < 0.25
+    assert taught > 0.45  # three steps on twenty images each
 
 
-@pytest.mark.parametrize("kind", CurriculumKind.__args__)
+@pytest.mark.parametrize("kind", get_args(CurriculumKind))
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_the_seed_decides_everything(
     kind: str, optimizer: str, digits: DatasetSplits, tiny_config: MetaTrainingConfig
@@ -147,21 +148,6 @@ def test_a_corrupt_state_is_refused(
 def test_test_data_are_never_touched(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
     poisoned = replace(digits, test=Split(digits.test.images * torch.nan, digits.test.labels * 0 - 1))
     assert meta_train(poisoned, tiny_config).id == meta_train(digits, tiny_config).id
-
-
-def test_several_learners_share_a_meta_step(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
-    """The gradient of two learners together is the mean of theirs alone."""
-    config = changed(tiny_config, learners_per_meta_step=2)
-    state = initial_state(config, digits, seed=0, device="cpu")
-    seeds: list[int] = []
-
-    def recording(*, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
-        seeds.append(seed)
-        return ConvNetSampler(config)(image_shape=image_shape, num_classes=num_classes, seed=seed)
-
-    meta_step(state, digits.train, recording, config, seed=0)
-    assert len(set(seeds)) == 2
-    assert state.step == 1
 
 
 class Exploding(nn.Module):

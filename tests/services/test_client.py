@@ -297,6 +297,25 @@ def test_a_broken_stream_is_taken_up_without_gap_or_repeat(
     assert list(client.events(search.id, after=after)) == received[11:]
 
 
+def test_a_stream_that_ends_without_a_word_is_not_the_end(
+    client: Client, app: FastAPI, store: Store, search: SearchView
+) -> None:
+    store.act(search.id, Action.CANCEL)
+    app.state.streams.closing = True
+    opening = threading.Timer(0.2, lambda: setattr(app.state.streams, "closing", False))
+    opening.start()
+    with Client(client.url, retries=20, backoff=0.02) as patient:
+        states = [event.data["state"] for event in patient.events(search.id)]
+    opening.join()
+
+    assert states == ["queued", "cancelled"]
+    with Client(client.url, retries=0) as impatient:
+        assert len(list(impatient.events(search.id))) == 2
+        app.state.streams.closing = True
+        with pytest.raises(ControllerUnreachableError, match="keeps ending early"):
+            list(impatient.events(search.id))
+
+
 def test_a_refusal_is_one_clear_line(client: Client) -> None:
     with pytest.raises(ApiError) as refused:
         client.create_search(checkpoint_id="nosuch", search_space={"name": "nosuch"})

@@ -24,7 +24,7 @@ def test_a_runner_is_active_until_it_is_reaped_with_its_last_words(
     make_launcher: MakeLauncher, wait_until: Callable[..., None]
 ) -> None:
     launcher = make_launcher("import sys; print('search', sys.argv[1]); sys.exit('out of luck')")
-    launcher.launch("a1", attempt=1)
+    launcher.launch("a1")
     assert launcher.active() == {"a1"}
     exits: list[RunnerExit] = []
     wait_until(lambda: exits.extend(launcher.reap()) or exits)
@@ -36,8 +36,8 @@ def test_a_runner_is_active_until_it_is_reaped_with_its_last_words(
 
 def test_one_search_has_one_runner_at_a_time(make_launcher: MakeLauncher, tmp_path: Path) -> None:
     launcher = make_launcher("import os, time; print(os.getpid(), flush=True); time.sleep(600)")
-    for attempt in (1, 1, 2):
-        launcher.launch("a1", attempt)
+    for _ in range(3):
+        launcher.launch("a1")
     launcher.shutdown()
     assert len(launcher.log_path("a1").read_text().splitlines()) <= 1
 
@@ -56,13 +56,13 @@ time.sleep(600)
 """
     launcher = make_launcher(note)
     for search_id in ("a1", "b2"):
-        launcher.launch(search_id, 1)
+        launcher.launch(search_id)
     for search_id in ("a1", "b2"):
         wait_until(lambda: "ready" in launcher.log_path(search_id).read_text())  # noqa: B023 - called at once
     launcher.shutdown()
     for search_id in ("a1", "b2"):
         assert launcher.log_path(search_id).read_text() == "ready\nended in order\n"
-    launcher.launch("c3", 1)
+    launcher.launch("c3")
     assert launcher.active() == frozenset()
     assert not launcher.log_path("c3").exists()
 
@@ -75,11 +75,11 @@ import os, sys, time
 from pathlib import Path
 from services.controller.launcher import SubprocessLauncher
 sleeper = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
-SubprocessLauncher(os.environ, Path({str(tmp_path)!r}), sleeper).launch("a1", 1)
+SubprocessLauncher(os.environ, Path({str(tmp_path)!r}), sleeper).launch("a1")
 time.sleep(600)
 """
     controller = SubprocessLauncher(os.environ, tmp_path, [sys.executable, "-c", code])
-    controller.launch("controller", 1)
+    controller.launch("controller")
     log = tmp_path / "search-a1.log"
     wait_until(lambda: log.exists() and log.read_text())
     runner = int(log.read_text())

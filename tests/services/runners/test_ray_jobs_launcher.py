@@ -55,15 +55,15 @@ sys.exit('out of luck')
     entrypoint = f"{sys.executable} {script}"
 
     before = RayJobsLauncher(jobs_url, entrypoint)
-    before.launch("a1", 1)
-    before.launch("a1", 1)
+    before.launch("a1")
+    before.launch("a1")
     wait_until(started.exists)
     assert before.active() == {"a1"}
     assert before.reap() == []
     before.shutdown()  # the controller goes, the job stays
 
     after = RayJobsLauncher(jobs_url, entrypoint)
-    after.launch("a1", 1)
+    after.launch("a1")
     assert after.reap() == []
     release.touch()
     exits: list[RunnerExit] = []
@@ -73,7 +73,7 @@ sys.exit('out of luck')
     assert after.active() == frozenset()
     assert started.read_text() == "a1 auto\n"
 
-    after.launch("a1", 1)  # it died before its claim, so the attempt has the same number
+    after.launch("a1")  # it died: the next one is a new job
     wait_until(lambda: started.read_text() == "a1 auto\n" * 2)
 
 

@@ -1,0 +1,102 @@
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from gtn_core import ConvNetSampler, DatasetSplits, MetaTrainingConfig, Split
+from gtn_core.meta_step import meta_step, outer_loss
+from gtn_core.meta_training_state import MetaTrainingState, initial_state
+
+StateMaker = Callable[..., tuple[MetaTrainingState, MetaTrainingConfig]]
+
+
+@pytest.fixture
+def make(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> StateMaker:
+    def make(**options: Any) -> tuple[MetaTrainingState, MetaTrainingConfig]:
+        config = MetaTrainingConfig.model_validate(tiny_config.model_dump() | options)
+        return initial_state(config, digits, seed=0, device="cpu"), config
+
+    return make
+
+
+def gradient(state: MetaTrainingState) -> torch.Tensor:
+    parts = [parameter.grad for parameter in state.curriculum.parameters()]
+    return torch.cat([part.flatten() for part in parts if part is not None])
+
+
+@pytest.mark.parametrize("block", [0, 2])
+def test_the_meta_gradient_is_the_mean_over_learners_through_the_generator(
+    block: int, make: StateMaker, digits: DatasetSplits
+) -> None:
+    """Against autograd straight from each learner's outer loss to the weights."""
+    state, config = make(learners_per_meta_step=3, recompute_block=block)
+    one_image = Split(digits.train.images[:1], digits.train.labels[:1])  # every batch is then the same
+    learners: list[nn.Module] = []
+
+    def recorded(*, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
+        learner = ConvNetSampler(config)(image_shape=image_shape, num_classes=num_classes, seed=seed)
+        learners.append(learner)
+        return learner
+
+    real = Split(one_image.images.expand(20, -1, -1, -1), one_image.labels.expand(20))
+    start, _ = make(learners_per_meta_step=3)
+    outcome = meta_step(state, one_image, recorded, config, seed=0)
+
+    losses = [outer_loss(each, start.curriculum(torch.Generator()), real, config)[0] for each in learners]
+    mean_loss = torch.stack(losses).mean()
+    torch.autograd.backward(mean_loss)
+    assert len(learners) == 3
+    assert outcome.loss == pytest.approx(mean_loss.item(), rel=1e-5)
+    assert outcome.gradient_norm == pytest.approx(gradient(start).norm().item(), rel=1e-4)
+    torch.testing.assert_close(gradient(state), gradient(start), rtol=1e-3, atol=1e-6)
+
+
+def test_the_outer_loss_weighs_the_learners_way(make: StateMaker, digits: DatasetSplits) -> None:
+    def loss(**options: Any) -> float:
+        state, config = make(inner_steps=4, **options)
+        learner = ConvNetSampler(config)(image_shape=(1, 8, 8), num_classes=10, seed=0)
+        synthetic = state.curriculum(torch.Generator())
+        return outer_loss(learner, synthetic, digits.validation, config)[0].item()
+
+    last = loss(outer_loss_every=4)
+    both = loss(outer_loss_every=2, intermediate_loss_weight=1.0)
+    middle = 2 * both - last
+    assert loss(outer_loss_every=2, intermediate_loss_weight=0.0) == pytest.approx(last, rel=1e-6)
+    assert loss(outer_loss_every=2, intermediate_loss_weight=0.25) == pytest.approx(
+        (0.25 * middle + last) / 1.25, rel=1e-5
+    )
+
+
+def test_the_learning_rate_follows_a_cosine_to_a_tenth(make: StateMaker, digits: DatasetSplits) -> None:
+    state, config = make(meta_steps=4, outer_learning_rate=0.01)
+    rates = []
+    for _ in range(4):
+        meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
+        rates.append(state.optimizer.param_groups[0]["lr"])
+    by_hand = [0.01 * (0.1 + 0.9 * (1 + math.cos(math.pi * part)) / 2) for part in (0, 0.25, 0.5, 0.75)]
+    assert rates == pytest.approx(by_hand)
+    assert rates[0] == 0.01
+
+
+def test_a_meta_gradient_is_clipped_against_those_before_it(make: StateMaker, digits: DatasetSplits) -> None:
+    state, config = make(clip_factor=0.5)
+    first = meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
+    assert gradient(state).norm().item() == pytest.approx(0.5 * first.gradient_norm, rel=1e-3)
+    running = state.running_norm
+    assert running == pytest.approx(0.5 * first.gradient_norm, rel=1e-3)
+    second = meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
+    clipped = min(second.gradient_norm, 0.5 * running)
+    assert gradient(state).norm().item() == pytest.approx(clipped, rel=1e-3)
+    assert state.running_norm == pytest.approx(0.95 * running + 0.05 * clipped, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["full", "shuffled_batches", "all_shuffled", "none"])
+def test_everything_that_is_learned_moves(kind: str, make: StateMaker, digits: DatasetSplits) -> None:
+    state, config = make(curriculum=kind)
+    before = {name: parameter.clone() for name, parameter in state.curriculum.named_parameters()}
+    meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
+    for name, parameter in state.curriculum.named_parameters():
+        assert not torch.equal(parameter, before[name]), name
