@@ -1,4 +1,7 @@
-"""What the engine adds to a candidate: Ray Tune against the same scoring in a bare loop in one process.
+"""What the service adds to a candidate, against the same scoring in a bare loop in one process.
+
+Two layers are measured: Ray Tune alone, and the whole service, from the search submitted over HTTP to the
+candidate's row in the database (SQLite).
 
     python benchmarks/bench_overhead.py --candidates 60 --repeats 3
 
@@ -9,9 +12,11 @@ workers is reported apart: it is paid once per search.
 
 import argparse
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 os.environ |= {
@@ -31,6 +36,10 @@ from gtn_core.data import load_dataset
 from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
 from nas.search import CandidateResult, Proposal
 from nas.tune_engine import TuneEngine
+from services.client import Client
+from services.local_stack import LocalStack
+from services.shutdown import Shutdown
+from services.wiring import load_settings
 
 INNER_STEPS, BATCH_SIZE = 10, 32
 
@@ -91,9 +100,30 @@ def tune_engine(search: Search, data: EstimatorData) -> Arrivals:
         ray.shutdown()
 
 
+def whole_service(search: Search, data: EstimatorData) -> Arrivals:  # noqa: ARG001 - its data are a checkpoint's
+    """Controller, meta-worker and search runner as processes; a result arrives when its row is written."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = load_settings(data_dir=Path(folder), port=0)
+        with LocalStack(settings) as stack, Client(stack.url) as client:
+            stack.wait_until_ready(Shutdown())
+            shape = {"inner_steps": INNER_STEPS, "batch_size": BATCH_SIZE, "meta_steps": 2}
+            checkpoint = client.wait(client.create_meta_training({"name": "digits"}, shape).id).checkpoint_id
+            submitted = client.create_search(
+                checkpoint_id=checkpoint, **search.spec.model_dump(mode="json", exclude={"estimator"})
+            )
+            started = client.wait(submitted.id).started_at.timestamp()
+            candidates = list(client.candidates(submitted.id, order_by="number"))
+    return Arrivals(
+        started,
+        [candidate.finished_at.timestamp() for candidate in candidates],
+        [candidate.metrics.seconds if candidate.metrics else 0.0 for candidate in candidates],
+    )
+
+
 MEASUREMENTS: dict[str, Callable[[Search, EstimatorData], Arrivals]] = {
     "bare loop": bare_loop,
     "tune engine": tune_engine,
+    "service": whole_service,
 }
 
 

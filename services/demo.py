@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from gtn_core import FrozenCheckpoint
 from services.checkpoints import load_checkpoint_data
-from services.cli.console import say, stdout
+from services.cli.console import advise, say, stdout
 from services.cli.progress import follow
 from services.cli.results import unpack
 from services.cli.tables import candidate_table
@@ -57,12 +58,16 @@ def _folder(data_dir: Path | None) -> Iterator[Path]:
     if data_dir is not None:
         yield data_dir
         return
-    folder = Path(tempfile.mkdtemp(prefix="gtn-nas-demo-"))
+    folder, keep = Path(tempfile.mkdtemp(prefix="gtn-nas-demo-")), False
     try:
         yield folder
-    except Exception as error:
-        raise ServiceError(f"{error} (logs: {folder / 'logs'})") from error
-    shutil.rmtree(folder)
+    except Exception:
+        keep = True
+        advise(f"logs are in {folder / 'logs'}")
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
 
 
 def _settings(folder: Path) -> Settings:
@@ -145,6 +150,7 @@ def _export(client: Client, best: CandidateView, output: Path) -> None:
 
 
 def _compare(checkpoint: FrozenCheckpoint) -> None:
+    torch.set_num_threads(1)  # these learners are too small to share
     rows: list[LearningSpeed] = measure_learning_speed(checkpoint, load_checkpoint_data(checkpoint))
     learners = f"{rows[0].learners} fresh learners ({checkpoint.manifest.learner})"
     table = Table(title=f"learning speed: {learners}", box=SIMPLE_HEAD, title_justify="left")

@@ -17,7 +17,7 @@ from gtn_core import (
 
 REAL_LEARNING_RATES = (0.01, 0.03, 0.1, 0.3)
 REAL_MOMENTUM = 0.9
-REAL_STEP_FACTORS = (1, 2, 4, 8)
+REAL_STEP_FACTORS = (1, 2, 4)
 """Real data are measured at these multiples of the curriculum's steps."""
 
 

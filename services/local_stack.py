@@ -1,5 +1,6 @@
 """A controller and a meta-training worker as child processes of this one, kept alive until told to end."""
 
+import os
 import sys
 import threading
 import time
@@ -56,10 +57,14 @@ class LocalStack:
         self.failure: str | None = None
         """Set when a child keeps dying."""
         self._on_failure = on_failure
-        environment, logs = child_environment(self.settings), log_dir(self.settings)
+        logs = log_dir(self.settings)
+        with_key = child_environment(self.settings, with_api_key=True)
+        # Half of the cores are for the candidates of searches; small learners gain nothing from more anyway.
+        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
+        worker_environment = threads | child_environment(self.settings)
         self.children = [
-            Child("controller", ("services.cli", "serve"), environment, logs / "controller.log"),
-            Child("meta-worker", ("services.meta_worker",), environment, logs / "meta-worker.log"),
+            Child("controller", ("services.cli", "serve"), with_key, logs / "controller.log"),
+            Child("meta-worker", ("services.meta_worker",), worker_environment, logs / "meta-worker.log"),
         ]
         self._leaving = threading.Event()
         # The children end with the thread that started them, so one thread starts and restarts them all.

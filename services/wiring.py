@@ -60,8 +60,7 @@ def make_launcher(settings: Settings) -> Launcher:
     """Ray Jobs where a Jobs API is configured, else child processes."""
     if settings.ray_jobs_url:
         return RayJobsLauncher(settings.ray_jobs_url)
-    without_key = settings.model_copy(update={"api_key": None})
-    return SubprocessLauncher(child_environment(without_key), log_dir(settings))
+    return SubprocessLauncher(child_environment(settings), log_dir(settings))
 
 
 def make_dispatcher(store: Store, settings: Settings) -> Dispatcher:
@@ -80,8 +79,13 @@ def log_dir(settings: Settings) -> Path:
     return settings.data_dir / "logs"
 
 
-def child_environment(settings: Settings) -> dict[str, str]:
-    """This process's environment, with exactly these settings in place of its own GTN_NAS_* variables."""
+def child_environment(settings: Settings, *, with_api_key: bool = False) -> dict[str, str]:
+    """This process's environment, with exactly these settings in place of its own GTN_NAS_* variables.
+
+    Only a controller has a use for the API key.
+    """
+    if not with_api_key:
+        settings = settings.model_copy(update={"api_key": None})
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
     for name, value in settings:
         if value is not None:

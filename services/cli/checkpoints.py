@@ -29,9 +29,10 @@ def list_checkpoints(
         print_json(checkpoints)
         return
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("checkpoint", "data set", "inner steps", "validation accuracy", "created", box=SIMPLE_HEAD)
+    identifier = Column("checkpoint", no_wrap=True)  # cut ids are of no use
+    table = Table(identifier, "data set", "inner steps", "validation accuracy", "created", box=SIMPLE_HEAD)
     for checkpoint in checkpoints:
         manifest = checkpoint.manifest
         accuracy = manifest["metrics"].get("validation_accuracy")

@@ -41,8 +41,8 @@ def _width(stream: TextIO) -> int | None:
 
 
 def say(text: object) -> None:
-    """A result for people, on stdout; square brackets and numbers stay as they are."""
-    stdout().print(text, highlight=False, markup=False)
+    """A result for people, on stdout; brackets, numbers and long lines stay as they are."""
+    stdout().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def advise(text: str) -> None:

@@ -30,9 +30,9 @@ def jobs(limit: options.Limit = 10, as_json: options.AsJson = False, url: option
         print_json([job for _, job in listed])
         return
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("kind", "id", "name", "state", "progress", "created", box=SIMPLE_HEAD)
+    table = Table("kind", Column("id", no_wrap=True), "name", "state", "progress", "created", box=SIMPLE_HEAD)
     for kind, job in listed:
         progress = f"{job.progress.done}/{job.progress.total}"
         created = f"{job.created_at.astimezone():%Y-%m-%d %H:%M:%S}"

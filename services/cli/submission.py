@@ -29,6 +29,9 @@ def train_gtn(
     learner_space: Annotated[
         str | None, typer.Option(help="Also meta-train on learners drawn from this search space.")
     ] = None,
+    learner_space_option: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE, such as channels=8.")
+    ] = None,
     learner_space_fraction: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of meta steps with such a learner.")
     ] = None,
@@ -43,13 +46,14 @@ def train_gtn(
     Example: `gtn-nas train-gtn --dataset digits --set meta_steps=200 --follow`
     """
     configuration = {**_read_toml(config), **options.key_values(set_)}
+    cells = options.named_config("learner-space", learner_space, learner_space_option)
     with connect(url) as client:
         job: Job = client.create_meta_training(
             options.dataset(dataset, image_size),
             configuration,
             seed=seed,
             name=name,
-            learner_space={"name": learner_space} if learner_space else None,
+            learner_space=cells,
             learner_space_fraction=learner_space_fraction,
         )
         job = _report(client, job, "meta-training", follow=follow, as_json=as_json)

@@ -71,7 +71,8 @@ class Dispatcher:
         for runner_exit in self._launcher.reap():
             self._note(runner_exit)
         running = {job.id for job in self._searches(JobState.RUNNING)} | self._launcher.active()
-        for job in self._launchable():
+        waiting = self._launchable() if len(running) < self._max_running else []
+        for job in waiting:
             if job.attempts + self._early_deaths.get(job.id, 0) >= self._max_attempts:
                 self._fail(job)
             elif len(running) < self._max_running:

@@ -4,13 +4,17 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from subprocess import Popen
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from services import processes
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
 
 GRACE_SECONDS = 15.0
 """How long runners may take to put their search back into the queue when the controller ends."""
@@ -119,11 +123,7 @@ class RayJobsLauncher:
     """
 
     def __init__(self, ray_jobs_url: str, entrypoint: str = "python -m services.search_runner") -> None:
-        # Imported here: importing Ray takes half a second, and most controllers have no cluster.
-        from ray.job_submission import JobSubmissionClient
-
-        self._client = JobSubmissionClient(ray_jobs_url)
-        self._entrypoint = entrypoint
+        self._url, self._entrypoint = ray_jobs_url, entrypoint
         self._jobs: dict[str, str] = {}  # search id -> submission id
 
     def launch(self, search_id: str) -> None:
@@ -149,7 +149,10 @@ class RayJobsLauncher:
                 if not details.status.is_terminal():
                     continue
                 logs = self._client.get_job_logs(submission_id)
-            except RuntimeError as error:  # the cluster answers, but has forgotten the job
+            except RuntimeError as error:
+                if "status code 404" not in str(error):
+                    raise
+                # The head was restarted and has forgotten the job.
                 exits.append(RunnerExit(search_id, None, str(error)))
             else:
                 tail = "\n".join([*logs.splitlines()[-30:], details.message or ""])
@@ -160,6 +163,16 @@ class RayJobsLauncher:
     def shutdown(self) -> None:
         """Leave the jobs alone: they run on the cluster, under their leases, and outlive the controller."""
         self._jobs.clear()
+
+    @cached_property
+    def _client(self) -> "JobSubmissionClient":
+        """Made when it is first needed: it asks the cluster's head, which may be down, or start later.
+
+        Imported here, since importing Ray takes half a second, and most controllers have no cluster.
+        """
+        from ray.job_submission import JobSubmissionClient
+
+        return JobSubmissionClient(self._url)
 
     def _submit(self, search_id: str, submission_id: str) -> str:
         self._client.submit_job(

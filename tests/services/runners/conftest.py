@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from shutil import copy
 
@@ -42,6 +43,28 @@ def runner_database_url(sqlite_template: Path, tmp_path: Path) -> str:
 def store(runner_database_url: str) -> Iterator[Store]:
     with open_store(runner_database_url) as store:
         yield store
+
+
+@pytest.fixture
+def database_away(store: Store, tmp_path: Path) -> Callable[[], AbstractContextManager[None]]:
+    """`with database_away():` the SQLite file cannot be opened, by anyone."""
+
+    @contextmanager
+    def away() -> Iterator[None]:
+        names = {"runner.db": "away.db", "runner.db-wal": "away.db-wal", "runner.db-shm": "away.db-shm"}
+        store.close()
+        present = {tmp_path / here: tmp_path / there for here, there in names.items()}
+        present = {here: there for here, there in present.items() if here.exists()}
+        for here, there in present.items():
+            here.rename(there)
+        (tmp_path / "runner.db").mkdir()  # so that SQLite does not make an empty database in its place
+        store.close()  # whoever opened it meanwhile would go on seeing the file that was moved
+        yield
+        (tmp_path / "runner.db").rmdir()
+        for here, there in present.items():
+            there.rename(here)
+
+    return away
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -156,22 +157,16 @@ def test_a_runner_that_lets_go_in_order_is_no_death(
 
 
 def test_the_thread_survives_a_store_that_is_away_for_a_moment(
-    store: Store,
     make_dispatcher: MakeDispatcher,
     queue_search: QueueSearch,
+    database_away: Callable[[], AbstractContextManager[None]],
     wait_until: WaitUntil,
-    tmp_path: Path,
 ) -> None:
-    database = tmp_path / "runner.db"
-    store.close()
-    database.rename(tmp_path / "elsewhere.db")
-    database.mkdir()
     dispatcher, launcher = make_dispatcher()
-    dispatcher.start()
-    time.sleep(0.3)
-    assert dispatcher.alive
-    database.rmdir()
-    (tmp_path / "elsewhere.db").rename(database)
+    with database_away():
+        dispatcher.start()
+        time.sleep(0.3)
+        assert dispatcher.alive
     search = queue_search().id
     wait_until(lambda: launcher.active() == {search})
     dispatcher.stop()

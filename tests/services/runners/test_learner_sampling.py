@@ -57,4 +57,4 @@ def test_meta_training_on_cells_gives_a_checkpoint_that_names_them() -> None:
 
 
 def _is_cell(network: nn.Module) -> bool:
-    return any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    return type(network).__module__.startswith("nas.")

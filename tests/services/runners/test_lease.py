@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -85,16 +85,17 @@ def test_a_lease_that_another_took_is_lost(
 
 
 def test_a_database_that_is_away_for_a_moment_costs_nothing_and_one_that_stays_away_the_lease(
-    store: Store, job: JobRecord, tmp_path: Path, wait_until: Callable[..., None]
+    store: Store,
+    job: JobRecord,
+    database_away: Callable[[], AbstractContextManager[None]],
+    wait_until: Callable[..., None],
 ) -> None:
     with Lease(store, job, OWNER, 6, Shutdown()) as lease:
-        _move(store, tmp_path, "away")
-        time.sleep(1.5)  # at least one heartbeat fails
-        assert lease.stop_reason is None
-        _move(store, tmp_path, "back")
+        with database_away():
+            time.sleep(1.5)  # at least one heartbeat fails
+            assert lease.stop_reason is None
         wait_until(lambda: _expires_in(store, job) > timedelta(seconds=4))
-    with Lease(store, job, OWNER, LEASE_SECONDS, Shutdown()) as lease:
-        _move(store, tmp_path, "away")
+    with Lease(store, job, OWNER, LEASE_SECONDS, Shutdown()) as lease, database_away():
         wait_until(lambda: lease.stop_reason is StopReason.LEASE_LOST)
 
 
@@ -111,21 +112,6 @@ def test_owners_are_told_apart() -> None:
     owners = {new_owner("search-runner") for _ in range(100)}
     assert len(owners) == 100
     assert all(owner.startswith("search-runner@") for owner in owners)
-
-
-def _move(store: Store, folder: Path, where: str) -> None:
-    """Take the SQLite file out of reach, or bring it back; open connections would keep on seeing it."""
-    store.close()
-    here, there = folder / "runner.db", folder / "elsewhere"
-    for suffix in ("", "-wal", "-shm"):
-        source = Path(f"{here}{suffix}") if where == "away" else Path(f"{there}{suffix}")
-        target = Path(f"{there}{suffix}") if where == "away" else Path(f"{here}{suffix}")
-        if source.is_file():
-            if target.is_dir():
-                target.rmdir()
-            source.rename(target)
-    if where == "away":
-        here.mkdir()  # in its place, so that SQLite does not make an empty database there
 
 
 def _expires_in(store: Store, job: JobRecord) -> timedelta:

@@ -1,6 +1,8 @@
 """A search that is rebuilt from its record goes on as the one that wrote it would have."""
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -70,6 +72,28 @@ def test_scores_failures_and_candidates_in_flight_come_back_as_they_were(
         "reason": "bad shape",
         "detail": "3 is not 4",
     }
+
+
+def test_a_score_waits_for_a_database_that_is_away_for_a_moment(
+    store: Store,
+    queue_search: Callable[..., JobRecord],
+    checkpoint: FrozenCheckpoint,
+    database_away: Callable[[], AbstractContextManager[None]],
+) -> None:
+    job = _claim(store, queue_search())
+    search = Search(SearchRequest.model_validate(job.request), checkpoint.manifest.image_shape, 10)
+    observer = StoreObserver(store, Lease(store, job, OWNER, 30, Shutdown()))
+    proposal = search.propose()
+    assert proposal is not None
+    observer.on_proposal(proposal)
+    result = CandidateResult(proposal, failure=Failure("bad shape", "3 is not 4"))
+    with database_away():
+        writing = threading.Thread(target=observer.on_result, args=[result])
+        writing.start()
+        writing.join(0.7)
+        assert writing.is_alive()
+    writing.join(60)
+    assert [record.number for record in store.history(job.id)] == [0]
 
 
 def test_time_counts_while_a_runner_has_the_search_and_only_then(

@@ -1,17 +1,19 @@
 """Counts, and the latest job about each subject."""
 
 from collections.abc import Callable
+from typing import Any
 
 from services.lifecycle import Action, CandidateState, JobKind, JobState
 from services.store import JobRecord, Store
 
 
-def test_the_latest_job_of_each_subject(store: Store) -> None:
+def test_the_latest_job_of_each_subject(store: Store, clock: Any) -> None:
     def submit(subject_id: str, kind: JobKind = JobKind.FINAL_TRAINING) -> JobRecord:
         return store.create_job(kind, name="", request={}, progress_total=1, subject_id=subject_id)
 
     ended, _, other = submit("a-0"), submit("a-0", JobKind.SEARCH), submit("b-0")
     store.act(ended.id, Action.CANCEL)
+    clock.advance(1)
     later = submit("a-0")
     subjects = ["a-0", "b-0", "c-0", "\0"]
 
