@@ -145,7 +145,9 @@ def test_a_checkpoint_that_is_gone_fails_the_search_before_any_candidate(
 
 
 def test_a_runner_without_its_database_says_so_and_tells_it_by_its_exit_code(settings: Settings) -> None:
-    environment = child_environment(settings) | {"GTN_NAS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere"}
+    environment = child_environment(settings) | {
+        "GTN_NAS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere"
+    }
     runner = subprocess.run(
         [sys.executable, "-m", "services.search_runner", "a1"],
         env=environment,
