@@ -9,7 +9,6 @@ after everything is chosen.
 """
 
 import argparse
-import os
 import time
 from itertools import product
 from statistics import mean, median
@@ -93,7 +92,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--config", default="{}", help="MetaTrainingConfig as JSON; missing fields by default"
     )
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
     return parser.parse_args()
 
 

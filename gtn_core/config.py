@@ -61,13 +61,13 @@ class MetaTrainingConfig(BaseModel):
     )
 
     # The outer loop.
-    meta_steps: int = Field(600, ge=1, le=1_000_000, description="updates of generator and curriculum")
-    outer_batch_size: int = Field(128, ge=2, le=65_536, description="real images per outer loss")
-    outer_learning_rate: float = Field(0.01, gt=0, le=1, description="of Adam, at its peak")
-    outer_betas: tuple[_Decay, _Decay] = Field((0.5, 0.9), description="Adam's decay rates")
+    meta_steps: int = Field(500, ge=1, le=1_000_000, description="updates of generator and curriculum")
+    outer_batch_size: int = Field(256, ge=2, le=65_536, description="real images per outer loss")
+    outer_learning_rate: float = Field(0.005, gt=0, le=1, description="of Adam, at its peak")
+    outer_betas: tuple[_Decay, _Decay] = Field((0.5, 0.95), description="Adam's decay rates")
     outer_epsilon: float = Field(1e-8, gt=0, le=1, description="added to Adam's denominator")
     final_learning_rate_fraction: float = Field(0.1, ge=0, le=1, description="where the cosine decay ends")
-    outer_loss_every: int = Field(2, ge=1, le=1024, description="inner steps between outer losses")
+    outer_loss_every: int = Field(5, ge=1, le=1024, description="inner steps between outer losses")
     intermediate_loss_weight: float = Field(
         1.0, ge=0, le=1, description="weight of the outer losses before the last, whose weight is 1"
     )

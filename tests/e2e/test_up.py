@@ -23,7 +23,7 @@ MARKER = "GTN_NAS_TEST_UP"
 GTN_NAS = [sys.executable, "-m", "services.cli"]
 TINY = [f"--set={pair}" for pair in ("inner_steps=2", "batch_size=8", "meta_steps=3", "learner_channels=[4]")]
 SPACE = ["--space=nasbench201", "--space-option=channels=4", "--space-option=cells_per_stage=1"]
-SLOW = ["--max-concurrent=1", "--estimator=gtn", "--estimator-option=initialisations=20"]
+SLOW = ["--max-concurrent=1", "--estimator=gtn", "--estimator-option=initialisations=10"]
 
 
 def test_from_data_set_to_exported_file_across_ctrl_c_and_sigkill(up: "Up", tmp_path: Path) -> None:
