@@ -152,8 +152,8 @@ def _export(client: Client, best: CandidateView, output: Path) -> None:
 def _compare(checkpoint: FrozenCheckpoint) -> None:
     torch.set_num_threads(1)  # these learners are too small to share
     rows: list[LearningSpeed] = measure_learning_speed(checkpoint, load_checkpoint_data(checkpoint))
-    learners = f"{rows[0].learners} fresh learners ({checkpoint.manifest.learner})"
-    table = Table(title=f"learning speed: {learners}", box=SIMPLE_HEAD, title_justify="left")
+    say(f"learning speed of {rows[0].learners} fresh learners ({checkpoint.manifest.learner}):")
+    table = Table(box=SIMPLE_HEAD)
     for heading in ("trained on", "steps", "validation accuracy"):
         table.add_column(heading, justify="left" if heading == "trained on" else "right")
     for row in rows:

@@ -62,7 +62,7 @@ def stop(processes: Iterable[subprocess.Popen[bytes]], *, grace_seconds: float) 
     for process in processes:
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        process.kill()
+        kill_group(process)
         process.wait()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gtn_core import FrozenCheckpoint
 from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Failure, Search
+from nas.search import CandidateResult, Failure, Proposal, Search
 from services.lease import Lease
 from services.lifecycle import Action, JobKind
 from services.schemas.requests import SearchRequest
@@ -45,29 +45,36 @@ def store(runner_database_url: str, clock: Clock) -> Iterator[Store]:
 def test_scores_failures_and_candidates_in_flight_come_back_as_they_were(
     store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint
 ) -> None:
-    job = _claim(store, queue_search(candidates=10, algorithm={"name": "regularized_evolution"}))
+    evolution = {"name": "regularized_evolution", "population_size": 3, "sample_size": 2}
+    job = _claim(store, queue_search(candidates=10, algorithm=evolution))
     request, manifest = SearchRequest.model_validate(job.request), checkpoint.manifest
     written = Search(request, manifest.image_shape, manifest.num_classes)
     observer = StoreObserver(store, Lease(store, job, OWNER, 30, Shutdown()))
-    for number in range(6):
+    results = []
+    for number in range(5):
         proposal = written.propose()
         assert proposal is not None
         observer.on_proposal(proposal)
         if number == 2:
             result = CandidateResult(proposal, failure=Failure("bad shape", "3 is not 4"))
-        elif number == 5:
-            continue  # cut off
         else:
             score = CandidateScore(0.1 * number, 1.0, (2.0, 1.0), 100, 1000, 0.5, {"sum_training_loss": 3.0})
             result = CandidateResult(proposal, score=score)
         observer.on_result(result)
         written.complete(result)
+        results.append(result)
+    # Not what the algorithm would propose as number 5: it has to come from the record.
+    encoding = "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
+    cut_off = Proposal(5, written.space.parse(encoding), "its hash", 0)
+    observer.on_proposal(cut_off)
 
     rebuilt = rebuild_search(store, job.id, request, manifest)
-    again = rebuilt.propose()
-    assert again is not None
-    assert again.number == 5
-    assert rebuilt.propose() == written.propose()
+    assert rebuilt.propose() == cut_off
+    never_stored = Search(
+        request, manifest.image_shape, manifest.num_classes, history=results, in_flight=[cut_off]
+    )
+    never_stored.propose()
+    assert rebuilt.propose() == never_stored.propose()
     assert [record.error for record in store.history(job.id)][2] == {
         "reason": "bad shape",
         "detail": "3 is not 4",
