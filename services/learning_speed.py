@@ -1,6 +1,7 @@
 """How fast learners learn from a checkpoint's synthetic data, beside real data of the same batch size."""
 
 from dataclasses import dataclass
+from itertools import product
 from statistics import mean, stdev
 
 import torch
@@ -15,8 +16,9 @@ from gtn_core import (
     train_on_curriculum,
 )
 
-REAL_LEARNING_RATES = (0.01, 0.03, 0.1, 0.3)
-REAL_MOMENTUM = 0.9
+REAL_LEARNING_RATES, REAL_MOMENTA = (0.1, 0.2, 0.4), (0.0, 0.9)
+"""Around the best of the finer grid of `benchmarks/bench_learning_speed.py`."""
+
 REAL_STEP_FACTORS = (1, 2, 4)
 """Real data are measured at these multiples of the curriculum's steps."""
 
@@ -37,8 +39,8 @@ def measure_learning_speed(
 ) -> list[LearningSpeed]:
     """Train fresh learners of meta-training's own kind on the curriculum, and on real batches.
 
-    Real data get the best of four learning rates at every number of steps, chosen on the validation data
-    that they are then measured on: all the doubt is theirs.
+    Real data get the best learning rate and momentum of a grid at every number of steps, chosen on the
+    validation data that they are then measured on: the benefit of the doubt is theirs.
     """
     sampler = ConvNetSampler(checkpoint.manifest.config)
 
@@ -57,22 +59,23 @@ def measure_learning_speed(
     rows = [measure("synthetic (GTN)", [synthetic] * learners)]
     for factor in REAL_STEP_FACTORS:
         steps, batch_size = factor * len(synthetic), synthetic.images.shape[1]
-        rates = [
+        settings = list(product(REAL_LEARNING_RATES, REAL_MOMENTA))
+        tuned = [
             measure(
-                "real, best of 4 learning rates",
+                f"real, best of {len(settings)} settings",
                 [
-                    _real_curriculum(splits, steps, batch_size, rate, seed + number)
+                    _real_curriculum(splits, steps, batch_size, rate, momentum, seed + number)
                     for number in range(learners)
                 ],
             )
-            for rate in REAL_LEARNING_RATES
+            for rate, momentum in settings
         ]
-        rows.append(max(rates, key=lambda row: row.mean))
+        rows.append(max(tuned, key=lambda row: row.mean))
     return rows
 
 
 def _real_curriculum(
-    splits: DatasetSplits, steps: int, batch_size: int, learning_rate: float, seed: int
+    splits: DatasetSplits, steps: int, batch_size: int, learning_rate: float, momentum: float, seed: int
 ) -> SyntheticCurriculum:
     """Batches of real training images in the form of a curriculum, so that nothing but the data differs."""
     generator = torch.Generator().manual_seed(seed)
@@ -83,5 +86,5 @@ def _real_curriculum(
         images=splits.train.images[index],
         labels=F.one_hot(splits.train.labels[index], splits.num_classes).float(),
         learning_rates=torch.full((steps,), learning_rate),
-        momenta=torch.full((steps,), REAL_MOMENTUM),
+        momenta=torch.full((steps,), momentum),
     )

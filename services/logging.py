@@ -24,8 +24,8 @@ def configure_logging(settings: Settings, *, process: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
-    # It reports every look at the schema.
-    logging.getLogger("alembic").setLevel(max(logging.WARNING, root.level))
+    for name in ("alembic", "httpx2"):  # they report every look at the schema, and every request
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
     structlog.configure(
         processors=[

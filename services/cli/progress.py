@@ -16,20 +16,22 @@ PLAIN_LINE_SECONDS = 5.0
 """Least time between two plain lines about one job."""
 
 
-def follow(client: "Client", job: "Job", description: str) -> "Job":
-    """Show a job's progress until it has ended, and return it. Raises GtnNasError if it did not succeed.
-
-    Ctrl-C ends the watching, not the job.
-    """
-    news = News(total=job.progress.total)
+def watch(client: "Client", job: "Job", description: str) -> "Job":
+    """`follow`, by someone who may leave: Ctrl-C ends the watching, not the job."""
     try:
-        with progress_display(description) as display:
-            for event in client.events(job.id):
-                news.take(event)
-                display.show(news)
+        return follow(client, job, description)
     except KeyboardInterrupt:
         advise(f"{description} goes on; watch it again with: gtn-nas follow {job.id}")
         raise
+
+
+def follow(client: "Client", job: "Job", description: str) -> "Job":
+    """Show a job's progress until it has ended, and return it. Raises GtnNasError if it did not succeed."""
+    news = News(total=job.progress.total)
+    with progress_display(description) as display:
+        for event in client.events(job.id):
+            news.take(event)
+            display.show(news)
     return _succeeded(client.get_job(job.id), description)
 
 

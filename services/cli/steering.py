@@ -6,7 +6,7 @@ import typer
 
 from services.cli import options
 from services.cli.console import connect, print_json, say, stdout
-from services.cli.progress import follow as show_progress
+from services.cli.progress import watch
 
 if TYPE_CHECKING:
     from services.client import Job
@@ -46,7 +46,7 @@ def follow(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
     Example: `gtn-nas follow 1f0c9a7be2d3`
     """
     with connect(url) as client:
-        ended = show_progress(client, client.get_job(job), "job")
+        ended = watch(client, client.get_job(job), "job")
     if as_json:
         print_json(ended)
 

@@ -8,7 +8,7 @@ import typer
 
 from services.cli import options
 from services.cli.console import advise, connect, print_json, say, stdout
-from services.cli.progress import follow as show_progress
+from services.cli.progress import watch
 from services.cli.tables import candidate_table
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def resolve_checkpoint(client: "Client", text: str) -> str:
 
 def _report(client: "Client", job: "Job", description: str, *, follow: bool, as_json: bool) -> "Job":
     if follow:
-        job = show_progress(client, job, description)
+        job = watch(client, job, description)
     if as_json:
         print_json(job)
     elif not follow:
