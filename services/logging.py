@@ -6,25 +6,36 @@ loggers (uvicorn, Alembic, Ray) pass through the same formatter.
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 from structlog.typing import Processor
 
+from services.redaction import Redact, redactor
 from services.settings import Settings
+
+TOO_TALKATIVE = (
+    "alembic", "httpx2",  # every look at the schema, and every request
+    "httpcore2", "urllib3", "botocore", "aiobotocore", "s3fs", "fsspec",  # headers, with what is in them
+    "sqlalchemy", "psycopg",  # every statement, with its parameters
+    "python_multipart", "multipart",  # every piece of a body
+)  # fmt: skip
+"""Loggers that only warn, at the debug level too."""
 
 
 def configure_logging(settings: Settings, *, process: str) -> None:
     """Set up logging for this process; `process` names it in every line: `controller`, `meta-worker`, ..."""
     without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_SHARED_PROCESSORS, processors=[without_meta, *_renderers(settings.log_json)]
+        foreign_pre_chain=_SHARED_PROCESSORS,
+        processors=[without_meta, *_renderers(settings.log_json), _redaction(redactor(settings))],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
-    for name in ("alembic", "httpx2"):  # they report every look at the schema, and every request
+    for name in TOO_TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
     structlog.configure(
@@ -46,6 +57,15 @@ _SHARED_PROCESSORS: list[Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+
+
+def _redaction(redact: Redact) -> Processor:
+    """The last step: it sees the line as it will be written, tracebacks included."""
+
+    def redact_line(_logger: object, _method: str, line: Any) -> str:
+        return redact(line)
+
+    return redact_line
 
 
 def _renderers(as_json: bool) -> list[Processor]:

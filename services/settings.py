@@ -55,6 +55,13 @@ class Settings(BaseSettings):
         None, min_length=16, description="Bootstrap key with all scopes, beside the keys in the database."
     )
 
+    rate_limit_per_minute: int = Field(
+        1200, ge=0, description="Requests per minute of one API key, in bursts of as many; 0: no limit."
+    )
+    failed_keys_per_minute: int = Field(
+        60, ge=0, description="Requests per minute of one address without a valid API key; 0: no limit."
+    )
+
     ray_address: str = Field("", description="Ray cluster of the searches; empty: a local Ray per search.")
     ray_jobs_url: str = Field("", description="If set, searches run as Ray Jobs submitted to this URL.")
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
 
 from gtn_core.pictures import synthetic_samples_png
 from services.checkpoints import load_checkpoint
@@ -14,9 +15,11 @@ from services.controller.events import EventStreams
 from services.controller.limits import BodyLimit
 from services.controller.metrics import Metrics
 from services.controller.openapi import TAGS, document_problems
+from services.controller.rate_limits import RateLimits
 from services.controller.readiness import BackgroundDispatcher
 from services.controller.request_log import RequestLog
 from services.controller.routes import ROUTERS
+from services.controller.routes.docs import ASSETS
 from services.settings import Settings
 from services.wiring import make_artifacts, make_store
 
@@ -48,12 +51,16 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
+        docs_url=None,  # routes/docs.py
         redoc_url=None,
     )
     app.state.settings, app.state.store, app.state.artifacts = settings, store, artifacts
     app.state.dispatcher = dispatcher
     app.state.streams = EventStreams()
     app.state.metrics = Metrics(store)
+    app.state.rate_limits = RateLimits(
+        per_key=settings.rate_limit_per_minute, failures_per_address=settings.failed_keys_per_minute
+    )
     app.state.samples = lru_cache(PICTURES_KEPT)(
         lambda checkpoint_id: synthetic_samples_png(load_checkpoint(artifacts, checkpoint_id))
     )
@@ -62,5 +69,6 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     install_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     document_problems(app)
     return app

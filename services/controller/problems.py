@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi.responses import Response
 
+from services.redaction import redact
 from services.schemas import FieldProblem, ProblemDetails
 
 MEDIA_TYPE = "application/problem+json"
@@ -51,6 +52,7 @@ IDEMPOTENCY_CONFLICT = ProblemType(
     HTTPStatus.UNPROCESSABLE_ENTITY,
     "The idempotency key was used for another request",
 )
+TOO_MANY_REQUESTS = ProblemType("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Requests come too fast")
 INTERNAL = ProblemType("internal", HTTPStatus.INTERNAL_SERVER_ERROR, "The controller failed")
 UNAVAILABLE = ProblemType(
     "unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Something the controller needs does not answer"
@@ -68,6 +70,7 @@ BY_STATUS = {
         TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
         INVALID_REQUEST,
+        TOO_MANY_REQUESTS,
         INTERNAL,
         UNAVAILABLE,
     )
@@ -108,7 +111,7 @@ def problem_response(problem: Problem, instance: str) -> Response:
         type=problem.type.urn,
         title=problem.type.title,
         status=problem.type.status,
-        detail=problem.detail,
+        detail=redact(problem.detail),  # errors of databases and stores come with addresses
         instance=instance,
         errors=problem.errors,
         remedy=problem.remedy,

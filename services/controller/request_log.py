@@ -17,12 +17,6 @@ log = structlog.get_logger(__name__)
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _POLICY = "default-src 'none'; frame-ancestors 'none'"
-# Swagger UI, the only page that loads from elsewhere.
-_DOCS_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; connect-src 'self'; "
-    "style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; "
-    "frame-ancestors 'none'"
-)
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -52,7 +46,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _complete_headers(MutableHeaders(scope=message), scope["path"], request_id)
+                _complete_headers(MutableHeaders(scope=message), request_id)
                 self._metrics.observe_request(scope, status, time.perf_counter() - started)
             await send(message)
 
@@ -87,9 +81,9 @@ def _request_id(scope: Scope) -> str:
     return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _complete_headers(headers: MutableHeaders, path: str, request_id: str) -> None:
+def _complete_headers(headers: MutableHeaders, request_id: str) -> None:
     headers["X-Request-ID"] = request_id
     for name, value in SECURITY_HEADERS.items():
         headers[name] = value
-    headers.setdefault("Content-Security-Policy", _DOCS_POLICY if path == "/docs" else _POLICY)
+    headers.setdefault("Content-Security-Policy", _POLICY)  # pages bring their own
     headers.setdefault("Cache-Control", "no-store")

@@ -16,6 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.problems import FORBIDDEN, UNAUTHORIZED, Problem
+from services.controller.rate_limits import RateLimits
 from services.errors import ConflictError
 from services.settings import Settings
 from services.store import Scope, Store
@@ -48,10 +49,25 @@ def authenticated(
     store: StoreDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Caller:
-    """The caller, who may at least read. Answers 401 to a key that is missing, unknown or revoked."""
+    """The caller, who may at least read.
+
+    Answers 401 to a key that is missing, unknown or revoked, and 429 to a caller who asks too often.
+    """
+    limits: RateLimits = request.app.state.rate_limits
+    address = request.client.host if request.client else ""
     if credentials is not None:
-        return _caller_with_key(credentials.credentials, settings, store)
+        token = credentials.credentials
+        limits.admit_attempt(address, token)
+        caller = _caller_with_key(token, settings, store)
+        if caller is None:
+            limits.note_failure(address)
+            raise _unauthorized("the API key is unknown or revoked", error="invalid_token")
+        limits.note_success(token)
+        limits.admit_request(caller.id)
+        return caller
     if _keys_exist(settings, store) or not settings.loopback:
+        limits.admit_attempt(address, None)
+        limits.note_failure(address)
         raise _unauthorized("the request carries no API key")
     if not _names_this_machine(request):
         raise Problem(
@@ -80,15 +96,13 @@ READS = Depends(authenticated)
 SUBMITS = Depends(_require_submit)
 
 
-def _caller_with_key(token: str, settings: Settings, store: Store) -> Caller:
+def _caller_with_key(token: str, settings: Settings, store: Store) -> Caller | None:
     if settings.api_key is not None and hmac.compare_digest(
         token.encode(), settings.api_key.get_secret_value().encode()
     ):
         return Caller("bootstrap", may_submit=True)
     key = store.authenticate(token)
-    if key is None:
-        raise _unauthorized("the API key is unknown or revoked", error="invalid_token")
-    return Caller(key.id, may_submit=key.allows(Scope.SUBMIT))
+    return None if key is None else Caller(key.id, may_submit=key.allows(Scope.SUBMIT))
 
 
 def _unauthorized(detail: str, error: str | None = None) -> Problem:

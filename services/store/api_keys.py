@@ -65,7 +65,9 @@ class ApiKeyRepository(Repository):
             return None
         with self._database.read() as session:
             key = session.scalars(sa.select(ApiKey).where(ApiKey.prefix == prefix)).one_or_none()
-            if key is None or not hmac.compare_digest(_hash(key.salt, secret), key.secret_hash):
+            # An unknown prefix costs a hash too, so that the time does not tell which prefixes there are.
+            salt, expected = (b"", b"") if key is None else (key.salt, key.secret_hash)
+            if not hmac.compare_digest(_hash(salt, secret), expected) or key is None:
                 return None
             record = _record(key)
         if record.revoked_at is not None:

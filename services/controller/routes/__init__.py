@@ -4,6 +4,7 @@ from services.controller.routes import (
     candidates,
     catalogue,
     checkpoints,
+    docs,
     final_trainings,
     home,
     meta_trainings,
@@ -15,6 +16,7 @@ ROUTERS = [
     module.router
     for module in (
         home,
+        docs,
         meta_trainings,
         checkpoints,
         searches,

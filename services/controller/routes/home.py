@@ -13,7 +13,7 @@ from services.store import JobRecord
 router = APIRouter(include_in_schema=False)
 
 LATEST = 20
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @router.get("/", response_class=HTMLResponse)
@@ -57,11 +57,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>GTN-NAS</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ccc; }}
-</style>
+<link rel="stylesheet" href="/assets/home.css">
 </head>
 <body>
 <h1>GTN-NAS</h1>
