@@ -1,0 +1,46 @@
+from .checkpoint import CheckpointManifest, FrozenCheckpoint
+from .config import MetaTrainingConfig
+from .curriculum import LearnedCurriculum, SyntheticCurriculum
+from .data import DatasetSpec, DatasetSplits, Normalization, Split, dataset_names, load_dataset
+from .errors import (
+    CheckpointError,
+    DatasetError,
+    GtnNasError,
+    InvalidArchitectureError,
+    MetaTrainingDiverged,
+    UnknownNameError,
+)
+from .evaluation import Evaluation, evaluate
+from .generator import Generator
+from .inner_loop import train_on_curriculum, unroll
+from .learners import ConvNetSampler, LearnerSampler
+from .meta_training import MetaStepReport, meta_train
+
+__all__ = [  # noqa: RUF022 - in the order of the method
+    "load_dataset",
+    "dataset_names",
+    "DatasetSpec",
+    "DatasetSplits",
+    "Split",
+    "Normalization",
+    "MetaTrainingConfig",
+    "Generator",
+    "LearnedCurriculum",
+    "SyntheticCurriculum",
+    "LearnerSampler",
+    "ConvNetSampler",
+    "unroll",
+    "train_on_curriculum",
+    "evaluate",
+    "Evaluation",
+    "meta_train",
+    "MetaStepReport",
+    "FrozenCheckpoint",
+    "CheckpointManifest",
+    "GtnNasError",
+    "CheckpointError",
+    "DatasetError",
+    "InvalidArchitectureError",
+    "MetaTrainingDiverged",
+    "UnknownNameError",
+]

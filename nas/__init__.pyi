@@ -1,0 +1,44 @@
+from .algorithms import get_algorithm
+from .architecture import Architecture
+from .cost import Cost, network_cost
+from .estimators import (
+    CandidateFailed,
+    CandidateScore,
+    EstimatorData,
+    estimator_data,
+    make_estimator,
+    score_candidate,
+)
+from .search import CandidateResult, Engine, Failure, Proposal, Search, SearchObserver
+from .search_spaces import get_search_space, search_space_names, search_space_schema
+from .search_spec import Constraints, NamedConfig, Objective, Resources, SearchSpec, validate_spec
+from .serial_engine import SerialEngine
+
+__all__ = [
+    "Architecture",
+    "CandidateFailed",
+    "CandidateResult",
+    "CandidateScore",
+    "Constraints",
+    "Cost",
+    "Engine",
+    "EstimatorData",
+    "Failure",
+    "NamedConfig",
+    "Objective",
+    "Proposal",
+    "Resources",
+    "Search",
+    "SearchObserver",
+    "SearchSpec",
+    "SerialEngine",
+    "estimator_data",
+    "get_algorithm",
+    "get_search_space",
+    "make_estimator",
+    "network_cost",
+    "score_candidate",
+    "search_space_names",
+    "search_space_schema",
+    "validate_spec",
+]
