@@ -14,7 +14,7 @@ from services.controller.error_handlers import install_error_handlers
 from services.controller.events import EventStreams
 from services.controller.limits import BodyLimit
 from services.controller.metrics import Metrics
-from services.controller.openapi import TAGS, document_problems
+from services.controller.openapi import TAGS, document_api
 from services.controller.rate_limits import RateLimits
 from services.controller.readiness import BackgroundDispatcher
 from services.controller.request_log import RequestLog
@@ -70,5 +70,5 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
-    document_problems(app)
+    document_api(app)
     return app

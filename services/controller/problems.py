@@ -58,23 +58,25 @@ UNAVAILABLE = ProblemType(
     "unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Something the controller needs does not answer"
 )
 
-BY_STATUS = {
-    problem.status: problem
-    for problem in (
-        BAD_REQUEST,
-        UNAUTHORIZED,
-        FORBIDDEN,
-        NOT_FOUND,
-        METHOD_NOT_ALLOWED,
-        CONFLICT,
-        TOO_LARGE,
-        UNSUPPORTED_MEDIA_TYPE,
-        INVALID_REQUEST,
-        TOO_MANY_REQUESTS,
-        INTERNAL,
-        UNAVAILABLE,
-    )
-}
+PROBLEM_TYPES = (
+    NOT_JSON,
+    BAD_REQUEST,
+    UNAUTHORIZED,
+    FORBIDDEN,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    CONFLICT,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    IDEMPOTENCY_CONFLICT,
+    INVALID_REQUEST,
+    TOO_MANY_REQUESTS,
+    INTERNAL,
+    UNAVAILABLE,
+)
+"""All of them; where several share a status, the most general is the last."""
+
+BY_STATUS = {problem.status: problem for problem in PROBLEM_TYPES}
 """The problem type of an error that is known by its status alone."""
 
 

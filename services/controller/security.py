@@ -23,7 +23,12 @@ from services.store import Scope, Store
 
 CREATE_KEY = "create one with `gtn-nas api-key create` or set GTN_NAS_API_KEY"
 
-_bearer = HTTPBearer(auto_error=False, description="An API key, as `gtn-nas api-key create` prints it.")
+_bearer = HTTPBearer(
+    scheme_name="ApiKey",
+    auto_error=False,
+    description="An API key, as `gtn-nas api-key create` prints it. "
+    "None is needed on loopback while none exists.",
+)
 
 
 def require_key_beyond_loopback(settings: Settings, store: Store) -> None:
