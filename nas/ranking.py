@@ -8,7 +8,14 @@ from scipy import stats  # type: ignore[import-untyped]  # SciPy ships no types
 
 from nas.estimators.base import CandidateScore
 
-DIRECTIONS: Mapping[str, int] = {"accuracy": +1, "loss": -1, "params": -1, "flops": -1, "seconds": -1}
+DIRECTIONS: Mapping[str, int] = {
+    "score": +1,
+    "accuracy": +1,
+    "loss": -1,
+    "params": -1,
+    "flops": -1,
+    "seconds": -1,
+}
 """Every objective: +1 when more is better, -1 when less is. A value times its direction is a gain."""
 
 

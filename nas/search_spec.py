@@ -10,8 +10,8 @@ from nas.estimators import ESTIMATORS
 from nas.registry import Registry
 from nas.search_spaces import SEARCH_SPACES
 
-Objective = Literal["accuracy", "loss", "params", "flops", "seconds"]
-"""A measurement to optimise; its direction is in `nas.ranking`."""
+Objective = Literal["score", "accuracy", "loss", "params", "flops", "seconds"]
+"""A measurement to optimise; its direction is in `nas.ranking`. The score is the estimator's own readout."""
 
 
 class NamedConfig(BaseModel):
@@ -72,7 +72,9 @@ class SearchSpec(BaseModel):
         None, gt=0, description="Wall-clock limit; candidates in flight are then stopped."
     )
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)] = Field(
-        ("accuracy",), description="The first is the algorithm's reward; all span the Pareto front."
+        ("accuracy",),
+        description="The first is the algorithm's reward; all span the Pareto front. Left out, it is the "
+        "score where the estimator's readout is not the accuracy.",
     )
     constraints: Constraints = Constraints()
     resources: Resources = Resources()
@@ -100,11 +102,16 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
         "algorithm": ALGORITHMS,
         "estimator": ESTIMATORS,
     }
-    return spec.model_copy(
-        update={
-            field: _complete(field, getattr(spec, field), registry) for field, registry in registries.items()
-        }
-    )
+    completed: dict[str, Any] = {
+        field: _complete(field, getattr(spec, field), registry) for field, registry in registries.items()
+    }
+    if "objectives" not in spec.model_fields_set:
+        completed["objectives"] = _default_objectives(completed["estimator"])
+    return spec.model_copy(update=completed)
+
+
+def _default_objectives(estimator: NamedConfig) -> tuple[Objective, ...]:
+    return ("accuracy",) if estimator.options.get("readout", "accuracy") == "accuracy" else ("score",)
 
 
 def _complete(field: str, named: NamedConfig, registry: Registry[Any]) -> NamedConfig:

@@ -42,6 +42,11 @@ class CandidateScore:
     seconds: float
     extra: dict[str, float]
 
+    @property
+    def score(self) -> float:
+        """What ranks candidates, more is better: the readout that the estimator was asked for."""
+        return self.extra.get("score", self.accuracy)
+
 
 @runtime_checkable
 class Estimator(Protocol):

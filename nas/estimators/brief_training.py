@@ -3,9 +3,11 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 from time import perf_counter
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from gtn_core.curriculum import SyntheticCurriculum
@@ -16,7 +18,22 @@ from gtn_core.randomness import derive_seed
 from nas.architecture import Architecture
 from nas.cost import Cost, network_cost
 from nas.estimators.base import CandidateFailed, CandidateScore
+from nas.estimators.readouts import TrainingReadout, gain, sums_of_losses
 from nas.search_spaces.base import ImageShape, SearchSpace
+
+
+class BriefTrainingConfig(BaseModel):
+    """How often a candidate is trained, what it is measured on, and by what it is judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    readout: TrainingReadout = Field(
+        "accuracy", description="The number that is the score, losses negated; all of them are reported."
+    )
+    initialisations: int = Field(1, ge=1, le=64, description="Initialisations that the score is a mean of.")
+    validation_limit: int | None = Field(
+        None, ge=1, description="Most validation images to measure on; null: all."
+    )
 
 
 def score_by_training(
@@ -26,13 +43,13 @@ def score_by_training(
     validation: Split,
     *,
     seed: int,
-    initialisations: int = 1,
+    config: BriefTrainingConfig = BriefTrainingConfig(),  # noqa: B008 - frozen
 ) -> CandidateScore:
     """Train freshly initialised networks on the curriculum and measure them on validation data.
 
-    Curriculum and validation data are on one device, where everything happens. With several initialisations
-    every number is their mean. Raises CandidateFailed with the reason "bad shape", "non-finite" or "out of
-    memory".
+    Curriculum and validation data are on one device, where everything happens; `validation` is used as it is.
+    With several initialisations every number is their mean. Raises CandidateFailed with the reason
+    "bad shape", "non-finite" or "out of memory".
     """
     start = perf_counter()
     _, _, channels, height, width = curriculum.images.shape
@@ -41,24 +58,25 @@ def score_by_training(
     def build(seed: int) -> nn.Module:
         return space.build(architecture, image_shape=image_shape, num_classes=num_classes, seed=seed)
 
-    cost = _cost(build, image_shape)
-    with _out_of_memory_fails_the_candidate():
+    cost = candidate_cost(build, image_shape)
+    with out_of_memory_fails_the_candidate():
         runs = [
             _train_and_measure(build(seed).to(curriculum.images.device), curriculum, validation)
-            for seed in initialisation_seeds(seed, initialisations)
+            for seed in initialisation_seeds(seed, config.initialisations)
         ]
     curves, evaluations = zip(*runs, strict=True)
-    curve = [math.fsum(losses) / initialisations for losses in zip(*curves, strict=True)]
-    return CandidateScore(
-        accuracy=math.fsum(evaluation.accuracy for evaluation in evaluations) / initialisations,
-        loss=math.fsum(evaluation.loss for evaluation in evaluations) / initialisations,
-        loss_curve=tuple(curve),
+    score = CandidateScore(
+        accuracy=fmean(evaluation.accuracy for evaluation in evaluations),
+        loss=fmean(evaluation.loss for evaluation in evaluations),
+        loss_curve=tuple(fmean(losses) for losses in zip(*curves, strict=True)),
         params=cost.params,
         flops=cost.flops,
         seconds=perf_counter() - start,
-        # Training-speed estimation (Ru et al., "Speedy Performance Estimation for NAS", NeurIPS 2021).
-        extra={"sum_training_loss": math.fsum(curve)},
+        extra={},
     )
+    score.extra.update(sums_of_losses(score.loss_curve))
+    score.extra["score"] = gain(score, config.readout)
+    return score
 
 
 def initialisation_seeds(seed: int, initialisations: int) -> list[int]:
@@ -83,7 +101,7 @@ def _require_finite(curve: Sequence[float]) -> None:
             raise CandidateFailed("non-finite", f"training loss is {loss} at step {step} of {len(curve)}")
 
 
-def _cost(build: Callable[[int], nn.Module], image_shape: ImageShape) -> Cost:
+def candidate_cost(build: Callable[[int], nn.Module], image_shape: ImageShape) -> Cost:
     """Parameters and FLOPs; a network whose shapes do not fit shows it here, before anything is computed."""
     try:
         return network_cost(lambda: build(0), image_shape)
@@ -92,7 +110,8 @@ def _cost(build: Callable[[int], nn.Module], image_shape: ImageShape) -> Cost:
 
 
 @contextmanager
-def _out_of_memory_fails_the_candidate() -> Iterator[None]:
+def out_of_memory_fails_the_candidate() -> Iterator[None]:
+    """Inside, running out of memory raises CandidateFailed."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -3,24 +3,20 @@
 from typing import ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore, EstimatorData
-from nas.estimators.brief_training import score_by_training
+from nas.estimators.brief_training import BriefTrainingConfig, score_by_training
 from nas.estimators.resident_data import synthetic_curriculum, validation_split
+from nas.estimators.schedules import repeated
 from nas.search_spaces.base import SearchSpace
 
 
-class GTNConfig(BaseModel):
-    """How often a candidate is trained, and what it is measured on."""
+class GTNConfig(BriefTrainingConfig):
+    """How often a candidate goes through the curriculum, and what it is judged by."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    initialisations: int = Field(1, ge=1, le=64, description="Initialisations that the score is a mean of.")
-    validation_limit: int | None = Field(
-        None, ge=1, description="Most validation images to measure on; null: all."
-    )
+    passes: int = Field(1, ge=1, le=100, description="Passes over the curriculum, its rates included.")
 
 
 class GTN:
@@ -35,16 +31,11 @@ class GTN:
 
     def __init__(self, data: EstimatorData, config: GTNConfig, device: torch.device) -> None:
         self.config = config
-        self._curriculum = synthetic_curriculum(data, device)
+        self._curriculum = repeated(synthetic_curriculum(data, device), config.passes)
         self._validation = validation_split(data, device, limit=config.validation_limit)
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
         """Train on the curriculum and measure. Raises CandidateFailed."""
         return score_by_training(
-            space,
-            architecture,
-            self._curriculum,
-            self._validation,
-            seed=seed,
-            initialisations=self.config.initialisations,
+            space, architecture, self._curriculum, self._validation, seed=seed, config=self.config
         )

@@ -1,8 +1,8 @@
-"""The contract of every registered estimator, then what each of the two measures, by other means."""
+"""The contract of every estimator that trains, then what each of them measures, by other means."""
 
 import math
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from torch import nn
 
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import DatasetSplits, load_dataset
+from gtn_core.inner_loop import train_on_curriculum
 from nas import get_search_space, network_cost
 from nas.architecture import Architecture
 from nas.estimators import (
@@ -24,11 +25,17 @@ from nas.estimators import (
     make_estimator,
     score_candidate,
 )
+from nas.estimators.readouts import TrainingReadout
+from nas.estimators.real_batches import RATES, RealBatches, RealBatchesConfig
+from nas.estimators.resident_data import synthetic_curriculum
 from nas.search import Proposal
 from nas.search_spaces.base import SearchSpace
 from nas.serial_engine import evaluate_candidate
 
 STEPS, BATCH_SIZE = 4, 16
+TRAINING = {"gtn": STEPS, "gtn_then_real": 2 * STEPS, "real_data": STEPS}
+"""The estimators that train, and the steps that each takes by default."""
+
 ENCODING = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|"
 
 
@@ -69,8 +76,8 @@ def same_but_for_the_time(a: CandidateScore, b: CandidateScore) -> bool:
     return replace(a, seconds=0.0) == replace(b, seconds=0.0)
 
 
-@pytest.mark.parametrize("name", ESTIMATORS.names())
-class TestEveryEstimator:
+@pytest.mark.parametrize("name", TRAINING)
+class TestEveryTrainingEstimator:
     def test_describes_itself(self, name: str, data: EstimatorData) -> None:
         estimator = make_estimator(name, data)
         assert isinstance(estimator, Estimator)
@@ -87,11 +94,33 @@ class TestEveryEstimator:
         )
         assert 0 <= score.accuracy <= 1
         assert math.isfinite(score.loss)
-        assert len(score.loss_curve) == STEPS
+        assert len(score.loss_curve) == TRAINING[name]
         assert all(math.isfinite(loss) for loss in score.loss_curve)
         assert (score.params, score.flops) == (cost.params, cost.flops)
         assert score.seconds > 0
         assert score.extra["sum_training_loss"] == pytest.approx(sum(score.loss_curve))
+        late = score.loss_curve[TRAINING[name] // 2 :]
+        assert score.extra["sum_training_loss_late"] == pytest.approx(sum(late))
+
+    @pytest.mark.parametrize("readout", get_args(TrainingReadout))
+    def test_the_readout_alone_decides_what_the_score_is(
+        self, name: str, readout: str, data: EstimatorData, space: SearchSpace, architecture: Architecture
+    ) -> None:
+        score = make_estimator(name, data, readout=readout).estimate(space, architecture, seed=0)
+        default = make_estimator(name, data).estimate(space, architecture, seed=0)
+        expected = {
+            "accuracy": default.accuracy,
+            "validation_loss": -default.loss,
+            "sum_training_loss": -default.extra["sum_training_loss"],
+            "sum_training_loss_late": -default.extra["sum_training_loss_late"],
+        }
+        assert score.score == score.extra["score"] == expected[readout]
+        assert default.score == default.accuracy
+        assert (score.accuracy, score.loss, score.loss_curve) == (
+            default.accuracy,
+            default.loss,
+            default.loss_curve,
+        )
 
     def test_is_deterministic_in_the_seed_and_only_in_it(
         self, name: str, data: EstimatorData, space: SearchSpace, architecture: Architecture
@@ -139,7 +168,9 @@ class TestEveryEstimator:
             curriculum_images=_with_nan_in(data.curriculum_images, step=2),
             train_images=np.full_like(data.train_images, np.nan),
         )
-        with pytest.raises(CandidateFailed, match=r"non-finite: training loss is nan at step [02] of 4"):
+        with pytest.raises(
+            CandidateFailed, match=rf"non-finite: training loss is nan at step [02] of {TRAINING[name]}"
+        ):
             make_estimator(name, broken).estimate(space, architecture, seed=0)
 
 
@@ -223,6 +254,83 @@ def test_real_data_trains_on_seeded_batches_of_the_training_split(
     assert same_but_for_the_time(score, expected)
 
 
+def test_passes_repeat_the_curriculum_with_its_rates(
+    data: EstimatorData, space: SearchSpace, architecture: Architecture
+) -> None:
+    once, twice = (
+        make_estimator("gtn", data, passes=passes).estimate(space, architecture, seed=5) for passes in (1, 2)
+    )
+    assert twice.loss_curve[:STEPS] == once.loss_curve
+    network = space.build(architecture, image_shape=(1, 8, 8), num_classes=10, seed=5)
+    curriculum = synthetic_curriculum(data, torch.device("cpu"))
+    doubled = replace(
+        curriculum,
+        images=torch.cat([curriculum.images] * 2),
+        labels=torch.cat([curriculum.labels] * 2),
+        learning_rates=torch.cat([curriculum.learning_rates] * 2),
+        momenta=torch.cat([curriculum.momenta] * 2),
+    )
+    assert twice.loss_curve == pytest.approx(train_on_curriculum(network, doubled).tolist())
+
+
+def test_gtn_then_real_goes_on_with_the_batches_of_real_data(
+    data: EstimatorData,
+    space: SearchSpace,
+    architecture: Architecture,
+    curriculum: SyntheticCurriculum,
+    splits: DatasetSplits,
+) -> None:
+    score = make_estimator(
+        "gtn_then_real", data, passes=2, steps=3, learning_rate=0.05, momentum=0.8
+    ).estimate(space, architecture, seed=1)
+    order = np.random.default_rng(1).permutation(len(splits.train))[: 3 * BATCH_SIZE]
+    images = splits.train.images[order].view(3, BATCH_SIZE, 1, 8, 8)
+    labels = F.one_hot(splits.train.labels[order], 10).float().view(3, BATCH_SIZE, 10)
+    both = SyntheticCurriculum(
+        images=torch.cat([curriculum.images, curriculum.images, images]),
+        labels=torch.cat([curriculum.labels, curriculum.labels, labels]),
+        learning_rates=torch.cat([*[curriculum.learning_rates] * 2, torch.full((3,), 0.05)]),
+        momenta=torch.cat([*[curriculum.momenta] * 2, torch.full((3,), 0.8)]),
+    )
+    assert same_but_for_the_time(score, score_candidate(space, architecture, both, splits.validation, seed=1))
+
+
+def test_real_data_takes_as_many_steps_as_it_is_told(
+    data: EstimatorData, space: SearchSpace, architecture: Architecture
+) -> None:
+    curves = [
+        make_estimator("real_data", data, steps=steps).estimate(space, architecture, seed=0).loss_curve
+        for steps in (STEPS, 7)
+    ]
+    assert (len(curves[0]), len(curves[1])) == (STEPS, 7)
+    assert curves[1][:STEPS] == curves[0]
+
+
+def test_a_rate_is_found_once_per_space_among_those_that_do_not_diverge(
+    data: EstimatorData, space: SearchSpace, architecture: Architecture
+) -> None:
+    batches = RealBatches(data, RealBatchesConfig(learning_rate=None, steps=8), torch.device("cpu"))
+    rate = batches.tuned_rate(space)
+    assert rate in RATES
+    tuned = make_estimator("real_data", data, learning_rate=None, steps=8)
+    fixed = make_estimator("real_data", data, learning_rate=rate, steps=8)
+    assert same_but_for_the_time(
+        tuned.estimate(space, architecture, seed=3), fixed.estimate(space, architecture, seed=3)
+    )
+    rng = np.random.default_rng(0)
+    architectures = [space.sample(rng) for _ in range(4)]
+    means = {
+        each: sum(
+            make_estimator("real_data", data, learning_rate=each, steps=8)
+            .estimate(space, drawn, seed=0)
+            .accuracy
+            for drawn in architectures
+        )
+        for each in RATES
+    }
+    assert means[rate] == max(means.values())
+
+
 def test_real_data_goes_through_a_small_training_split_again_and_again(
     data: EstimatorData, space: SearchSpace, architecture: Architecture
 ) -> None:
@@ -267,11 +375,11 @@ class Buggy(nn.Module):
     [
         ("shape", "bad shape", "64"),
         ("memory", "out of memory", "memory"),
-        ("exploding", "non-finite", "validation loss is nan after 4 steps"),
+        ("exploding", "non-finite", "validation loss is nan after"),
         ("bug", "error", "ZeroDivisionError: of this candidate's own (in forward, test_estimators.py:"),
     ],
 )
-@pytest.mark.parametrize("name", ESTIMATORS.names())
+@pytest.mark.parametrize("name", TRAINING)
 def test_what_is_wrong_with_a_candidate_is_its_failure(
     name: str, fault: str, reason: str, detail: str, data: EstimatorData
 ) -> None:

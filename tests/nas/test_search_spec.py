@@ -1,5 +1,7 @@
 """What a search may be asked to do, and how a bad request is told where it is bad."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -11,7 +13,13 @@ def test_json_in_json_out() -> None:
     body = {
         "search_space": {"name": "nasbench201", "channels": 8, "cells_per_stage": 1},
         "algorithm": {"name": "regularized_evolution", "population_size": 20, "sample_size": 5},
-        "estimator": {"name": "gtn", "initialisations": 1, "validation_limit": None},
+        "estimator": {
+            "name": "gtn",
+            "readout": "accuracy",
+            "initialisations": 1,
+            "validation_limit": None,
+            "passes": 1,
+        },
         "max_candidates": 100,
         "max_seconds": None,
         "objectives": ["accuracy", "params"],
@@ -76,3 +84,13 @@ def test_bad_values_and_unknown_fields_are_refused(bad: dict[str, object]) -> No
 def test_a_candidate_must_occupy_something() -> None:
     with pytest.raises(ValidationError, match="share of a CPU or a GPU"):
         Resources(cpus_per_candidate=0)
+
+
+def test_a_search_that_leaves_its_objectives_out_follows_the_readout() -> None:
+    def objectives(**given: Any) -> tuple[str, ...]:
+        return validate_spec(SearchSpec.model_validate(given)).objectives
+
+    late = {"name": "gtn", "readout": "sum_training_loss_late"}
+    assert objectives() == ("accuracy",)
+    assert objectives(estimator=late) == ("score",)
+    assert objectives(estimator=late, objectives=["accuracy", "params"]) == ("accuracy", "params")

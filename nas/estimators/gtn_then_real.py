@@ -1,0 +1,45 @@
+"""The curriculum as a warm start: synthetic steps first, then real ones."""
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+
+from nas.architecture import Architecture
+from nas.estimators.base import CandidateScore, EstimatorData
+from nas.estimators.brief_training import score_by_training
+from nas.estimators.real_batches import RealBatches, RealBatchesConfig
+from nas.estimators.resident_data import synthetic_curriculum
+from nas.estimators.schedules import joined, repeated
+from nas.search_spaces.base import SearchSpace
+
+
+class GTNThenRealConfig(RealBatchesConfig):
+    """How many passes over the curriculum come before how many real steps."""
+
+    passes: int = Field(1, ge=1, le=100, description="Passes over the curriculum, its rates included.")
+
+
+class GTNThenReal:
+    """Trains on the curriculum, then on real batches with the same inner optimizer; readouts cover both."""
+
+    name: ClassVar[str] = "gtn_then_real"
+    description: ClassVar[str] = "The synthetic curriculum as a warm start, then brief training on real data."
+    Config: ClassVar[type[GTNThenRealConfig]] = GTNThenRealConfig
+    needs_train_data: ClassVar[bool] = True
+
+    def __init__(self, data: EstimatorData, config: GTNThenRealConfig, device: torch.device) -> None:
+        self.config = config
+        self._curriculum = repeated(synthetic_curriculum(data, device), config.passes)
+        self._batches = RealBatches(data, config, device)
+
+    def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
+        """Train on synthetic, then on real batches, and measure. Raises CandidateFailed."""
+        return score_by_training(
+            space,
+            architecture,
+            joined(self._curriculum, self._batches.curriculum(seed, space)),
+            self._batches.validation,
+            seed=seed,
+            config=self.config,
+        )
