@@ -1,4 +1,4 @@
-"""A typed client of the controller's HTTP API.
+"""Typed clients of the controller's HTTP API: `Client` blocks, `AsyncClient` is awaited.
 
     from services.client import Client
 
@@ -13,15 +13,9 @@
 Calls raise ApiError when the controller refuses them and ControllerUnreachableError when none answers.
 """
 
-from services.client.candidates import CandidateCalls, ExportFormat
+from services.client.candidates import ExportFormat
+from services.client.clients import AsyncClient, Client
 from services.client.errors import ApiError, ControllerUnreachableError
-from services.client.jobs import Job, JobCalls
-from services.client.meta_trainings import CheckpointCalls, MetaTrainingCalls
-from services.client.searches import SearchCalls
-from services.client.system import SystemCalls
+from services.client.jobs import Job
 
-__all__ = ["ApiError", "Client", "ControllerUnreachableError", "ExportFormat", "Job"]
-
-
-class Client(MetaTrainingCalls, CheckpointCalls, SearchCalls, CandidateCalls, JobCalls, SystemCalls):
-    """Everything the API offers, as methods that take and return plain values and models."""
+__all__ = ["ApiError", "AsyncClient", "Client", "ControllerUnreachableError", "ExportFormat", "Job"]

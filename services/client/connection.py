@@ -1,42 +1,40 @@
-"""One HTTP connection pool to a controller: authentication, retries, pages and problems."""
+"""What every call is made of: requests that are tried again, answers read as models, pages and problems."""
 
-import time
 import uuid
-from collections.abc import Iterator, Mapping
-from http import HTTPStatus
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 
 import httpx2
 from pydantic import BaseModel, ValidationError
 
 from services.client.errors import ApiError, ControllerUnreachableError
-from services.schemas import Page, ProblemDetails
+from services.client.network import Network, Request
+from services.client.retries import Failure, Retries, retry_after
+from services.schemas import EventView, Page, ProblemDetails
 
 Model = TypeVar("Model", bound=BaseModel)
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 PAGE_SIZE = 100
-LONGEST_PAUSE_SECONDS = 10.0
-RETRIED_STATUSES = {
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-}
+
+
+class NothingMore(Exception):  # noqa: N818 - an answer, not a failure
+    """The job has ended and every event was received."""
 
 
 class Connection:
-    """Sends requests and reads answers as models.
+    """Sends requests and reads answers as models; what blocks or suspends is the network's business.
 
     Requests that change nothing, and those that carry an idempotency key, are tried again when the network or
     the controller falters; all others are sent once, because their first attempt may have succeeded.
 
-    `timeout` is in seconds and bounds each read, not the whole answer. `retries` counts further attempts; the
-    pause before the first is `backoff` seconds and doubles from one to the next.
-
     Every call raises ApiError when the controller refuses it, ControllerUnreachableError when none answers.
     """
+
+    network: ClassVar[type[Network]]
+    """Of the client's kind."""
 
     def __init__(
         self,
@@ -44,36 +42,31 @@ class Connection:
         api_key: str | None = None,
         *,
         timeout: float = 60.0,
+        connect_timeout: float = 5.0,
         retries: int = 4,
         backoff: float = 0.1,
     ) -> None:
+        """`timeout` is in seconds and bounds each read, not the whole answer.
+
+        `retries` counts further attempts; the pause before the first is up to `backoff` seconds, and doubles.
+        """
         self.url = url.rstrip("/")
         if not self.url.startswith(("http://", "https://")):
             raise ControllerUnreachableError(url, "not an http:// or https:// address")
-        self._retries, self._backoff = retries, backoff
-        self._http = httpx2.Client(
+        self._retries = Retries(retries, backoff)
+        self._network = self.network(
             base_url=self.url,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx2.Timeout(timeout, connect=5.0),
+            timeout=httpx2.Timeout(timeout, connect=connect_timeout),
         )
 
-    def __enter__(self) -> Self:
-        return self
+    async def _get(self, path: str, model: type[Model], params: Mapping[str, Any] | None = None) -> Model:
+        return self._read(model, await self._send(Request("GET", path, params)))
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    async def _get_bytes(self, path: str, params: Mapping[str, Any] | None = None) -> bytes:
+        return (await self._send(Request("GET", path, params))).content
 
-    def close(self) -> None:
-        """Close the connections; the client cannot be used afterwards."""
-        self._http.close()
-
-    def _get(self, path: str, model: type[Model], params: Mapping[str, Any] | None = None) -> Model:
-        return self._read(model, self._send("GET", path, params=params))
-
-    def _get_bytes(self, path: str, params: Mapping[str, Any] | None = None) -> bytes:
-        return self._send("GET", path, params=params).content
-
-    def _create(
+    async def _create(
         self,
         path: str,
         model: type[Model],
@@ -81,65 +74,103 @@ class Connection:
         params: Mapping[str, Any] | None = None,
     ) -> Model:
         """POST something new. One idempotency key covers all attempts, so that it is made once."""
-        content: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body}
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         if isinstance(body, bytes):
             headers["Content-Type"] = "application/octet-stream"
-        return self._read(model, self._send("POST", path, params=params, headers=headers, **content))
+            request = Request("POST", path, params, headers, content=body)
+        else:
+            request = Request("POST", path, params, headers, json=body)
+        return self._read(model, await self._send(request))
 
-    def _act(self, path: str, model: type[Model]) -> Model:
-        return self._read(model, self._send("POST", path))
+    async def _act(self, path: str, model: type[Model]) -> Model:
+        return self._read(model, await self._send(Request("POST", path)))
 
-    def _pages(
+    async def _pages(
         self, path: str, model: type[Model], params: Mapping[str, Any] | None = None, limit: int | None = None
-    ) -> Iterator[Model]:
+    ) -> AsyncGenerator[Model]:
         """The items of a list, fetched page by page as they are consumed; at most `limit` of them."""
         query: dict[str, Any] = {**given(params or {}), "limit": PAGE_SIZE}
         while limit is None or limit > 0:
             if limit is not None:
                 query["limit"] = min(limit, PAGE_SIZE)
-            page = self._get(path, Page[model], query)  # type: ignore[valid-type]  # a class made at run time
-            yield from page.items
+            page = await self._get(path, Page[model], query)  # type: ignore[valid-type]  # a class made at run time
+            for item in page.items:
+                yield item
             if page.next_cursor is None:
                 return
             query["cursor"] = page.next_cursor
             limit = None if limit is None else limit - len(page.items)
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        repeatable = method == "GET" or "Idempotency-Key" in options.get("headers", {})
+    async def _follow(self, path: str, after: int) -> AsyncGenerator[EventView]:
+        """A job's events with ids above `after`, across streams that break, until the job has ended."""
+        failures = 0
+        while True:
+            received = after
+            failure: Failure = self._unreachable("the stream of events keeps ending early")
+            try:
+                async with aclosing(self._stream(path, after)) as events:
+                    async for event in events:
+                        after = event.id
+                        yield event
+            except NothingMore:
+                return
+            except httpx2.TransportError as error:
+                failure = self._unreachable(error)
+            except ApiError as refusal:
+                failure = refusal
+            if after > received:
+                failures = 0
+                continue
+            await self._pause(failures, failure)
+            failures += 1
+
+    async def _stream(self, path: str, after: int) -> AsyncGenerator[EventView]:
+        request = Request("GET", path, headers={"Last-Event-ID": str(after)})
+        async with self._network.stream(request) as stream:
+            if checked(stream.response).status_code == httpx2.codes.NO_CONTENT:
+                raise NothingMore
+            async for message in stream.events:
+                yield EventView.model_validate_json(message.data)
+
+    async def _send(self, request: Request) -> httpx2.Response:
+        """The answer, which is a success. Raises ApiError or ControllerUnreachableError."""
+        repeatable = request.method == "GET" or "Idempotency-Key" in request.headers
         attempt = 0
         while True:
-            retry = repeatable and attempt < self._retries
+            failure: Failure
             try:
-                response = self._http.request(method, path, **options)
+                return checked(await self._network.send(request))
             except httpx2.TransportError as error:
-                if not retry:
-                    raise ControllerUnreachableError(self.url, reason_of(error)) from error
-                self._pause(attempt)
-            else:
-                if not retry or response.status_code not in RETRIED_STATUSES:
-                    return checked(response)
-                self._pause(attempt, response.headers.get("Retry-After"))
+                failure = self._unreachable(error)
+            except ApiError as refusal:
+                failure = refusal
+            if not repeatable:
+                raise failure
+            await self._pause(attempt, failure)
             attempt += 1
 
-    def _pause(self, attempt: int, retry_after: str | None = None) -> None:
-        seconds = self._backoff * 2**attempt
-        if retry_after is not None and retry_after.isdecimal():
-            seconds = max(seconds, float(retry_after))
-        time.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
+    async def _pause(self, attempt: int, failure: Failure) -> None:
+        """Let the time pass until the next attempt; raises the failure when there is to be none."""
+        seconds = self._retries.pause(attempt, failure)
+        if seconds is None:
+            raise failure
+        await self._network.sleep(seconds)
 
     def _read(self, model: type[Model], response: httpx2.Response) -> Model:
         try:
             return model.model_validate_json(response.content)
         except ValidationError as error:
-            raise ControllerUnreachableError(self.url, "something else answers there") from error
+            raise self._unreachable("something else answers there") from error
+
+    def _unreachable(self, reason: str | httpx2.TransportError) -> ControllerUnreachableError:
+        # Some errors of the network have no text but their name.
+        return ControllerUnreachableError(self.url, str(reason) or type(reason).__name__)
 
 
 def checked(response: httpx2.Response) -> httpx2.Response:
     """The response when it is a success. Raises ApiError with the problem that it tells otherwise."""
     if response.is_success:
         return response
-    response.read()
     try:
         problem = ProblemDetails.model_validate_json(response.content)
     except ValidationError:  # a proxy in between, for instance
@@ -147,12 +178,7 @@ def checked(response: httpx2.Response) -> httpx2.Response:
             title=f"{response.status_code} {response.reason_phrase} from {response.url}",
             status=response.status_code,
         )
-    raise ApiError(response.status_code, problem)
-
-
-def reason_of(error: httpx2.TransportError) -> str:
-    """What went wrong, in words; some errors have none but their name."""
-    return str(error) or type(error).__name__
+    raise ApiError(response.status_code, problem, retry_after(response.headers.get("Retry-After", "")))
 
 
 def path_of(collection: str, identifier: str, *more: str) -> str:

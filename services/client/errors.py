@@ -5,14 +5,17 @@ from services.schemas.problems import ProblemDetails
 
 
 class ApiError(GtnNasError):
-    """The controller refused or failed a request; `problem` names the field at fault and what would do."""
+    """The controller refused or failed a request; `problem` names the field at fault and what would do.
 
-    def __init__(self, status: int, problem: ProblemDetails) -> None:
-        self.status, self.problem = status, problem
+    `retry_after`: the seconds it asks to wait before another attempt; 0 when it does not say.
+    """
+
+    def __init__(self, status: int, problem: ProblemDetails, retry_after: float = 0.0) -> None:
+        self.status, self.problem, self.retry_after = status, problem, retry_after
         super().__init__(" ".join(str(problem).split()))
 
-    def __reduce__(self) -> tuple[type["ApiError"], tuple[int, ProblemDetails]]:
-        return type(self), (self.status, self.problem)
+    def __reduce__(self) -> tuple[type["ApiError"], tuple[int, ProblemDetails, float]]:
+        return type(self), (self.status, self.problem, self.retry_after)
 
 
 class ControllerUnreachableError(GtnNasError):

@@ -1,9 +1,10 @@
 """Calls on meta-trainings and on the frozen checkpoints they give."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
+from services.client.calls import call, listing
 from services.client.connection import Connection, given, path_of
 from services.lifecycle import JobState
 from services.schemas import CheckpointView, MetaTrainingView
@@ -12,7 +13,8 @@ from services.schemas import CheckpointView, MetaTrainingView
 class MetaTrainingCalls(Connection):
     """Meta-trainings."""
 
-    def create_meta_training(
+    @call
+    async def create_meta_training(
         self,
         dataset: Mapping[str, Any],
         config: Mapping[str, Any] | None = None,
@@ -31,15 +33,17 @@ class MetaTrainingCalls(Connection):
             "learner_space": learner_space,
             "learner_space_fraction": learner_space_fraction,
         }
-        return self._create("/v1/meta-trainings", MetaTrainingView, given(body))
+        return await self._create("/v1/meta-trainings", MetaTrainingView, given(body))
 
-    def get_meta_training(self, meta_training_id: str) -> MetaTrainingView:
+    @call
+    async def get_meta_training(self, meta_training_id: str) -> MetaTrainingView:
         """One meta-training run."""
-        return self._get(path_of("meta-trainings", meta_training_id), MetaTrainingView)
+        return await self._get(path_of("meta-trainings", meta_training_id), MetaTrainingView)
 
+    @listing
     def list_meta_trainings(
         self, *, state: JobState | None = None, limit: int | None = None
-    ) -> Iterator[MetaTrainingView]:
+    ) -> AsyncGenerator[MetaTrainingView]:
         """Meta-training runs, newest first."""
         return self._pages("/v1/meta-trainings", MetaTrainingView, {"state": state}, limit)
 
@@ -47,23 +51,28 @@ class MetaTrainingCalls(Connection):
 class CheckpointCalls(Connection):
     """Frozen checkpoints."""
 
-    def create_checkpoint(self, source: bytes | Path) -> CheckpointView:
+    @call
+    async def create_checkpoint(self, source: bytes | Path) -> CheckpointView:
         """Upload a checkpoint file; one that is there already is answered as it is."""
         data = source if isinstance(source, bytes) else source.read_bytes()
-        return self._create("/v1/checkpoints", CheckpointView, data)
+        return await self._create("/v1/checkpoints", CheckpointView, data)
 
-    def get_checkpoint(self, checkpoint_id: str) -> CheckpointView:
+    @call
+    async def get_checkpoint(self, checkpoint_id: str) -> CheckpointView:
         """One checkpoint's manifest."""
-        return self._get(path_of("checkpoints", checkpoint_id), CheckpointView)
+        return await self._get(path_of("checkpoints", checkpoint_id), CheckpointView)
 
-    def list_checkpoints(self, *, limit: int | None = None) -> Iterator[CheckpointView]:
+    @listing
+    def list_checkpoints(self, *, limit: int | None = None) -> AsyncGenerator[CheckpointView]:
         """Checkpoints, newest first."""
         return self._pages("/v1/checkpoints", CheckpointView, limit=limit)
 
-    def download_checkpoint(self, checkpoint_id: str) -> bytes:
+    @call
+    async def download_checkpoint(self, checkpoint_id: str) -> bytes:
         """The checkpoint file."""
-        return self._get_bytes(path_of("checkpoints", checkpoint_id, "download"))
+        return await self._get_bytes(path_of("checkpoints", checkpoint_id, "download"))
 
-    def samples(self, checkpoint_id: str) -> bytes:
+    @call
+    async def samples(self, checkpoint_id: str) -> bytes:
         """A PNG picture of the synthetic data: one row per inner step, one column per class."""
-        return self._get_bytes(path_of("checkpoints", checkpoint_id, "samples.png"))
+        return await self._get_bytes(path_of("checkpoints", checkpoint_id, "samples.png"))

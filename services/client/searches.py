@@ -1,9 +1,11 @@
 """Calls on searches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Required, TypedDict, Unpack
 
+from services.client.calls import call, listing
 from services.client.connection import Connection, given, path_of
+from services.client.network import Request
 from services.lifecycle import JobState
 from services.schemas import CandidateView, Page, SearchPlan, SearchView
 
@@ -28,36 +30,44 @@ class SearchOptions(TypedDict, total=False):
 class SearchCalls(Connection):
     """Searches: submit, steer, list."""
 
-    def create_search(self, **options: Unpack[SearchOptions]) -> SearchView:
+    @call
+    async def create_search(self, **options: Unpack[SearchOptions]) -> SearchView:
         """Submit a search, such as `checkpoint_id=..., search_space={"name": "nasbench201"}`."""
-        return self._create("/v1/searches", SearchView, given(options))
+        return await self._create("/v1/searches", SearchView, given(options))
 
-    def validate_search(self, **options: Unpack[SearchOptions]) -> SearchPlan:
+    @call
+    async def validate_search(self, **options: Unpack[SearchOptions]) -> SearchPlan:
         """Check a search request without submitting it: the request in full, and what it would cost."""
-        return self._create("/v1/searches", SearchPlan, given(options), {"validate_only": "true"})
+        return await self._create("/v1/searches", SearchPlan, given(options), {"validate_only": "true"})
 
-    def get_search(self, search_id: str) -> SearchView:
+    @call
+    async def get_search(self, search_id: str) -> SearchView:
         """One search, with its best candidate so far."""
-        return self._get(path_of("searches", search_id), SearchView)
+        return await self._get(path_of("searches", search_id), SearchView)
 
+    @listing
     def list_searches(
         self, *, state: JobState | None = None, limit: int | None = None
-    ) -> Iterator[SearchView]:
+    ) -> AsyncGenerator[SearchView]:
         """Searches, newest first."""
         return self._pages("/v1/searches", SearchView, {"state": state}, limit)
 
-    def pause(self, search_id: str) -> SearchView:
+    @call
+    async def pause(self, search_id: str) -> SearchView:
         """Stop scoring until `resume`; what was scored stays."""
-        return self._act(path_of("searches", search_id, "pause"), SearchView)
+        return await self._act(path_of("searches", search_id, "pause"), SearchView)
 
-    def resume(self, search_id: str) -> SearchView:
+    @call
+    async def resume(self, search_id: str) -> SearchView:
         """Let a paused search go on from where it was."""
-        return self._act(path_of("searches", search_id, "resume"), SearchView)
+        return await self._act(path_of("searches", search_id, "resume"), SearchView)
 
-    def delete(self, search_id: str) -> None:
+    @call
+    async def delete(self, search_id: str) -> None:
         """Delete a search that has ended, with its candidates."""
-        self._send("DELETE", path_of("searches", search_id))
+        await self._send(Request("DELETE", path_of("searches", search_id)))
 
-    def pareto(self, search_id: str) -> list[CandidateView]:
+    @call
+    async def pareto(self, search_id: str) -> list[CandidateView]:
         """The candidates that no other beats in every objective of the search."""
-        return self._get(path_of("searches", search_id, "pareto"), Page[CandidateView]).items
+        return (await self._get(path_of("searches", search_id, "pareto"), Page[CandidateView])).items

@@ -1,5 +1,6 @@
 """Calls that tell what the controller offers and how it is."""
 
+from services.client.calls import call
 from services.client.connection import Connection
 from services.schemas import CatalogueEntry, ClusterView, Health, Page
 
@@ -7,29 +8,40 @@ from services.schemas import CatalogueEntry, ClusterView, Health, Page
 class SystemCalls(Connection):
     """The catalogue, the cluster, and the controller's health."""
 
-    def search_spaces(self) -> list[CatalogueEntry]:
+    @call
+    async def search_spaces(self) -> list[CatalogueEntry]:
         """Search spaces, each with the JSON Schema of its options."""
-        return self._catalogue("search-spaces")
+        return await self._catalogue("search-spaces")
 
-    def algorithms(self) -> list[CatalogueEntry]:
+    @call
+    async def algorithms(self) -> list[CatalogueEntry]:
         """Search algorithms, each with the JSON Schema of its options."""
-        return self._catalogue("algorithms")
+        return await self._catalogue("algorithms")
 
-    def estimators(self) -> list[CatalogueEntry]:
+    @call
+    async def estimators(self) -> list[CatalogueEntry]:
         """Performance estimators, each with the JSON Schema of its options."""
-        return self._catalogue("estimators")
+        return await self._catalogue("estimators")
 
-    def datasets(self) -> list[CatalogueEntry]:
+    @call
+    async def datasets(self) -> list[CatalogueEntry]:
         """Data set formats, each with the JSON Schema of its options."""
-        return self._catalogue("datasets")
+        return await self._catalogue("datasets")
 
-    def cluster(self) -> ClusterView:
+    @call
+    async def cluster(self) -> ClusterView:
         """Machines, processors, GPUs, and the searches that run on them."""
-        return self._get("/v1/cluster", ClusterView)
+        return await self._get("/v1/cluster", ClusterView)
 
-    def health(self) -> Health:
+    @call
+    async def close(self) -> None:
+        """Close the connections; the client cannot be used afterwards."""
+        await self._network.close()
+
+    @call
+    async def health(self) -> Health:
         """Answers when the controller's process does."""
-        return self._get("/healthz", Health)
+        return await self._get("/healthz", Health)
 
-    def _catalogue(self, kind: str) -> list[CatalogueEntry]:
-        return self._get(f"/v1/{kind}", Page[CatalogueEntry]).items
+    async def _catalogue(self, kind: str) -> list[CatalogueEntry]:
+        return (await self._get(f"/v1/{kind}", Page[CatalogueEntry])).items
