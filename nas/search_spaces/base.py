@@ -1,9 +1,10 @@
 """What every search space can do. Algorithms and engines know this protocol and nothing more."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 from torch import nn
 
@@ -16,6 +17,8 @@ ImageShape = tuple[int, int, int]
 @runtime_checkable
 class SearchSpace(Protocol):
     """A set of architectures and how to draw, vary, read and build them.
+
+    `nas.search_spaces.choices.ChoiceSpace` derives most of it from a list of choices.
 
     Random choices come from the generator passed in; the same state gives the same architecture in any
     process.
@@ -32,7 +35,7 @@ class SearchSpace(Protocol):
         ...
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """Draw one architecture uniformly over encodings."""
+        """Draw one architecture, every choice of it uniformly."""
         ...
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
@@ -41,6 +44,27 @@ class SearchSpace(Protocol):
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
         """All architectures that differ in exactly one choice, in a fixed order."""
+        ...
+
+    def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return an architecture each of whose choices is one parent's, where that parent has it."""
+        ...
+
+    @property
+    def domains(self) -> Mapping[str, Sequence[str]]:
+        """Every choice that an architecture can have, by name, with its options, in a fixed order."""
+        ...
+
+    def choices(self, architecture: Architecture) -> dict[str, str]:
+        """The choices that this architecture has; `compose` makes it from them."""
+        ...
+
+    def compose(self, choose: Callable[[str], str]) -> Architecture:
+        """Put an architecture together from an option for each name that is asked for."""
+        ...
+
+    def features(self, architecture: Architecture) -> NDArray[np.float64]:
+        """What a predictor reads, float64 [D]; D is the same for all architectures of the space."""
         ...
 
     def parse(self, encoding: str) -> Architecture:

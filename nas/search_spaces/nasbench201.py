@@ -1,11 +1,10 @@
 """The NAS-Bench-201 search space (Dong & Yang, "NAS-Bench-201", ICLR 2020): 15,625 cells of six edges."""
 
 import hashlib
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import ClassVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
@@ -13,6 +12,7 @@ from gtn_core.randomness import seeded_initialisation
 from nas.architecture import Architecture
 from nas.drawing import CellDiagram, Edge
 from nas.search_spaces.base import ImageShape
+from nas.search_spaces.choices import ChoiceSpace, Choose
 from nas.search_spaces.nasbench201_cell import (
     EDGES,
     OPERATIONS,
@@ -24,6 +24,8 @@ from nas.search_spaces.nasbench201_cell import (
 )
 from nas.search_spaces.nasbench201_network import Cell, Network
 from nas.search_spaces.nasbench201_source import network_source
+
+_EDGE_NAMES = tuple(f"{source}→{target}" for source, target in EDGES)
 
 
 class NasBench201Config(BaseModel):
@@ -37,7 +39,7 @@ class NasBench201Config(BaseModel):
     cells_per_stage: int = Field(5, ge=1, le=20, description="Cells in each of the three stages.")
 
 
-class NasBench201:
+class NasBench201(ChoiceSpace):
     """Cells of four nodes with one of five operations on each of their six edges.
 
     The network is built from the cell's program (`reduce_cell`), so edges that compute nothing cost nothing,
@@ -51,22 +53,18 @@ class NasBench201:
     def __init__(self, config: NasBench201Config) -> None:
         self.config = config
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        """Draw one operation per edge."""
-        return self._architecture(tuple(OPERATIONS[index] for index in rng.integers(5, size=len(EDGES))))
+    @cached_property
+    def domains(self) -> Mapping[str, Sequence[str]]:
+        """One of five operations for each edge, such as `0→1`."""
+        return dict.fromkeys(_EDGE_NAMES, OPERATIONS)
 
-    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-        """Give one edge another operation; all of the 24 neighbours are equally likely."""
-        neighbours = list(self.neighbours(architecture))
-        return neighbours[rng.integers(len(neighbours))]
+    def choices(self, architecture: Architecture) -> dict[str, str]:
+        """The operation of every edge."""
+        return dict(zip(_EDGE_NAMES, parse_cell(architecture.encoding), strict=True))
 
-    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """The 24 cells that differ in one edge, by edge and then by operation."""
-        operations = parse_cell(architecture.encoding)
-        for edge, current in enumerate(operations):
-            for operation in OPERATIONS:
-                if operation != current:
-                    yield self._architecture((*operations[:edge], operation, *operations[edge + 1 :]))
+    def compose(self, choose: Choose) -> Architecture:
+        """The cell with these edges."""
+        return self._architecture(tuple(choose(name) for name in _EDGE_NAMES))
 
     def parse(self, encoding: str) -> Architecture:
         """Read the benchmark's string. Raises InvalidArchitectureError naming the part that is wrong."""

@@ -1,6 +1,5 @@
 """A search space small enough to reason about by hand, whose truth is known."""
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import nn
 from gtn_core.errors import InvalidArchitectureError
 from nas.architecture import Architecture
 from nas.search_spaces.base import ImageShape
+from nas.search_spaces.choices import ChoiceSpace, Choose
 
 
 class ToyConfig(BaseModel):
@@ -20,7 +20,7 @@ class ToyConfig(BaseModel):
     length: int = Field(default=6, ge=1)
 
 
-class ToySpace:
+class ToySpace(ChoiceSpace):
     """Strings of digits 0 to 3; a string and its reverse count as isomorphic."""
 
     name: ClassVar[str] = "toy"
@@ -30,21 +30,15 @@ class ToySpace:
     def __init__(self, config: ToyConfig | None = None) -> None:
         self.config = config or ToyConfig()
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        return Architecture(
-            self.name, "".join(str(digit) for digit in rng.integers(4, size=self.config.length))
-        )
+    @property
+    def domains(self) -> dict[str, list[str]]:
+        return {str(position): list("0123") for position in range(self.config.length)}
 
-    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-        neighbours = list(self.neighbours(architecture))
-        return neighbours[rng.integers(len(neighbours))]
+    def choices(self, architecture: Architecture) -> dict[str, str]:
+        return dict(zip(self.domains, architecture.encoding, strict=True))
 
-    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        encoding = architecture.encoding
-        for position, present in enumerate(encoding):
-            for digit in "0123":
-                if digit != present:
-                    yield Architecture(self.name, encoding[:position] + digit + encoding[position + 1 :])
+    def compose(self, choose: Choose) -> Architecture:
+        return Architecture(self.name, "".join(choose(name) for name in self.domains))
 
     def parse(self, encoding: str) -> Architecture:
         if len(encoding) != self.config.length or set(encoding) - set("0123"):

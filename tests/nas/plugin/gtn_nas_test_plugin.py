@@ -6,7 +6,6 @@ Tests put this folder on the import path, of Ray's workers too, and reach both b
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -20,6 +19,7 @@ from gtn_core.randomness import seeded_initialisation
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
 from nas.search_spaces.base import ImageShape, SearchSpace
+from nas.search_spaces.choices import ChoiceSpace, Choose
 
 
 class LettersConfig(BaseModel):
@@ -28,7 +28,7 @@ class LettersConfig(BaseModel):
     length: int = Field(2, ge=1, le=8)
 
 
-class Letters:
+class Letters(ChoiceSpace):
     """Words over "abc"; the order of the letters does not matter. Each "c" adds a hidden unit."""
 
     name: ClassVar[str] = "letters"
@@ -38,18 +38,15 @@ class Letters:
     def __init__(self, config: LettersConfig) -> None:
         self.config = config
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        return Architecture(self.name, "".join(rng.choice(list("abc"), size=self.config.length)))
+    @property
+    def domains(self) -> dict[str, list[str]]:
+        return {str(position): list("abc") for position in range(self.config.length)}
 
-    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-        neighbours = list(self.neighbours(architecture))
-        return neighbours[rng.integers(len(neighbours))]
+    def choices(self, architecture: Architecture) -> dict[str, str]:
+        return dict(zip(self.domains, architecture.encoding, strict=True))
 
-    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        word = architecture.encoding
-        for position, present in enumerate(word):
-            for letter in "abc".replace(present, ""):
-                yield Architecture(self.name, word[:position] + letter + word[position + 1 :])
+    def compose(self, choose: Choose) -> Architecture:
+        return Architecture(self.name, "".join(choose(name) for name in self.domains))
 
     def parse(self, encoding: str) -> Architecture:
         if len(encoding) != self.config.length or set(encoding) - set("abc"):

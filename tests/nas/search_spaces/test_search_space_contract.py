@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,10 +15,14 @@ from pydantic import ValidationError
 from gtn_core.errors import InvalidArchitectureError, UnknownNameError
 from nas import search_spaces
 from nas.architecture import Architecture
+from nas.drawing import draw_svg, draw_text
 from nas.search_spaces import get_search_space, search_space_names, search_space_schema
 from nas.search_spaces.base import ImageShape, SearchSpace
 
-SMALL: dict[str, dict[str, Any]] = {"nasbench201": {"channels": 4, "cells_per_stage": 1}}
+SMALL: dict[str, dict[str, Any]] = {
+    "nasbench201": {"channels": 4, "cells_per_stage": 1},
+    "nasnet_micro": {"channels": 4, "cells_per_stage": 1},
+}
 """Options that make a space's networks quick to build."""
 
 GREY: ImageShape = (1, 8, 8)
@@ -150,3 +155,41 @@ def test_unknown_names_and_options_are_refused(space: SearchSpace) -> None:
         get_search_space("nasbench2001")
     with pytest.raises(ValidationError, match="no_such_option"):
         get_search_space(space.name, no_such_option=1)
+
+
+def test_choices_compose_the_architecture_again(space: SearchSpace) -> None:
+    for architecture in draw(space, 20):
+        choices = space.choices(architecture)
+        assert all(option in space.domains[name] for name, option in choices.items())
+        assert space.compose(lambda name: choices[name]) == architecture  # noqa: B023 - called at once
+
+
+def test_a_crossover_has_each_choice_from_a_parent(space: SearchSpace) -> None:
+    rng = np.random.default_rng(0)
+    first, second = draw(space, 2)
+    assert space.crossover(first, first, rng) == first
+    parents = space.choices(first), space.choices(second)
+    children = {space.crossover(first, second, rng) for _ in range(20)}
+    assert len(children - {first, second}) > 5
+    for child in children:
+        assert space.parse(child.encoding) == child
+        for name, option in space.choices(child).items():
+            inherited = [parent[name] for parent in parents if name in parent]
+            assert not inherited or option in inherited
+
+
+def test_features_have_one_length_and_tell_architectures_apart(space: SearchSpace) -> None:
+    drawn = draw(space, 30)
+    features = np.stack([space.features(architecture) for architecture in drawn])
+    assert features.dtype == np.float64
+    assert np.isfinite(features).all()
+    different_hashes = len({space.canonical_hash(architecture) for architecture in drawn})
+    assert len(np.unique(features, axis=0)) >= different_hashes
+
+
+def test_architectures_can_be_drawn(space: SearchSpace) -> None:
+    for architecture in draw(space, 5):
+        svg = draw_svg(space, architecture)
+        assert svg is not None
+        assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(draw_text(space, architecture).splitlines()) > 3
