@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from gtn_core.pictures import synthetic_samples_png
 from services.checkpoints import load_checkpoint
 from services.controller.error_handlers import install_error_handlers
-from services.controller.events import EventStreams
+from services.controller.event_feed import EventFeed
 from services.controller.limits import BodyLimit
 from services.controller.metrics import Metrics
 from services.controller.openapi import TAGS, document_api
@@ -56,7 +56,7 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     )
     app.state.settings, app.state.store, app.state.artifacts = settings, store, artifacts
     app.state.dispatcher = dispatcher
-    app.state.streams = EventStreams()
+    app.state.streams = EventFeed(store)
     app.state.metrics = Metrics(store)
     app.state.rate_limits = RateLimits(
         per_key=settings.rate_limit_per_minute, failures_per_address=settings.failed_keys_per_minute

@@ -4,7 +4,6 @@ A stream may end for many reasons. Whoever comes back with the id of the last ev
 has all events of a job that has ended gets 204, which also tells a browser not to come back.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,29 +13,18 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import ServerSentEvent
 
 from services.controller.dependencies import StoreDep
+from services.controller.event_feed import EventFeed
 from services.controller.jobs import find_final_training, find_meta_training, find_search
 from services.controller.views import event_view
 from services.errors import NotFoundError, StoreUnavailableError
 from services.store import EventRecord, JobRecord, Store
 
-POLL_SECONDS = 0.5
 BATCH = 100
-"""Events read at a time; the next are read when the client has taken these."""
+"""Events of one job read at a time; the next are read when the client has taken these."""
 
 NOTHING_MORE: dict[int | str, dict[str, Any]] = {
     204: {"description": "The job has ended, and there is no event after `Last-Event-ID`"}
 }
-
-
-class EventStreams:
-    """Whether streams may go on. The server waits for open answers before it ends, so it has to tell them."""
-
-    def __init__(self) -> None:
-        self.closing = False
-
-    def close(self) -> None:
-        """Let every stream end within its poll interval; clients resume at the next controller."""
-        self.closing = True
 
 
 class NothingMore(Exception):  # noqa: N818 - an answer, not a failure
@@ -80,23 +68,34 @@ FinalTrainingEvents = Annotated[EventStream, Depends(_stream_of(find_final_train
 async def send_events(request: Request, stream: EventStream) -> AsyncIterator[ServerSentEvent]:
     """The events as they happen, until the job has ended and all were sent."""
     store: Store = request.app.state.store
-    streams: EventStreams = request.app.state.streams
+    feed: EventFeed = request.app.state.streams
     after = stream.after
-    while not streams.closing:
-        try:
-            ended, events = await run_in_threadpool(_look, store, stream.job_id, after)
-        except (NotFoundError, StoreUnavailableError):
-            return  # deleted, or the database is away: clients come back with the last id they have
-        for event in events:
-            yield ServerSentEvent(id=str(event.id), event=event.type, data=event_view(event))
-            after = event.id
-        if len(events) < BATCH:
-            if ended:
+    with feed.subscribe(stream.job_id) as subscription:
+        while not feed.closing:
+            if subscription.live:
+                events = await subscription.take()
+                caught_up = ended = subscription.over and subscription.live
+            else:
+                try:
+                    ended, events = await run_in_threadpool(_look, store, stream.job_id, after)
+                except (NotFoundError, StoreUnavailableError):
+                    return  # deleted, or the database is away: clients come back with the last id they have
+                caught_up = len(events) < BATCH
+            for event in events:
+                if event.id > after:
+                    yield _server_sent(event)
+                    after = event.id
+            if caught_up and ended:
                 return
-            await asyncio.sleep(POLL_SECONDS)
+            if caught_up:
+                feed.join(subscription, after)
 
 
 def _look(store: Store, job_id: str, after: int) -> tuple[bool, list[EventRecord]]:
     # The state is read first: once it is an end, the event that says so is among those read after it.
     ended = store.get_job(job_id).state.terminal
     return ended, store.events_after(job_id, after, BATCH)
+
+
+def _server_sent(event: EventRecord) -> ServerSentEvent:
+    return ServerSentEvent(id=str(event.id), event=event.type, data=event_view(event))

@@ -1,14 +1,24 @@
 """Events: what happened to a job, append-only, in an order that a reader can resume from."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from services.lifecycle import JobState
 from services.store.json_values import check_json
 from services.store.records import EventRecord, JsonObject
 from services.store.repository import Repository, find
 from services.store.tables import Event, Job
+
+JOBS_AT_A_TIME = 100
+"""Jobs whose news are asked for in one statement."""
+
+TERMINAL_STATES = [state for state in JobState if state.terminal]
+Item = TypeVar("Item")
 
 
 def record_event(session: Session, job: Job, event_type: str, data: JsonObject, now: datetime) -> None:
@@ -41,7 +51,41 @@ class EventRepository(Repository):
                 .order_by(Event.id)
                 .limit(limit)
             )
-            return [
-                EventRecord(event.id, event.job_id, event.type, event.data, event.created_at)
-                for event in events
-            ]
+            return [_record(event) for event in events]
+
+    def news_of_jobs(
+        self, positions: Mapping[str, int], limit: int
+    ) -> tuple[list[EventRecord], frozenset[str]]:
+        """Of several jobs, each with the id of the last event that is known: the events after it, at most
+        `limit` of them, oldest first; and which of the jobs have ended or are gone.
+
+        Each job has a position of its own, because ids grow in the order of commits only within a job:
+        after the event with the highest id of all, a lower one of another job may still become visible.
+        """
+        events: list[EventRecord] = []
+        running: set[str] = set()
+        with self._database.read() as session:
+            for part in _batched(positions.items(), JOBS_AT_A_TIME):
+                alive = sa.select(Job.id).where(
+                    Job.id.in_([job_id for job_id, _ in part]), Job.state.not_in(TERMINAL_STATES)
+                )
+                running.update(session.scalars(alive))
+                unseen = sa.or_(
+                    *(sa.and_(Event.job_id == job_id, Event.id > position) for job_id, position in part)
+                )
+                newest = session.scalars(sa.select(Event).where(unseen).order_by(Event.id).limit(limit))
+                events += map(_record, newest)
+        # Each job is in one part, so that cutting the whole at `limit` cuts off the end of its news at most.
+        events.sort(key=lambda event: event.id)
+        return events[:limit], frozenset(positions) - running
+
+
+def _record(event: Event) -> EventRecord:
+    return EventRecord(event.id, event.job_id, event.type, event.data, event.created_at)
+
+
+def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of `size`; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -285,7 +285,7 @@ def test_a_broken_stream_is_taken_up_without_gap_or_repeat(
         store.append_event(search.id, "log", {"number": number})
         if number in (10, 20):
             # The streams end, as they do when a controller is restarted, and go on a little later.
-            app.state.streams.closing = True
+            app.state.streams.close()
             threading.Timer(0.05, lambda: setattr(app.state.streams, "closing", False)).start()
     store.act(search.id, Action.CANCEL)
     follower.join(timeout=60)
@@ -301,7 +301,7 @@ def test_a_stream_that_ends_without_a_word_is_not_the_end(
     client: Client, app: FastAPI, store: Store, search: SearchView
 ) -> None:
     store.act(search.id, Action.CANCEL)
-    app.state.streams.closing = True
+    app.state.streams.close()
     opening = threading.Timer(0.2, lambda: setattr(app.state.streams, "closing", False))
     opening.start()
     with Client(client.url, retries=20, backoff=0.02) as patient:
@@ -311,7 +311,7 @@ def test_a_stream_that_ends_without_a_word_is_not_the_end(
     assert states == ["queued", "cancelled"]
     with Client(client.url, retries=0) as impatient:
         assert len(list(impatient.events(search.id))) == 2
-        app.state.streams.closing = True
+        app.state.streams.close()
         with pytest.raises(ControllerUnreachableError, match="keeps ending early"):
             list(impatient.events(search.id))
 
