@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from gtn_core.errors import CheckpointError, DatasetError, ExportError, GtnNasError, UnknownNameError
 from services import errors
@@ -29,6 +30,8 @@ from services.controller.problems import (
     problem_response,
 )
 from services.schemas import FieldProblem
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -93,7 +96,19 @@ def _of_status(request: Request, error: HTTPException) -> Problem:
         404: f"there is nothing at {request.url.path}",
         405: f"{request.url.path} does not have the method {request.method}",
     }.get(error.status_code, str(error.detail))
-    return Problem(problem_type, detail, headers=error.headers)
+    headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
+    return Problem(problem_type, detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """The methods of a path. Starlette names only those of the first route that has the path."""
+    routes = request.app.router.routes
+
+    def exists(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    return ", ".join(method for method in METHODS if exists(method))
 
 
 def _of_domain(error: GtnNasError) -> Problem:

@@ -28,6 +28,28 @@ Errors are problem details (RFC 9457), `application/problem+json`. Lists are pag
 `cursor`. A POST that creates something can be repeated safely with an `Idempotency-Key`. Event streams are
 server-sent events, resumable with `Last-Event-ID`. Within `/v1` only additions are made.
 """
+_SEARCH_OPERATIONS = (
+    "get_search", "pause_search", "resume_search", "cancel_search", "delete_search",
+    "list_search_candidates", "get_pareto_front",
+)  # fmt: skip
+_CANDIDATE_OPERATIONS = ("get_candidate", "retrain_candidate", "export_candidate")
+_CHECKPOINT_OPERATIONS = ("get_checkpoint", "download_checkpoint", "get_samples")
+_META_TRAINING_OPERATIONS = ("get_meta_training", "cancel_meta_training")
+_FINAL_TRAINING_OPERATIONS = ("get_final_training", "cancel_final_training")
+_ITS_ID, _FIRST_ID = "$response.body#/id", "$response.body#/items/0/id"
+LINKS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
+    ("create_meta_training", "201"): ("meta_training_id", _ITS_ID, _META_TRAINING_OPERATIONS),
+    ("list_meta_trainings", "200"): ("meta_training_id", _FIRST_ID, _META_TRAINING_OPERATIONS),
+    ("create_checkpoint", "201"): ("checkpoint_id", _ITS_ID, _CHECKPOINT_OPERATIONS),
+    ("list_checkpoints", "200"): ("checkpoint_id", _FIRST_ID, _CHECKPOINT_OPERATIONS),
+    ("create_search", "201"): ("search_id", _ITS_ID, _SEARCH_OPERATIONS),
+    ("list_searches", "200"): ("search_id", _FIRST_ID, _SEARCH_OPERATIONS),
+    ("list_search_candidates", "200"): ("candidate_id", _FIRST_ID, _CANDIDATE_OPERATIONS),
+    ("list_candidates", "200"): ("candidate_id", _FIRST_ID, _CANDIDATE_OPERATIONS),
+    ("retrain_candidate", "202"): ("final_training_id", _ITS_ID, _FINAL_TRAINING_OPERATIONS),
+    ("list_final_trainings", "200"): ("final_training_id", _FIRST_ID, _FINAL_TRAINING_OPERATIONS),
+}
+"""By operation id and status: the parameter that an answer gives, where it is, and who takes it."""
 _REFERENCE = "#/components/schemas/{model}"
 _PAGE = re.compile(r"\bPage[_\[](\w+?)(?:View|Entry)[_\]]")
 
@@ -91,6 +113,11 @@ def _complete_operation(operation: Json, path: str, method: str) -> None:
         if status in {"201", "202"}:
             response["headers"] = {
                 "Location": {"description": "path of what was created", "schema": {"type": "string"}}
+            }
+        if links := LINKS.get((operation["operationId"], status)):
+            parameter, expression, targets = links
+            response["links"] = {
+                target: {"operationId": target, "parameters": {parameter: expression}} for target in targets
             }
 
 
