@@ -8,6 +8,8 @@ queued ────────────▶ running ────────�
  │  └── paused ◀────────┘ │ release: the runner went away, the work is anyone's again
  │  resume                │
  └────────────────────────┘          cancel: queued, running, paused ──▶ cancelled
+
+extend (searches): succeeded, failed ──▶ queued; queued, running and paused stay what they are
 """
 
 from enum import StrEnum
@@ -35,7 +37,7 @@ class JobState(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing can happen to the job any more."""
+        """Whether the job has ended; only a search that is extended begins again."""
         return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
 
 
@@ -58,6 +60,7 @@ class Action(StrEnum):
     SUCCEED = "succeed"
     FAIL = "fail"
     RELEASE = "release"
+    EXTEND = "extend"
 
 
 def next_state(state: JobState, action: Action) -> JobState:
@@ -93,10 +96,17 @@ _TRANSITIONS = {
     (JobState.SUCCEEDED, Action.SUCCEED): JobState.SUCCEEDED,
     (JobState.FAILED, Action.FAIL): JobState.FAILED,
     (JobState.CANCELLED, Action.CANCEL): JobState.CANCELLED,
+    (JobState.QUEUED, Action.EXTEND): JobState.QUEUED,
+    (JobState.RUNNING, Action.EXTEND): JobState.RUNNING,
+    (JobState.PAUSED, Action.EXTEND): JobState.PAUSED,
+    (JobState.SUCCEEDED, Action.EXTEND): JobState.QUEUED,
+    (JobState.FAILED, Action.EXTEND): JobState.QUEUED,
 }
 
 
 def _reason(state: JobState, action: Action) -> str:
+    if action is Action.EXTEND:
+        return "a cancelled search is over for good; clone it"
     if state.terminal:
         return (
             f"it has already {'been cancelled' if state is JobState.CANCELLED else state}; submit a new one"

@@ -16,6 +16,7 @@ from services.store.candidates import CandidateRepository
 from services.store.checkpoints import CheckpointRepository
 from services.store.engine import Clock, Database, create_engine, utc_now
 from services.store.events import EventRepository
+from services.store.extensions import ExtensionRepository
 from services.store.jobs import JobRepository
 from services.store.leases import LeaseRepository
 from services.store.ranked_candidates import RankedCandidateRepository
@@ -40,6 +41,7 @@ from services.store.summaries import SummaryRepository
 class Store(
     JobRepository,
     LeaseRepository,
+    ExtensionRepository,
     CandidateRepository,
     RankedCandidateRepository,
     CheckpointRepository,

@@ -33,8 +33,18 @@ def first_answer(
                 )
             )
     except sa.exc.IntegrityError:
-        earlier = session.get_one(IdempotentRequest, (request.key, request.method_path))
-        if earlier.body_sha256 != request.body_sha256:
-            raise IdempotencyConflictError(request.key) from None
-        return _ANSWER.validate_python(earlier.answer)
+        return earlier_answer(session, request)
     return None
+
+
+def earlier_answer(session: Session, request: IdempotencyKey) -> JobRecord | None:
+    """What this key was answered with; None if it never came.
+
+    Raises IdempotencyConflictError when it came with another body.
+    """
+    earlier = session.get(IdempotentRequest, (request.key, request.method_path))
+    if earlier is None:
+        return None
+    if earlier.body_sha256 != request.body_sha256:
+        raise IdempotencyConflictError(request.key) from None
+    return _ANSWER.validate_python(earlier.answer)

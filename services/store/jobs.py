@@ -29,9 +29,11 @@ class JobRepository(Repository):
         request: JsonObject,
         progress_total: int,
         subject_id: str | None = None,
+        priority: int = 0,
+        owner_key_id: str | None = None,
         idempotency: IdempotencyKey | None = None,
     ) -> JobRecord:
-        """Queue a job.
+        """Queue a job; `owner_key_id` is the API key that shares the queue fairly with the others.
 
         With an idempotency key that came before, nothing is created and the first answer is given
         again as it was then; of two equal requests at once, one creates and the other gets its answer.
@@ -51,6 +53,8 @@ class JobRepository(Repository):
             progress_total=progress_total,
             attempts=0,
             created_at=now,
+            priority=priority,
+            owner_key_id=owner_key_id,
         )
         with self._database.write() as session:
             if idempotency is not None:

@@ -4,9 +4,11 @@ A lease is the name of its owner and the time until which nobody else may take t
 unique to one process run: it is what fences off a runner that was believed dead and comes back.
 """
 
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
 
 from services.lifecycle import Action, JobKind, JobState
 from services.store.events import record_event
@@ -23,26 +25,35 @@ class LeaseRepository(Repository):
     def claim(
         self, kind: JobKind, owner: str, lease_seconds: float, *, job_id: str | None = None
     ) -> JobRecord | None:
-        """Take the oldest queued job of a kind, or the one named, and make it running.
+        """Take the queued job of a kind whose turn it is, or the one named, and make it running.
 
         Of several claimants exactly one gets a job; the others get the next one, or None. A job whose
         former runner still holds its lease (it was paused and resumed) cannot be claimed until that
         runner lets go or its lease runs out.
         """
         now = self._now()
-        free = sa.or_(Job.lease_expires_at.is_(None), Job.lease_expires_at <= now)
-        queued = sa.select(Job).where(Job.kind == kind, Job.state == JobState.QUEUED, free)
+        queued = _queued_in_turn(kind, now)
         if job_id is not None:
             queued = queued.where(Job.id == job_id)
-        oldest = queued.order_by(Job.created_at, Job.id).limit(1).with_for_update(skip_locked=True)
         with self._database.write() as session:
-            job = session.scalars(oldest).one_or_none()
+            job = session.scalars(queued.limit(1).with_for_update(skip_locked=True)).one_or_none()
             if job is None:
                 return None
             job.lease_owner, job.lease_expires_at = owner, now + timedelta(seconds=lease_seconds)
             job.attempts += 1
             transition(session, job, Action.CLAIM, now)
             return job_record(job)
+
+    def next_queued(self, kind: JobKind, starting: Collection[str] = ()) -> JobRecord | None:
+        """The queued job whose turn it is, without those in `starting`, which count as running already.
+
+        Higher priority comes first; of equal ones the job of the API key with the fewest running jobs of
+        this kind, and of those the oldest. Callers without a key of their own share as one.
+        """
+        queued = _queued_in_turn(kind, self._now(), starting).where(Job.id.not_in(starting))
+        with self._database.read() as session:
+            job = session.scalars(queued.limit(1)).one_or_none()
+            return None if job is None else job_record(job)
 
     def heartbeat(
         self, job_id: str, owner: str, lease_seconds: float, *, progress_done: int | None = None
@@ -64,11 +75,19 @@ class LeaseRepository(Repository):
             return job.state
 
     def finish(
-        self, job_id: str, owner: str, *, result: JsonObject | None = None, error: JsonObject | None = None
+        self,
+        job_id: str,
+        owner: str,
+        *,
+        result: JsonObject | None = None,
+        error: JsonObject | None = None,
+        request: JsonObject | None = None,
     ) -> JobRecord:
         """End the job, failed if there is an error and succeeded otherwise, and drop the lease.
 
         A job that was meanwhile cancelled or paused keeps that state, and neither result nor error.
+        `request` is what the caller has fulfilled: a search that was extended meanwhile asks for more, and
+        is queued again instead of succeeding.
         Raises LeaseLostError, having written nothing, when the lease is not the caller's, which is
         also what a second call gets.
         """
@@ -78,10 +97,25 @@ class LeaseRepository(Repository):
         with self._database.write() as session:
             job = leased_job(session, job_id, owner)
             drop_lease(session, job, now)
-            if job.state is JobState.RUNNING:
+            if job.state is JobState.RUNNING and error is None and request not in (None, job.request):
+                job.attempts = 0
+                transition(session, job, Action.RELEASE, now)
+            elif job.state is JobState.RUNNING:
                 job.result, job.error = result, error
                 transition(session, job, Action.SUCCEED if error is None else Action.FAIL, now)
             return job_record(job)
+
+    def set_waiting(self, job_id: str, owner: str, waiting_for: str | None) -> None:
+        """Say why the job does not get on, or that it does; a repetition leaves no second event.
+
+        Raises LeaseLostError, having written nothing, when the lease is not the caller's.
+        """
+        now = self._now()
+        with self._database.write() as session:
+            job = leased_job(session, job_id, owner)
+            if job.waiting_for != waiting_for:
+                job.waiting_for = waiting_for
+                record_event(session, job, EventType.WAITING, {"waiting_for": waiting_for}, now)
 
     def release(self, job_id: str, owner: str) -> JobRecord:
         """Give the job back: a running one is queued again, any other keeps its state.
@@ -106,15 +140,50 @@ class LeaseRepository(Repository):
         """
         now = self._now()
         expired = sa.select(Job).where(Job.lease_expires_at <= now).with_for_update(skip_locked=True)
-        requeued = []
         with self._database.write() as session:
-            for job in session.scalars(expired).all():
-                was_running = job.state is JobState.RUNNING
-                drop_lease(session, job, now)
-                transition(session, job, Action.RELEASE, now)
-                if was_running:
-                    requeued.append(job_record(job))
-        return requeued
+            rows = session.scalars(expired).all()
+            return [job_record(job) for job in rows if _take_back(session, job, now)]
+
+    def requeue_dead(self, job_id: str, owner_prefix: str) -> bool:
+        """Take back a job whose runner is known to be dead, without waiting for its lease to run out.
+
+        A no-op, answered False, when no owner of that prefix holds the job or it is not running.
+        """
+        now = self._now()
+        with self._database.write() as session:
+            job = session.get(Job, job_id, with_for_update=True)
+            if job is None or not (job.lease_owner or "").startswith(owner_prefix):
+                return False
+            return _take_back(session, job, now)
+
+
+def _queued_in_turn(kind: JobKind, now: datetime, starting: Collection[str] = ()) -> sa.Select[Job]:
+    """The queued jobs of a kind that nobody holds, in the order in which they should start."""
+    free = sa.or_(Job.lease_expires_at.is_(None), Job.lease_expires_at <= now)
+    other = aliased(Job)
+    running_of_key = (
+        sa.select(sa.func.count())
+        .select_from(other)
+        .where(
+            other.kind == kind,
+            sa.or_(other.state == JobState.RUNNING, other.id.in_(starting)),
+            other.owner_key_id.is_not_distinct_from(Job.owner_key_id),
+        )
+        .scalar_subquery()
+    )
+    return (
+        sa.select(Job)
+        .where(Job.kind == kind, Job.state == JobState.QUEUED, free)
+        .order_by(Job.priority.desc(), running_of_key, Job.created_at, Job.id)
+    )
+
+
+def _take_back(session: Session, job: Job, now: datetime) -> bool:
+    """Free a silent or dead runner's job; whether it was running, and is queued now."""
+    was_running = job.state is JobState.RUNNING
+    drop_lease(session, job, now)
+    transition(session, job, Action.RELEASE, now)
+    return was_running
 
 
 def advance(job: Job, progress_done: int) -> None:

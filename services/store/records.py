@@ -32,6 +32,9 @@ class JobRecord:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    priority: int = 0  # higher first
+    owner_key_id: str | None = None  # the API key that submitted it; None: the bootstrap key, or none at all
+    waiting_for: str | None = None  # why a running job does not get on
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class EventType(StrEnum):
 
     STATE = "state"  # {"state", "action"} and, for a failed job, {"error"}
     PROGRESS = "progress"  # {"done", "total"}
+    EXTENDED = "extended"  # {"max_candidates", "max_seconds"}, what they are now
+    WAITING = "waiting"  # {"waiting_for"}: a reason, or null once there is none
     CANDIDATE = "candidate"  # {"id", "number", "state", "encoding", "metrics", "error", "done", "total"}
     LOG = "log"
 

@@ -98,10 +98,14 @@ class Job(Table):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    priority: Mapped[int] = mapped_column(server_default=sa.text("0"))
+    owner_key_id: Mapped[str | None]  # no foreign key: a key may be gone and its jobs stay
+    waiting_for: Mapped[str | None]
 
     __table_args__ = (
         sa.Index(None, "kind", "created_at", "id"),  # lists
-        sa.Index(None, "kind", "state", "created_at", "id"),  # lists of one state; claims
+        sa.Index(None, "kind", "state", "created_at", "id"),  # lists of one state
+        sa.Index(None, "kind", "state", "owner_key_id"),  # how many jobs of a key run
         sa.Index(None, "subject_id", "kind"),  # the jobs about a checkpoint or a candidate
         sa.Index(None, "lease_expires_at"),  # the reconciler
     )

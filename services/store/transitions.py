@@ -21,7 +21,7 @@ def transition(session: Session, job: Job, action: Action, now: datetime) -> Non
     state = next_state(job.state, action)
     if state is job.state:
         return
-    job.state = state
+    job.state, job.waiting_for = state, None
     if state is JobState.RUNNING and job.started_at is None:
         job.started_at = now
     if state.terminal:

@@ -7,13 +7,13 @@ from services.lifecycle import Action, JobState, next_state
 
 # "-" is refused. A cell equal to its row's state is a no-op.
 TABLE = """
-           claim    pause   resume   cancel     succeed    fail    release
-queued     running  paused  queued   cancelled  -          -       queued
-running    -        paused  running  cancelled  succeeded  failed  queued
-paused     -        paused  queued   cancelled  -          -       paused
-succeeded  -        -       -        -          succeeded  -       succeeded
-failed     -        -       -        -          -          failed  failed
-cancelled  -        -       -        cancelled  -          -       cancelled
+           claim    pause   resume   cancel     succeed    fail    release    extend
+queued     running  paused  queued   cancelled  -          -       queued     queued
+running    -        paused  running  cancelled  succeeded  failed  queued     running
+paused     -        paused  queued   cancelled  -          -       paused     paused
+succeeded  -        -       -        -          succeeded  -       succeeded  queued
+failed     -        -       -        -          -          failed  failed     queued
+cancelled  -        -       -        cancelled  -          -       cancelled  -
 """
 
 
@@ -48,9 +48,10 @@ def test_repeating_a_transition_is_a_no_op_except_for_claims(state: JobState, ac
     assert next_state(reached, action) is reached
 
 
-def test_terminal_states_are_those_that_nothing_leaves():
+def test_terminal_states_are_those_that_only_an_extension_leaves():
     for state in JobState:
-        left = {outcome for start, _, outcome in _cells() if start is state} - {"-", state.value}
+        cells = [(action, outcome) for start, action, outcome in _cells() if start is state]
+        left = {outcome for action, outcome in cells if action is not Action.EXTEND} - {"-", state.value}
         assert state.terminal == (not left)
 
 
@@ -59,5 +60,7 @@ def test_reasons_tell_what_to_do():
         next_state(JobState.CANCELLED, Action.RESUME)
     with pytest.raises(IllegalTransitionError, match="already succeeded"):
         next_state(JobState.SUCCEEDED, Action.PAUSE)
+    with pytest.raises(IllegalTransitionError, match="over for good; clone it"):
+        next_state(JobState.CANCELLED, Action.EXTEND)
     with pytest.raises(IllegalTransitionError, match="resume it first"):
         next_state(JobState.PAUSED, Action.CLAIM)

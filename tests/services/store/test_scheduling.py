@@ -1,0 +1,100 @@
+"""Whose turn it is: priority, then the key with the fewest running jobs, then age."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.lifecycle import JobKind, JobState
+from services.store import JobRecord, Store
+
+Queue = Callable[..., str]
+
+
+@pytest.fixture
+def queue(store: Store, clock) -> Queue:
+    """Queues a search, each a second after the one before; answers its name."""
+
+    def add(name: str, *, key: str | None = None, priority: int = 0) -> str:
+        clock.advance(1)
+        store.create_job(
+            JobKind.SEARCH, name=name, request={}, progress_total=1, priority=priority, owner_key_id=key
+        )
+        return name
+
+    return add
+
+
+def claims(store: Store) -> list[str]:
+    """The names of all queued searches in the order in which they are claimed; none ends."""
+    order = []
+    while job := store.claim(JobKind.SEARCH, f"runner {len(order)}", 30):
+        order.append(job.name)
+    return order
+
+
+def test_higher_priority_first_then_the_oldest(store: Store, queue: Queue):
+    for name, priority in (("low", -1), ("first", 0), ("second", 0), ("urgent", 5)):
+        queue(name, priority=priority)
+    assert claims(store) == ["urgent", "first", "second", "low"]
+
+
+def test_a_key_with_many_jobs_does_not_shut_out_the_others(store: Store, queue: Queue):
+    for name, key in (("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("none", None), ("b2", "b")):
+        queue(name, key=key)
+    # After a1, key a has one running job and the others none; then all have one, and age decides.
+    assert claims(store) == ["a1", "b1", "none", "a2", "b2", "a3"]
+
+
+def test_priority_goes_before_fairness(store: Store, queue: Queue):
+    queue("running", key="a", priority=1)
+    queue("other", key="b")
+    queue("again", key="a", priority=1)
+    assert claims(store) == ["running", "again", "other"]
+
+
+def test_callers_without_a_key_share_as_one(store: Store, queue: Queue):
+    for name, key in (("open 1", None), ("open 2", None), ("key", "k")):
+        queue(name, key=key)
+    assert claims(store) == ["open 1", "key", "open 2"]
+
+
+def test_jobs_of_another_kind_do_not_count(store: Store, queue: Queue):
+    store.create_job(JobKind.META_TRAINING, name="", request={}, progress_total=1, owner_key_id="a")
+    assert store.claim(JobKind.META_TRAINING, "worker", 30) is not None
+    queue("a", key="a")
+    queue("b", key="b")
+    assert claims(store) == ["a", "b"]
+
+
+def test_next_queued_counts_what_is_starting_and_changes_nothing(store: Store, queue: Queue):
+    for name, key in (("a1", "a"), ("a2", "a"), ("b1", "b")):
+        queue(name, key=key)
+    starting: list[JobRecord] = []
+    while job := store.next_queued(JobKind.SEARCH, [each.id for each in starting]):
+        starting.append(job)
+    assert [job.name for job in starting] == ["a1", "b1", "a2"]
+    assert store.count_jobs() == {(JobKind.SEARCH, JobState.QUEUED): 3}
+
+
+def test_a_dead_runners_job_is_taken_back_at_once(store: Store, running_search: Callable[..., JobRecord]):
+    job = running_search("search-runner@host:7:abc")
+    assert not store.requeue_dead(job.id, "search-runner@host:71:")
+    assert store.get_job(job.id).state is JobState.RUNNING
+    assert store.requeue_dead(job.id, "search-runner@host:7:")
+    taken = store.get_job(job.id)
+    assert (taken.state, taken.lease_owner, taken.attempts) == (JobState.QUEUED, None, 1)
+    assert not store.requeue_dead(job.id, "search-runner@host:7:")
+    assert not store.requeue_dead("gone", "search-runner")
+
+
+def test_what_a_job_waits_for_is_told_once_and_forgotten_when_it_moves_on(
+    store: Store, running_search: Callable[..., JobRecord]
+):
+    job = running_search("runner")
+    for reason in ("a GPU", "a GPU", None, "a GPU"):
+        store.set_waiting(job.id, "runner", reason)
+    assert store.get_job(job.id).waiting_for == "a GPU"
+    told = [event.data["waiting_for"] for event in store.events_after(job.id) if event.type == "waiting"]
+    assert told == ["a GPU", None, "a GPU"]
+    store.release(job.id, "runner")
+    assert store.get_job(job.id).waiting_for is None
