@@ -5,11 +5,15 @@ from typing import Any
 
 from nas.registry import Registry
 from nas.search_spaces.base import SearchSpace
+from nas.search_spaces.macro import Macro
 from nas.search_spaces.nasbench201 import NasBench201
 from nas.search_spaces.nasnet_micro import NasNetMicro
+from nas.search_spaces.resnet_macro import ResNetMacro
 
 SEARCH_SPACES: Registry[Callable[[Any], SearchSpace]] = Registry(
-    kind="search space", group="gtn_nas.search_spaces", built_in=(NasBench201, NasNetMicro)
+    kind="search space",
+    group="gtn_nas.search_spaces",
+    built_in=(NasBench201, NasNetMicro, ResNetMacro, Macro),
 )
 
 

@@ -152,5 +152,5 @@ def _sum(values: tuple[int, ...]) -> str:
 def _invalid(encoding: str, reason: str) -> InvalidArchitectureError:
     example = format_cell(("nor_conv_3x3",) * len(EDGES))
     return InvalidArchitectureError(
-        f"{encoding!r} is not a NAS-Bench-201 cell: {reason}. A cell looks like {example}"
+        f"{encoding[:200]!r} is not a NAS-Bench-201 cell: {reason[:400]}. A cell looks like {example}"
     )

@@ -40,7 +40,7 @@ def parse_cells(encoding: str) -> Cells:
     """Read JSON in any layout. Raises InvalidArchitectureError naming the cell, node and branch at fault."""
     try:
         value = json.loads(encoding)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
         raise _invalid(f"{encoding[:80]!r} is not JSON: {error}") from error
     if not isinstance(value, dict) or set(value) != set(KINDS):
         raise _invalid(f'expected an object with the cells "normal" and "reduce", got {_short(value)}')

@@ -22,6 +22,23 @@ from nas.search_spaces.base import ImageShape, SearchSpace
 SMALL: dict[str, dict[str, Any]] = {
     "nasbench201": {"channels": 4, "cells_per_stage": 1},
     "nasnet_micro": {"channels": 4, "cells_per_stage": 1},
+    "resnet_macro": {"channels": 4},
+    "macro": {
+        "description": {
+            "stem_channels": 4,
+            "stages": [
+                {"block": ["plain", "depthwise_separable"], "depth": [1, 2], "width": [4, 8, 12]},
+                {
+                    "block": ["residual", "bottleneck", "inverted_residual"],
+                    "depth": [0, 1, 2, 3],
+                    "width": [8, 12, 16],
+                    "kernel_size": [3, 5],
+                    "stride": [1, 2],
+                    "expansion": [2, 3],
+                },
+            ],
+        }
+    },
 }
 """Options that make a space's networks quick to build."""
 

@@ -1,0 +1,48 @@
+"""Residual networks (He et al., CVPR 2016): how deep, how wide, with which kernels and strides."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nas.search_spaces.macro import Macro, MacroConfig
+from nas.search_spaces.macro_description import MacroDescription, StageDescription
+
+
+class ResNetMacroConfig(BaseModel):
+    """How large the networks may become; the defaults search on a laptop."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: int = Field(
+        16, ge=2, le=512, description="Channels of the stem; stage n chooses around channels x 2^(n - 1)."
+    )
+    stages: int = Field(3, ge=1, le=6, description="Most stages; all but the first may be left out.")
+    max_depth: int = Field(3, ge=1, le=16, description="Most blocks in a stage.")
+
+
+class ResNetMacro(Macro):
+    """Stages of residual or bottleneck blocks; the choices of a stage exist only if the stage does."""
+
+    name: ClassVar[str] = "resnet_macro"
+    description: ClassVar[str] = "Residual networks: depth, width, kernel size, stride and block per stage."
+    Config: ClassVar[type[BaseModel]] = ResNetMacroConfig
+
+    def __init__(self, config: ResNetMacroConfig) -> None:
+        super().__init__(MacroConfig(description=_describe(config)))
+        self.config = config
+
+
+def _describe(config: ResNetMacroConfig) -> MacroDescription:
+    stages = []
+    for number in range(config.stages):
+        width = config.channels * 2**number
+        stages.append(
+            StageDescription(
+                block=("residual", "bottleneck"),
+                depth=tuple(range(1 if number == 0 else 0, config.max_depth + 1)),
+                width=(width // 2, width, 2 * width),
+                kernel_size=(3, 5),
+                stride=(1, 2),
+            )
+        )
+    return MacroDescription(stem_channels=config.channels, stages=tuple(stages))
