@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -30,19 +30,20 @@ MAX_BYTES = 512 * 2**20
 
 _MANIFEST_KEY = "gtn"
 _Size = Annotated[int, Field(ge=1, le=65_536)]
+_Seed = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
 
 class CheckpointManifest(BaseModel):
     """What a frozen GTN was made from, and what it reached. It holds no clock: equal runs are equal files."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format_version: Literal[1] = FORMAT_VERSION
     config: MetaTrainingConfig
-    seed: int = Field(description="of meta-training, and of the noise of a curriculum without latents")
+    seed: _Seed = Field(description="of meta-training, and of the noise of a curriculum without latents")
     dataset: DatasetSpec
     dataset_fingerprint: str
-    split_seed: int
+    split_seed: _Seed
     image_shape: tuple[_Size, _Size, _Size] = Field(description="channels, height, width")
     num_classes: int = Field(ge=2, le=65_536)
     class_names: tuple[str, ...]
@@ -50,6 +51,17 @@ class CheckpointManifest(BaseModel):
     learner: str = Field(description="the learners of meta-training, in words")
     metrics: dict[str, float] = Field(description="on training and validation data; never on test data")
     versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        channels = self.image_shape[0]
+        if not len(self.normalization.mean) == len(self.normalization.std) == channels:
+            raise ValueError(f"the normalization is not that of {channels} channels")
+        if not all(std > 0 for std in self.normalization.std):
+            raise ValueError(f"the normalization divides by {min(self.normalization.std)}")
+        if len(self.class_names) != self.num_classes:
+            raise ValueError(f"{self.num_classes} classes have {len(self.class_names)} names")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +197,7 @@ def _read_manifest(data: bytes) -> CheckpointManifest:
                 "freeze the checkpoint again or use the version that wrote it"
             )
         return CheckpointManifest.model_validate_json(text)
-    except (ValidationError, ValueError, AttributeError) as error:
+    except (ValidationError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"the checkpoint's manifest does not hold: {error}") from error
 
 

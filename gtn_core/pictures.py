@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from gtn_core.checkpoint import FrozenCheckpoint
+from gtn_core.checkpoint import CheckpointManifest, FrozenCheckpoint
 from gtn_core.data import Normalization
+from gtn_core.errors import CheckpointError
 
 _TILE = 48  # pixels that a tile has at least: an 8x8 image is enlarged six times
 _GAP = 4
 _MARGIN = 16  # height of the column labels
 _ROW_LABEL = 56  # width of the row labels
+_MOST_NUMBERS = 2**27  # of the images in memory, float64: 1 GiB
+_MOST_TILE_PIXELS = 512 * 512
 _INK, _PAPER = "#202020", "#ffffff"
 
 
@@ -24,17 +27,19 @@ def synthetic_samples_png(
     """A grid of synthetic images: one row per inner step, from first to last, one column per class.
 
     A longer curriculum is shown at `max_rows` evenly spaced steps, more classes by the first `max_columns`.
-    A tile is empty where a step's batch has no image of the class.
+    A tile is empty where a step's batch has no image of the class. Raises CheckpointError when the curriculum
+    or its images are too large for a picture.
     """
-    curriculum = checkpoint.synthesize()
     manifest = checkpoint.manifest
+    _require_drawable(manifest)
+    curriculum = checkpoint.synthesize()
     steps = np.unique(np.linspace(0, len(curriculum) - 1, max_rows).round().astype(int)).tolist()
     names = manifest.class_names[:max_columns]
     pixels = _pixels(curriculum.images, manifest.normalization)
     classes = curriculum.labels.argmax(dim=2).numpy()  # [T, B]
 
     _, height, width = manifest.image_shape
-    scale = math.ceil(_TILE / min(height, width))
+    scale = _scale(height, width)
     down, across = height * scale + _GAP, width * scale + _GAP
     sheet = Image.new("RGB", (_ROW_LABEL + len(names) * across, _MARGIN + len(steps) * down), _PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -54,6 +59,23 @@ def synthetic_samples_png(
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _require_drawable(manifest: CheckpointManifest) -> None:
+    # Whoever made the file chose these numbers, and a small file can claim any: look before synthesising.
+    config, (channels, height, width) = manifest.config, manifest.image_shape
+    coarse, fine = config.generator_channels
+    widest = max(channels, coarse, fine) * (height + 4) * (width + 4)
+    numbers = config.batch_size * max(config.inner_steps * channels * height * width, widest)
+    if numbers > _MOST_NUMBERS or height * width * _scale(height, width) ** 2 > _MOST_TILE_PIXELS:
+        raise CheckpointError(
+            f"{config.inner_steps} batches of {config.batch_size} images of shape {manifest.image_shape} "
+            "are too large for a picture; use checkpoint.synthesize() where there is memory for it"
+        )
+
+
+def _scale(height: int, width: int) -> int:
+    return math.ceil(_TILE / min(height, width))
 
 
 def _pixels(images: Tensor, normalization: Normalization) -> NDArray[np.uint8]:

@@ -1,14 +1,16 @@
 """The controller's application: its parts put together, and how they start and end."""
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from gtn_core.pictures import synthetic_samples_png
+from services.artifacts import ArtifactStore
 from services.checkpoints import load_checkpoint
 from services.controller.error_handlers import install_error_handlers
 from services.controller.event_feed import EventFeed
@@ -61,9 +63,7 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     app.state.rate_limits = RateLimits(
         per_key=settings.rate_limit_per_minute, failures_per_address=settings.failed_keys_per_minute
     )
-    app.state.samples = lru_cache(PICTURES_KEPT)(
-        lambda checkpoint_id: synthetic_samples_png(load_checkpoint(artifacts, checkpoint_id))
-    )
+    app.state.samples = lru_cache(PICTURES_KEPT)(partial(_draw, artifacts, threading.Lock()))
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestLog, metrics=app.state.metrics)  # added last: outermost
     install_error_handlers(app)
@@ -72,3 +72,9 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     document_api(app)
     return app
+
+
+def _draw(artifacts: ArtifactStore, one_at_a_time: threading.Lock, checkpoint_id: str) -> bytes:
+    """The picture of a checkpoint's synthetic data; each may take a gibibyte while it is made."""
+    with one_at_a_time:
+        return synthetic_samples_png(load_checkpoint(artifacts, checkpoint_id))

@@ -141,7 +141,7 @@ def test_other_weights_are_refused() -> None:
         ({"image_shape": [1, 8]}, "manifest does not hold"),
         ({"image_shape": [1, 0, 8]}, "manifest does not hold"),
         ({"surprise": 1}, "surprise"),
-        ({"num_classes": 7}, "the manifest says"),
+        ({"num_classes": 7}, "7 classes have 10 names"),
         ({"image_shape": [1, 60000, 60000]}, "the manifest says"),
     ],
 )
