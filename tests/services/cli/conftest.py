@@ -1,21 +1,18 @@
 """A controller that really listens, and the command line to talk to it."""
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from shutil import copy
 
 import pytest
 import structlog
+from fastapi import FastAPI
 from typer.testing import CliRunner, Result
 
-from gtn_core import FrozenCheckpoint, MetaTrainingConfig, load_dataset, meta_train
+from gtn_core import FrozenCheckpoint
 from services.cli.app import app
 from services.controller.app import create_app
-from services.controller.server import ControllerServer
-from services.ports import bind
 from services.settings import Settings
 from services.store import Store, open_store
 
@@ -23,10 +20,8 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def settings(sqlite_template: Path, tmp_path: Path) -> Settings:
-    database = tmp_path / "gtn-nas.db"
-    copy(sqlite_template, database)
-    return Settings(data_dir=tmp_path / "data", database_url=f"sqlite:///{database}")
+def settings(sqlite_url: str, tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", database_url=sqlite_url)
 
 
 @pytest.fixture
@@ -37,20 +32,12 @@ def store(settings: Settings) -> Iterator[Store]:
 
 
 @pytest.fixture
-def url(settings: Settings) -> Iterator[str]:
+def url(settings: Settings, serving: Callable[[FastAPI], AbstractContextManager[str]]) -> Iterator[str]:
     """A controller without a dispatcher: what is submitted stays queued."""
     # It shares this process, and with it the stdout on which a command's answer is looked for.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with bind("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
-        server = ControllerServer(create_app(settings), host="127.0.0.1", port=port)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join()
+    with serving(create_app(settings)) as url:
+        yield url
     structlog.reset_defaults()
 
 
@@ -64,21 +51,6 @@ def run(url: str) -> Run:
         return result
 
     return invoke
-
-
-@pytest.fixture(scope="session")
-def checkpoint() -> FrozenCheckpoint:
-    """A GTN of one meta step: its teaching is poor, its file is real."""
-    config = MetaTrainingConfig(
-        inner_steps=2,
-        batch_size=8,
-        meta_steps=1,
-        generator_hidden=8,
-        generator_channels=(4, 4),
-        learner_channels=(4,),
-        learner_hidden=8,
-    )
-    return meta_train(load_dataset("digits"), config)
 
 
 @pytest.fixture

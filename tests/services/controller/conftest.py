@@ -1,9 +1,8 @@
 """A controller over a database of its own, with a real checkpoint in it."""
 
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from shutil import copy
 from typing import Any
 
 import pytest
@@ -11,13 +10,11 @@ import structlog
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from gtn_core import FrozenCheckpoint, MetaTrainingConfig, load_dataset, meta_train
+from gtn_core import FrozenCheckpoint
 from services.artifacts import ArtifactStore
 from services.checkpoints import store_checkpoint
 from services.controller.app import create_app
-from services.controller.server import ControllerServer
 from services.lifecycle import JobKind
-from services.ports import bind
 from services.settings import Settings
 from services.store import Store, open_store
 
@@ -39,11 +36,9 @@ def plain_logs() -> None:
 
 
 @pytest.fixture
-def app_database_url(sqlite_template: Path, tmp_path: Path) -> str:
+def app_database_url(sqlite_url: str) -> str:
     """SQLite; modules that want both engines override it with `database_url`."""
-    path = tmp_path / "controller.db"
-    copy(sqlite_template, path)
-    return f"sqlite:///{path}"
+    return sqlite_url
 
 
 @pytest.fixture
@@ -77,25 +72,10 @@ def http(app: FastAPI) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def live_url(app: FastAPI) -> Iterator[str]:
+def live_url(app: FastAPI, serving: Callable[[FastAPI], AbstractContextManager[str]]) -> Iterator[str]:
     """The same controller behind a real server, on a free port."""
-    server = ControllerServer(app, host="127.0.0.1", port=0)
-    with bind("127.0.0.1", 0) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="session")
-def checkpoint() -> FrozenCheckpoint:
-    """A GTN of one meta step: its teaching is poor, its file is real."""
-    config = MetaTrainingConfig(
-        inner_steps=2, batch_size=4, meta_steps=1, generator_hidden=8, generator_channels=(4, 4),
-        learner_channels=(4,), learner_hidden=8, outer_batch_size=16,
-    )  # fmt: skip
-    return meta_train(load_dataset("digits"), config)
+    with serving(app) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
-"""What the tests of runners, workers and their launchers share: a place to work in, and a real checkpoint."""
+"""What the tests of runners and workers share: a place to work in, and searches to work on."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from shutil import copy
 
 import pytest
 
-from gtn_core import FrozenCheckpoint, MetaTrainingConfig, load_dataset, meta_train
 from services.lifecycle import JobKind
 from services.schemas.requests import SearchRequest
 from services.settings import Settings
@@ -32,11 +30,9 @@ def wait_until() -> WaitUntil:
 
 
 @pytest.fixture
-def runner_database_url(sqlite_template: Path, tmp_path: Path) -> str:
+def runner_database_url(sqlite_url: str) -> str:
     """SQLite; tests that want both engines override it with `database_url`."""
-    path = tmp_path / "runner.db"
-    copy(sqlite_template, path)
-    return f"sqlite:///{path}"
+    return sqlite_url
 
 
 @pytest.fixture
@@ -51,16 +47,16 @@ def database_away(store: Store, tmp_path: Path) -> Callable[[], AbstractContextM
 
     @contextmanager
     def away() -> Iterator[None]:
-        names = {"runner.db": "away.db", "runner.db-wal": "away.db-wal", "runner.db-shm": "away.db-shm"}
+        names = {f"gtn-nas.db{suffix}": f"away.db{suffix}" for suffix in ("", "-wal", "-shm")}
         store.close()
         present = {tmp_path / here: tmp_path / there for here, there in names.items()}
         present = {here: there for here, there in present.items() if here.exists()}
         for here, there in present.items():
             here.rename(there)
-        (tmp_path / "runner.db").mkdir()  # so that SQLite does not make an empty database in its place
+        (tmp_path / "gtn-nas.db").mkdir()  # so that SQLite does not make an empty database in its place
         store.close()  # whoever opened it meanwhile would go on seeing the file that was moved
         yield
-        (tmp_path / "runner.db").rmdir()
+        (tmp_path / "gtn-nas.db").rmdir()
         for here, there in present.items():
             there.rename(here)
 
@@ -79,21 +75,6 @@ def backend(settings: Settings) -> Iterator[Backend]:
     backend = make_backend(settings)
     with backend.store:
         yield backend
-
-
-@pytest.fixture(scope="session")
-def checkpoint() -> FrozenCheckpoint:
-    """A GTN of one meta step: its teaching is poor, its file is real."""
-    config = MetaTrainingConfig(
-        inner_steps=2,
-        batch_size=8,
-        meta_steps=1,
-        generator_hidden=8,
-        generator_channels=(4, 4),
-        learner_channels=(4,),
-        learner_hidden=8,
-    )
-    return meta_train(load_dataset("digits"), config)
 
 
 @pytest.fixture
