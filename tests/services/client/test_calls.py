@@ -1,0 +1,184 @@
+"""Every call of the client, against a real server."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gtn_core import FrozenCheckpoint
+from nas import Architecture, get_search_space
+from nas.weights import weights_to_bytes
+from services.artifacts import ArtifactStore
+from services.client import ApiError, Client
+from services.lifecycle import JobKind, JobState
+from services.schemas import SearchView
+from services.settings import Settings
+from services.store import Scope as KeyScope
+from services.store import Store
+
+ENCODING = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|nor_conv_1x1~1|avg_pool_3x3~2|"
+SPACE = {"name": "nasbench201", "channels": 4}
+
+
+def test_from_a_search_to_its_ranking(client: Client, search: SearchView, run: Callable[[str], None]) -> None:
+    run(search.id)
+    ended = client.wait(search.id)
+    ranked = list(client.candidates(search.id, order_by="-accuracy", state="succeeded"))
+
+    assert ended.state is JobState.SUCCEEDED
+    assert [(each.rank, each.number) for each in ranked] == [(1, 1), (2, 2), (3, 0)]
+    assert ranked[0].metrics is not None
+    assert ranked[0].metrics.accuracy == 0.9
+    assert ranked[0].architecture.space == "nasbench201"
+    assert [each.number for each in client.pareto(search.id)] == [1]
+    assert client.get_candidate(ranked[0].id).loss_curve == [2.0, 1.0]
+    best = client.get_search(search.id).best
+    assert best is not None
+    assert best.id == ranked[0].id
+
+
+def test_none_is_as_if_left_out(client: Client, search: SearchView) -> None:
+    again = client.create_search(
+        checkpoint_id=search.checkpoint_id,
+        search_space=SPACE,
+        max_candidates=5,
+        algorithm=None,
+        seed=None,
+        name=None,
+    )
+
+    assert again.id != search.id
+    assert again.request == search.request
+
+
+def test_iterators_fetch_page_after_page(
+    client: Client,
+    store: Store,
+    search: SearchView,
+    succeed: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.client.connection.PAGE_SIZE", 2)
+    store.claim(JobKind.SEARCH, "runner", 60)
+    for number in range(5):
+        succeed(search.id, number, accuracy=number / 10)
+
+    assert [each.number for each in client.candidates(search.id)] == [4, 3, 2, 1, 0]
+    assert [each.number for each in client.candidates(search.id, limit=3)] == [4, 3, 2]
+    assert [each.number for each in client.candidates(limit=0)] == []
+    assert [each.number for each in client.candidates(order_by="number", max_params=99)] == []
+
+
+def test_a_search_is_checked_without_being_submitted(client: Client, search: SearchView) -> None:
+    plan = client.validate_search(checkpoint_id=search.checkpoint_id, max_candidates=7)
+
+    assert plan.request["max_candidates"] == 7
+    assert plan.estimate is None
+    assert [each.id for each in client.list_searches()] == [search.id]
+
+
+def test_a_search_is_steered(client: Client, search: SearchView) -> None:
+    assert client.pause(search.id).state is JobState.PAUSED
+    assert client.resume(search.id).state is JobState.QUEUED
+    assert client.cancel(search.id).state is JobState.CANCELLED
+    assert [each.id for each in client.list_searches(state=JobState.CANCELLED)] == [search.id]
+    client.delete(search.id)
+    assert list(client.list_searches()) == []
+
+
+def test_jobs_of_every_kind_are_found_by_their_id(
+    client: Client, search: SearchView, run: Callable[[str], None]
+) -> None:
+    run(search.id)
+    meta_training = client.create_meta_training({"name": "digits"}, {"meta_steps": 7}, seed=1, name="a name")
+    final_training = client.retrain(f"{search.id}-1", epochs=2)
+
+    assert client.get_job(search.id) == client.get_search(search.id)
+    assert client.get_job(meta_training.id) == client.get_meta_training(meta_training.id) == meta_training
+    assert client.get_job(final_training.id) == client.get_final_training(final_training.id) == final_training
+    assert (meta_training.progress.total, meta_training.name) == (7, "a name")
+    assert final_training.progress.total == 2
+    assert [each.id for each in client.list_meta_trainings()] == [meta_training.id]
+    assert [each.id for each in client.list_final_trainings()] == [final_training.id]
+    assert client.cancel(final_training.id).state is JobState.CANCELLED
+
+
+def test_checkpoints_travel(client: Client, checkpoint: FrozenCheckpoint, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "digits.gtn")
+    stored = client.create_checkpoint(tmp_path / "digits.gtn")
+
+    assert stored.id == checkpoint.id == client.create_checkpoint(checkpoint.to_bytes()).id
+    assert client.get_checkpoint(stored.id).manifest["dataset"]["name"] == "digits"
+    assert [each.id for each in client.list_checkpoints()] == [stored.id]
+    assert client.download_checkpoint(stored.id) == checkpoint.to_bytes()
+    assert client.samples(stored.id).startswith(b"\x89PNG")
+
+
+def test_a_trained_candidate_is_exported(
+    client: Client, store: Store, settings: Settings, search: SearchView, checkpoint: FrozenCheckpoint
+) -> None:
+    space = get_search_space(**search.request["search_space"])
+    network = space.build(
+        Architecture("nasbench201", ENCODING),
+        image_shape=checkpoint.manifest.image_shape,
+        num_classes=10,
+        seed=0,
+    )
+    store.claim(JobKind.SEARCH, "runner", 60)
+    store.add_candidate(
+        "runner", search.id, 0, space="nasbench201", encoding=ENCODING, canonical_hash="", seed=0
+    )
+    metrics = {"accuracy": 0.5, "loss": 1.0, "params": 1, "flops": 1, "seconds": 0.1}
+    store.finish_candidate("runner", search.id, 0, metrics=metrics)
+    training = client.retrain(f"{search.id}-0")
+    store.claim(JobKind.FINAL_TRAINING, "worker", 60)
+    weights = ArtifactStore(settings.resolved_artifacts_url).put(weights_to_bytes(network))
+    store.finish(training.id, "worker", result={"test_accuracy": 0.9, "weights": weights})
+
+    with zipfile.ZipFile(io.BytesIO(client.export(f"{search.id}-0"))) as archive:
+        assert archive.namelist() == ["model.py", "model.safetensors"]
+    candidate = client.get_candidate(f"{search.id}-0")
+    assert candidate.final_training is not None
+    assert candidate.final_training.test_accuracy == 0.9
+
+
+def test_the_catalogue_and_the_cluster(client: Client) -> None:
+    assert "nasbench201" in {entry.name for entry in client.search_spaces()}
+    assert "random_search" in {entry.name for entry in client.algorithms()}
+    assert "gtn" in {entry.name for entry in client.estimators()}
+    digits = next(entry for entry in client.datasets() if entry.name == "digits")
+    assert digits.json_schema["properties"]["name"]["const"] == "digits"
+    assert client.cluster().cpus.total >= 1
+    assert client.health().status == "ok"
+
+
+def test_a_refusal_is_one_clear_line(client: Client) -> None:
+    with pytest.raises(ApiError) as refused:
+        client.create_search(checkpoint_id="nosuch", search_space={"name": "nosuch"})
+    with pytest.raises(ApiError) as unknown:
+        client.get_job("nosuch")
+
+    assert refused.value.status == 422
+    assert [error.field for error in refused.value.problem.errors] == ["checkpoint_id"]
+    assert "checkpoint_id: no checkpoint with id 'nosuch'" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert unknown.value.status == 404
+
+
+def test_a_key_is_sent_when_there_is_one(client: Client, store: Store) -> None:
+    _, token = store.create_api_key("reader", [KeyScope.READ])
+
+    with pytest.raises(ApiError, match="carries no API key") as refused:
+        next(client.list_searches())
+    with Client(client.url, api_key=token) as trusted:
+        assert list(trusted.list_searches()) == []
+    assert refused.value.status == 401
+
+
+def test_an_id_cannot_leave_its_place_in_the_path(client: Client) -> None:
+    with pytest.raises(ApiError) as refused:
+        client.get_search("../healthz")
+
+    assert refused.value.status == 404

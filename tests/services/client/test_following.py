@@ -1,0 +1,72 @@
+"""Waiting for jobs and following their events, across streams that break."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from services.client import Client, ControllerUnreachableError
+from services.lifecycle import Action, JobState
+from services.schemas import EventView, SearchView
+from services.store import Store
+
+
+def test_waiting_reports_progress_and_has_an_end(
+    client: Client, store: Store, search: SearchView, run: Callable[[str], None]
+) -> None:
+    seen: list[tuple[JobState, int]] = []
+
+    def note(job: Any) -> None:
+        seen.append((job.state, job.progress.done))
+        if job.state is JobState.QUEUED:
+            run(search.id)
+
+    with pytest.raises(TimeoutError, match=f"job {search.id} is queued after 0.05 s"):
+        client.wait(search.id, timeout=0.05, poll_seconds=0.01)
+    client.wait(search.id, on_progress=note, poll_seconds=0.01)
+
+    assert seen == [(JobState.QUEUED, 0), (JobState.SUCCEEDED, 4)]
+
+
+def test_a_broken_stream_is_taken_up_without_gap_or_repeat(
+    client: Client, app: FastAPI, store: Store, search: SearchView
+) -> None:
+    received: list[EventView] = []
+    patient = Client(client.url, retries=20, backoff=0.02)
+    follower = threading.Thread(target=lambda: received.extend(patient.events(search.id)))
+    follower.start()
+    for number in range(30):
+        store.append_event(search.id, "log", {"number": number})
+        if number in (10, 20):
+            # The streams end, as they do when a controller is restarted, and go on a little later.
+            app.state.streams.close()
+            threading.Timer(0.05, lambda: setattr(app.state.streams, "closing", False)).start()
+    store.act(search.id, Action.CANCEL)
+    follower.join(timeout=60)
+    patient.close()
+
+    assert [event.data["number"] for event in received if event.type == "log"] == list(range(30))
+    assert received[-1].data["state"] == "cancelled"
+    after = received[10].id
+    assert list(client.events(search.id, after=after)) == received[11:]
+
+
+def test_a_stream_that_ends_without_a_word_is_not_the_end(
+    client: Client, app: FastAPI, store: Store, search: SearchView
+) -> None:
+    store.act(search.id, Action.CANCEL)
+    app.state.streams.close()
+    opening = threading.Timer(0.2, lambda: setattr(app.state.streams, "closing", False))
+    opening.start()
+    with Client(client.url, retries=20, backoff=0.02) as patient:
+        states = [event.data["state"] for event in patient.events(search.id)]
+    opening.join()
+
+    assert states == ["queued", "cancelled"]
+    with Client(client.url, retries=0) as impatient:
+        assert len(list(impatient.events(search.id))) == 2
+        app.state.streams.close()
+        with pytest.raises(ControllerUnreachableError, match="keeps ending early"):
+            list(impatient.events(search.id))

@@ -1,0 +1,127 @@
+"""What the client does when answers get lost, and when nobody answers."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from services.client import ApiError, Client, ControllerUnreachableError
+from services.client.retries import Retries, retry_after
+from services.schemas import ProblemDetails, SearchView
+
+SPACE = {"name": "nasbench201", "channels": 4}
+
+
+def test_reading_is_tried_again(client: Client, network: Any, search: SearchView) -> None:
+    network.answers_to_lose = 3
+
+    assert client.get_search(search.id).id == search.id
+    assert network.requests == [f"GET /v1/searches/{search.id}"] * 3
+
+
+def test_a_creation_whose_answer_was_lost_is_made_once(
+    client: Client, network: Any, search: SearchView
+) -> None:
+    network.answers_to_lose = 2
+    another = client.create_search(checkpoint_id=search.checkpoint_id, search_space=SPACE, max_candidates=9)
+
+    assert network.requests == ["POST /v1/searches"] * 2
+    assert {each.id for each in client.list_searches()} == {search.id, another.id}
+
+
+def test_other_changes_are_sent_once(client: Client, network: Any, search: SearchView) -> None:
+    network.answers_to_lose = 9
+    with pytest.raises(ApiError, match="503"):
+        client.pause(search.id)
+    with pytest.raises(ApiError, match="503"):
+        client.delete(search.id)
+
+    assert network.requests == [f"POST /v1/searches/{search.id}/pause", f"DELETE /v1/searches/{search.id}"]
+
+
+def test_giving_up_tells_the_last_answer(client: Client, network: Any) -> None:
+    network.answers_to_lose = 99
+
+    with pytest.raises(ApiError, match="503 Service Unavailable") as refused:
+        client.health()
+    assert refused.value.status == 503
+    assert len(network.requests) == 5
+
+
+def test_refusals_are_not_tried_again(client: Client, network: Any) -> None:
+    network.answers_to_lose, network.status = 99, 500
+
+    with pytest.raises(ApiError, match="500"):
+        client.health()
+    assert len(network.requests) == 1
+
+
+def test_the_pause_doubles_and_half_of_it_is_random() -> None:
+    retries, unreachable = Retries(most=20, backoff=0.1), ControllerUnreachableError("http://x", "down")
+    drawn = [[retries.pause(attempt, unreachable) for _ in range(50)] for attempt in range(20)]
+
+    for attempt, pauses in enumerate(drawn):
+        longest = min(0.1 * 2**attempt, 10.0)
+        assert all(pause is not None and longest / 2 <= pause <= longest for pause in pauses)
+        assert len(set(pauses)) > 1
+    assert retries.pause(20, unreachable) is None
+
+
+def refused(status: int, retry_after: float) -> ApiError:
+    return ApiError(status, ProblemDetails(title="later"), retry_after)
+
+
+def test_no_attempt_comes_before_the_time_that_the_controller_asks_for() -> None:
+    retries = Retries(most=2, backoff=0.1)
+
+    assert 7.05 <= (retries.pause(0, refused(429, 7)) or 0) <= 7.1
+    assert 7.05 <= (retries.pause(0, refused(503, 7)) or 0) <= 7.1
+    assert retries.pause(0, refused(429, 3600)) is None  # nobody waits for an hour: tell the caller
+    assert retries.pause(0, refused(422, 0)) is None
+    assert retries.pause(2, refused(429, 0)) is None
+
+
+def test_a_retry_after_header_is_seconds_or_a_date() -> None:
+    assert retry_after("120") == 120
+    assert retry_after("Fri, 31 Dec 1999 23:59:59 GMT") == 0
+    assert retry_after("Fri, 31 Dec 2999 23:59:59 GMT") > 1e9
+    assert retry_after("") == retry_after("soon") == 0
+
+
+def test_a_refusal_tells_how_long_to_wait(client: Client, network: Any) -> None:
+    network.answers_to_lose, network.status, network.headers = 1, 429, [(b"retry-after", b"3600")]
+
+    with pytest.raises(ApiError, match="429") as refused:
+        client.health()
+    assert refused.value.retry_after == 3600
+    assert network.requests == ["GET /healthz"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9", "http://name.invalid", "127.0.0.1:8000", "ftp://x", ""]
+)
+def test_no_controller_is_one_clear_line(url: str) -> None:
+    with pytest.raises(ControllerUnreachableError) as unreachable, Client(url, backoff=0.001) as client:
+        client.health()
+
+    assert str(unreachable.value).startswith(f"no controller at {url} (")
+    assert "start one with `gtn-nas up` or pass --url" in str(unreachable.value)
+
+
+def test_something_else_at_the_address_is_no_controller() -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>hello</html>")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = Client(f"http://127.0.0.1:{server.server_port}")
+        with client, pytest.raises(ControllerUnreachableError, match="something else answers there"):
+            client.health()
+        server.shutdown()
