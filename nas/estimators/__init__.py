@@ -10,15 +10,20 @@ from gtn_core.data import Split
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
 from nas.estimators.brief_training import score_by_training
+from nas.estimators.calibrated import Calibrated
+from nas.estimators.ensemble import Ensemble
 from nas.estimators.gtn import GTN
 from nas.estimators.gtn_then_real import GTNThenReal
 from nas.estimators.real_data import RealData
 from nas.estimators.resident_data import estimator_data
+from nas.estimators.zero_cost import ZeroCost
 from nas.registry import Registry
 from nas.search_spaces.base import SearchSpace
 
 ESTIMATORS: Registry[Callable[[EstimatorData, Any, torch.device], Estimator]] = Registry(
-    kind="estimator", group="gtn_nas.estimators", built_in=(GTN, GTNThenReal, RealData)
+    kind="estimator",
+    group="gtn_nas.estimators",
+    built_in=(GTN, GTNThenReal, RealData, ZeroCost, Ensemble, Calibrated),
 )
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore, EstimatorData
 from nas.estimators.brief_training import BriefTrainingConfig, score_by_training
+from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.resident_data import synthetic_curriculum, validation_split
 from nas.estimators.schedules import repeated
 from nas.search_spaces.base import SearchSpace
@@ -27,6 +28,7 @@ class GTN:
         "Brief training on the synthetic curriculum, measured on real validation data."
     )
     Config: ClassVar[type[GTNConfig]] = GTNConfig
+    readouts: ClassVar[tuple[str, ...]] = TRAINING_READOUTS
     needs_train_data: ClassVar[bool] = False
 
     def __init__(self, data: EstimatorData, config: GTNConfig, device: torch.device) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore, EstimatorData
 from nas.estimators.brief_training import score_by_training
+from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.real_batches import RealBatches, RealBatchesConfig
 from nas.estimators.resident_data import synthetic_curriculum
 from nas.estimators.schedules import joined, repeated
@@ -26,6 +27,7 @@ class GTNThenReal:
     name: ClassVar[str] = "gtn_then_real"
     description: ClassVar[str] = "The synthetic curriculum as a warm start, then brief training on real data."
     Config: ClassVar[type[GTNThenRealConfig]] = GTNThenRealConfig
+    readouts: ClassVar[tuple[str, ...]] = TRAINING_READOUTS
     needs_train_data: ClassVar[bool] = True
 
     def __init__(self, data: EstimatorData, config: GTNThenRealConfig, device: torch.device) -> None:

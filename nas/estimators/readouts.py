@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from nas.estimators.base import CandidateScore
 
@@ -11,6 +11,7 @@ TrainingReadout = Literal["accuracy", "validation_loss", "sum_training_loss", "s
 Performance Estimation for Neural Architecture Search", NeurIPS 2021): over all steps, or over the last half
 of them, when the first, noisy ones are behind."""
 
+TRAINING_READOUTS: tuple[str, ...] = get_args(TrainingReadout)
 LESS_IS_BETTER = frozenset({"loss", "validation_loss", "sum_training_loss", "sum_training_loss_late"})
 
 
@@ -37,4 +38,10 @@ def gain(score: CandidateScore, readout: str) -> float:
 def readout_values(score: CandidateScore) -> dict[str, float]:
     """Every number that an evaluation measured and that might rank candidates."""
     own = {name: value for name, value in score.extra.items() if name != "score"}
-    return {"accuracy": score.accuracy, "validation_loss": score.loss} | own
+    measured = {
+        "accuracy": score.accuracy,
+        "validation_loss": score.loss,
+        "params": float(score.params),
+        "flops": float(score.flops),
+    }
+    return measured | own

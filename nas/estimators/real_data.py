@@ -7,6 +7,7 @@ import torch
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore, EstimatorData
 from nas.estimators.brief_training import score_by_training
+from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.real_batches import RealBatches, RealBatchesConfig
 from nas.search_spaces.base import SearchSpace
 
@@ -17,6 +18,7 @@ class RealData:
     name: ClassVar[str] = "real_data"
     description: ClassVar[str] = "Brief training on real batches: the control of the gtn estimator."
     Config: ClassVar[type[RealBatchesConfig]] = RealBatchesConfig
+    readouts: ClassVar[tuple[str, ...]] = TRAINING_READOUTS
     needs_train_data: ClassVar[bool] = True
 
     def __init__(self, data: EstimatorData, config: RealBatchesConfig, device: torch.device) -> None:

@@ -1,0 +1,143 @@
+"""Several estimators asked about one architecture, and what they say of a sample of the space."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gtn_core.errors import UnknownNameError
+from nas.architecture import Architecture
+from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
+from nas.estimators.readouts import gain
+from nas.search_spaces.base import SearchSpace
+
+Array = NDArray[np.float64]
+
+LABEL_FREE_READOUTS = (
+    "flops",
+    "synflow",
+    "naswot",
+    "jacobian_covariance",
+    "expressivity",
+    "progressivity",
+    "trainability",
+)
+
+
+class Member(BaseModel):
+    """An estimator with its options beside its name, and the readouts of it that count."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(min_length=1, description="A registered estimator.")
+    readouts: tuple[str, ...] = Field((), description="The numbers that count; none: its score alone.")
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        from nas.estimators import ESTIMATORS
+
+        try:
+            ESTIMATORS.config(self.name, **self.options)
+        except UnknownNameError as error:
+            raise ValueError(str(error)) from error
+        known = getattr(ESTIMATORS.get(self.name), "readouts", None)
+        for readout in self.readouts:
+            if known is not None and readout not in known:
+                raise ValueError(f"{self.name} has no readout {readout!r}; it has {', '.join(known)}")
+        return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name and the readouts."""
+        return dict(self.model_extra or {})
+
+
+class PanelConfig(BaseModel):
+    """Who is asked, and how large the sample is that tells what is much and what is little."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: tuple[Member, ...] = Field(
+        (Member.model_construct(name="zero_cost", readouts=LABEL_FREE_READOUTS),),
+        min_length=1,
+        description="The estimators that are asked, each with its options and the readouts that count.",
+    )
+    reference_size: int = Field(
+        48, ge=8, le=4096, description="Architectures drawn from the space that candidates are ranked among."
+    )
+    reference_seed: int = Field(0, ge=0, le=2**32 - 1, description="Fixes which architectures these are.")
+
+
+class Panel:
+    """The members, and the reference sample of each space and seed, scored when it is first needed."""
+
+    def __init__(self, data: EstimatorData, config: PanelConfig, device: torch.device) -> None:
+        from nas.estimators import make_estimator
+
+        self._config = config
+        self._members: list[tuple[str, tuple[str, ...], Estimator]] = []
+        for number, member in enumerate(config.members):
+            names = [other.name for other in config.members]
+            label = member.name if names.count(member.name) == 1 else f"{member.name}_{number + 1}"
+            estimator = make_estimator(member.name, data, device=device, **member.options)
+            self._members.append((label, member.readouts, estimator))
+        self._references: dict[tuple[str, int], Array] = {}
+
+    def ask(
+        self, space: SearchSpace, architecture: Architecture, *, seed: int
+    ) -> tuple[CandidateScore, Array]:
+        """What the members measured as one evaluation, and the readouts that count, [F], more is better.
+
+        Accuracy, loss and loss curve are those of the member that trained longest. Raises CandidateFailed
+        when one of them fails.
+        """
+        scores = [estimator.estimate(space, architecture, seed=seed) for _, _, estimator in self._members]
+        counted: list[float] = []
+        extra: dict[str, float] = {}
+        for (label, readouts, _), score in zip(self._members, scores, strict=True):
+            counted += [gain(score, readout) for readout in readouts] or [score.score]
+            extra |= {f"{label}.{name}": value for name, value in score.extra.items() if name != "score"}
+        longest = max(scores, key=lambda score: len(score.loss_curve))
+        merged = CandidateScore(
+            accuracy=longest.accuracy,
+            loss=longest.loss,
+            loss_curve=longest.loss_curve,
+            params=longest.params,
+            flops=longest.flops,
+            seconds=sum(score.seconds for score in scores),
+            extra=extra,
+        )
+        return merged, np.array(counted)
+
+    def reference(self, space: SearchSpace, *, seed: int) -> Array:
+        """The readouts that count of the reference sample, [M, F], evaluated with the candidates' own seed.
+
+        Raises CandidateFailed when all of the sample fail.
+        """
+        key = f"{space.name} {space.config!r}", seed
+        if key not in self._references:
+            rows: list[Array] = []
+            for architecture in sample(space, self._config.reference_size, self._config.reference_seed):
+                try:
+                    rows.append(self.ask(space, architecture, seed=seed)[1])
+                except CandidateFailed as failed:
+                    failure = failed
+            if not rows:
+                raise failure
+            self._references[key] = np.array(rows)
+        return self._references[key]
+
+
+def sample(space: SearchSpace, size: int, seed: int) -> Sequence[Architecture]:
+    """Architectures of different canonical hash, as many as `size` unless the space has hardly more."""
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, Architecture] = {}
+    for _ in range(20 * size):
+        architecture = space.sample(rng)
+        drawn.setdefault(space.canonical_hash(architecture), architecture)
+        if len(drawn) == size:
+            break
+    return list(drawn.values())

@@ -1,0 +1,133 @@
+"""Zero-cost proxies: what an untrained network's structure, gradients and features tell, from one batch."""
+
+import math
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from gtn_core.evaluation import evaluate
+from gtn_core.randomness import torch_generator
+from nas.architecture import Architecture
+from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
+from nas.estimators.brief_training import candidate_cost, out_of_memory_fails_the_candidate
+from nas.estimators.proxies import az_nas, gradient_norm, jacobian_covariance, naswot, synflow
+from nas.estimators.readouts import gain
+from nas.estimators.resident_data import validation_split
+from nas.search_spaces import SEARCH_SPACES
+from nas.search_spaces.base import SearchSpace
+
+Proxy = Literal[
+    "params",
+    "flops",
+    "synflow",
+    "naswot",
+    "jacobian_covariance",
+    "expressivity",
+    "progressivity",
+    "trainability",
+    "gradient_norm",
+]
+PROXIES: tuple[Proxy, ...] = (
+    "params",
+    "flops",
+    "synflow",
+    "naswot",
+    "jacobian_covariance",
+    "expressivity",
+    "progressivity",
+    "trainability",
+)
+"""What is measured by default: all but the gradient norm, which ranks worst."""
+
+AZ_NAS_TERMS = ("expressivity", "progressivity", "trainability")
+
+
+class ZeroCostConfig(BaseModel):
+    """Which proxies are measured, on how many images, and which one is the score."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    readout: Proxy = Field("naswot", description="The proxy that is the score; all measured are reported.")
+    proxies: tuple[Proxy, ...] = Field(PROXIES, description="The proxies to measure, beside the readout.")
+    batch_size: int = Field(64, ge=2, le=4096, description="Validation images, or noise, looked at at once.")
+    network: dict[str, Any] | None = Field(
+        None,
+        description="Options of the search space for the network that is looked at, such as its size in "
+        "final training; null: the candidate as the search has it.",
+    )
+
+
+class ZeroCost:
+    """Trains nothing: accuracy and loss are those of the untrained network on the batch."""
+
+    name: ClassVar[str] = "zero_cost"
+    description: ClassVar[str] = "Zero-cost proxies of the untrained network; its accuracy says nothing."
+    Config: ClassVar[type[ZeroCostConfig]] = ZeroCostConfig
+    readouts: ClassVar[tuple[str, ...]] = (*PROXIES, "gradient_norm")
+    needs_train_data: ClassVar[bool] = False
+
+    def __init__(self, data: EstimatorData, config: ZeroCostConfig, device: torch.device) -> None:
+        self.config = config
+        self._batch = validation_split(data, device, limit=config.batch_size)
+        self._num_classes = data.curriculum_labels.shape[-1]
+
+    def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
+        """Build one network and look at it. Raises CandidateFailed."""
+        start = perf_counter()
+        if self.config.network is not None:
+            options = space.config.model_dump() | self.config.network
+            space = SEARCH_SPACES.get(space.name)(SEARCH_SPACES.config(space.name, **options))
+        _, channels, height, width = self._batch.images.shape
+        image_shape = (channels, height, width)
+
+        def build(seed: int) -> nn.Module:
+            return space.build(
+                architecture, image_shape=image_shape, num_classes=self._num_classes, seed=seed
+            )
+
+        cost = candidate_cost(build, image_shape)
+        with out_of_memory_fails_the_candidate():
+            network = build(seed).to(self._batch.images.device)
+            untrained = evaluate(network, self._batch, batch_statistics=True)
+            _require_finite({"validation loss": untrained.loss})
+            measured = self._measure(network, seed)
+        _require_finite(measured)
+        score = CandidateScore(
+            accuracy=untrained.accuracy,
+            loss=untrained.loss,
+            loss_curve=(),
+            params=cost.params,
+            flops=cost.flops,
+            seconds=perf_counter() - start,
+            extra=measured,
+        )
+        score.extra["score"] = gain(score, self.config.readout)
+        return score
+
+    def _measure(self, network: nn.Module, seed: int) -> dict[str, float]:
+        """The proxies that are asked for; those of AZ-NAS come last, because they draw the weights anew."""
+        wanted = {*self.config.proxies, self.config.readout}
+        images, labels = self._batch.images, self._batch.labels
+        shape = (images.shape[1], images.shape[2], images.shape[3])
+        single: dict[str, Callable[[], float]] = {
+            "synflow": lambda: synflow(network, shape),
+            "naswot": lambda: naswot(network, images),
+            "jacobian_covariance": lambda: jacobian_covariance(network, images),
+            "gradient_norm": lambda: gradient_norm(network, images, labels),
+        }
+        measured: dict[str, float] = {name: measure() for name, measure in single.items() if name in wanted}
+        if not wanted.isdisjoint(AZ_NAS_TERMS):
+            generator = torch_generator(seed, "az-nas")
+            terms = az_nas(network, shape, batch_size=self.config.batch_size, generator=generator)
+            measured |= {name: getattr(terms, name) for name in AZ_NAS_TERMS if name in wanted}
+        return measured
+
+
+def _require_finite(measured: dict[str, float]) -> None:
+    for name, value in measured.items():
+        if not math.isfinite(value):
+            raise CandidateFailed("non-finite", f"{name} of the untrained network is {value}")

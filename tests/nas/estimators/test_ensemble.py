@@ -1,0 +1,147 @@
+"""Log-rank aggregation by hand, and the two estimators built on it."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy import stats
+
+from nas.architecture import Architecture
+from nas.estimators import EstimatorData, make_estimator
+from nas.estimators.calibrated import LogRankProcess
+from nas.estimators.log_rank import log_rank, normal_scores, relative_ranks
+from nas.estimators.panel import sample
+from nas.ranking import spearman
+from nas.search_spaces.base import SearchSpace
+
+TWO = [
+    {"name": "gtn", "readouts": ["sum_training_loss"], "validation_limit": 50},
+    {"name": "zero_cost", "readouts": ["synflow", "flops"], "proxies": ["synflow"]},
+]
+
+
+class TestLogRank:
+    def test_far_from_every_value_the_smoothed_rank_is_the_count_below(self) -> None:
+        reference = np.array([[0.0], [1.0], [2.0], [3.0]])
+        ranks = relative_ranks(reference, np.array([[-100.0], [1.5], [100.0]]))[:, 0]
+        assert ranks == pytest.approx([0.5 / 5, 0.5, 4.5 / 5])
+
+    def test_no_two_values_tie_and_outliers_do_not_blur_the_others(self) -> None:
+        reference = np.array([[0.0], [1.0], [2.0], [3.0], [-1e6]])
+        ranks = relative_ranks(reference, np.array([[1.2], [1.4], [3.1], [3.3]]))[:, 0]
+        assert (np.diff(ranks) > 0.005).all()
+
+    def test_a_readout_that_is_always_equal_decides_nothing(self) -> None:
+        reference = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]])
+        scores = log_rank(reference, np.array([[1.0, 5.0], [3.0, 5.0]]))
+        without = log_rank(reference[:, :1], np.array([[1.0], [3.0]]))
+        assert scores - without == pytest.approx([math.log(0.5)] * 2)
+
+    def test_columns_are_added_as_logarithms(self) -> None:
+        reference = np.random.default_rng(0).normal(size=(20, 2))
+        values = np.array([[0.3, -1.0]])
+        ranks = relative_ranks(reference, values)[0]
+        assert log_rank(reference, values) == pytest.approx([math.log(ranks[0]) + math.log(ranks[1])])
+
+    def test_normal_scores(self) -> None:
+        assert normal_scores(np.array([0.5, stats.norm.cdf(1.5)])) == pytest.approx([0, 1.5])
+
+
+class TestEnsemble:
+    def test_is_the_log_rank_of_its_members_among_the_reference(
+        self, data: EstimatorData, space: SearchSpace, architectures: list[Architecture]
+    ) -> None:
+        estimator = make_estimator("ensemble", data, members=TWO, reference_size=8, reference_seed=1)
+        score = estimator.estimate(space, architectures[0], seed=2)
+        gtn = make_estimator("gtn", data, validation_limit=50)
+        proxies = make_estimator("zero_cost", data, proxies=["synflow"])
+
+        def readouts(architecture: Architecture) -> list[float]:
+            trained, untrained = (each.estimate(space, architecture, seed=2) for each in (gtn, proxies))
+            return [-trained.extra["sum_training_loss"], untrained.extra["synflow"], untrained.flops]
+
+        reference = np.array([readouts(each) for each in sample(space, 8, seed=1)])
+        expected = log_rank(reference, np.array([readouts(architectures[0])]))[0]
+        assert score.score == score.extra["log_rank"] == pytest.approx(expected)
+        trained = gtn.estimate(space, architectures[0], seed=2)
+        assert (score.accuracy, score.loss_curve) == (trained.accuracy, trained.loss_curve)
+        assert score.extra["gtn.sum_training_loss"] == trained.extra["sum_training_loss"]
+
+    def test_does_not_depend_on_what_else_it_has_scored(
+        self, data: EstimatorData, space: SearchSpace, architectures: list[Architecture]
+    ) -> None:
+        first, second = (make_estimator("ensemble", data, reference_size=8) for _ in range(2))
+        for architecture in architectures[:3]:
+            first.estimate(space, architecture, seed=0)
+        scores = [each.estimate(space, architectures[3], seed=0).score for each in (first, second)]
+        assert scores[0] == scores[1]
+
+    def test_the_reference_holds_no_architecture_twice(self, space: SearchSpace) -> None:
+        drawn = sample(space, 200, seed=0)
+        assert len({space.canonical_hash(each) for each in drawn}) == len(drawn) == 200
+        assert sample(space, 200, seed=0) == drawn
+
+    @pytest.mark.parametrize(
+        ("member", "reason"),
+        [
+            ({"name": "gtn", "readouts": ["synflow"]}, "gtn has no readout 'synflow'; it has accuracy"),
+            ({"name": "nothing"}, "'nothing'"),
+            ({"name": "gtn", "passes": 0}, "passes"),
+        ],
+    )
+    def test_a_bad_member_is_refused_at_once(
+        self, member: dict[str, object], reason: str, data: EstimatorData
+    ) -> None:
+        with pytest.raises((ValidationError, ValueError), match=reason):
+            make_estimator("ensemble", data, members=[member])
+
+
+class TestLogRankProcess:
+    @staticmethod
+    def predictor(truth: Callable[[np.ndarray], np.ndarray], n: int) -> tuple[float, float]:
+        """Agreement with a truth of what the process predicts after n labels, and of the aggregate alone."""
+        rng = np.random.default_rng(0)
+        readouts, features = rng.normal(size=(400, 2)), rng.integers(2, size=(400, 3)).astype(float)
+        accuracies = truth(np.hstack([readouts, features]))
+        process = LogRankProcess(readouts[-100:], readouts[:n], features[:n], accuracies[:n])
+        predicted, aggregate = process.predict(readouts[n:300], features[n:300])
+        return spearman(predicted, accuracies[n:300]), spearman(aggregate, accuracies[n:300])
+
+    def test_labels_correct_the_ensemble_where_it_is_wrong(self) -> None:
+        predicted, aggregate = self.predictor(lambda x: x[:, 0] + x[:, 1] + 3 * x[:, 2], 50)
+        assert predicted > 0.95
+        assert aggregate < 0.8
+
+    def test_few_labels_do_not_spoil_an_ensemble_that_is_right(self) -> None:
+        predicted, aggregate = self.predictor(lambda x: x[:, 0] + x[:, 1], 5)
+        assert aggregate > 0.9
+        assert predicted > 0.8
+
+    def test_readouts_that_mislead_are_not_followed(self) -> None:
+        predicted, aggregate = self.predictor(lambda x: -x[:, 0] - x[:, 1], 50)
+        assert aggregate < -0.9
+        assert predicted > 0.8
+
+
+class TestCalibrated:
+    def test_scores_with_labels_of_real_trainings(
+        self, data: EstimatorData, space: SearchSpace, architectures: list[Architecture]
+    ) -> None:
+        """Labels that grow as SynFlow falls turn the order of the ensemble around."""
+        options = {"members": [TWO[1]], "reference_size": 16}
+        ensemble = make_estimator("ensemble", data, **options)
+        aggregates = [ensemble.estimate(space, each, seed=0).score for each in architectures]
+        labels = [
+            {"architecture": each.encoding, "accuracy": -aggregate}
+            for each, aggregate in zip(architectures, aggregates, strict=True)
+        ]
+        calibrated = make_estimator("calibrated", data, labels=labels, **options)
+        scores = [calibrated.estimate(space, each, seed=0) for each in architectures]
+        assert [score.extra["log_rank"] for score in scores] == pytest.approx(aggregates)
+        assert spearman([score.score for score in scores], aggregates) < -0.8
+
+    def test_needs_labels(self, data: EstimatorData) -> None:
+        with pytest.raises(ValidationError, match="labels"):
+            make_estimator("calibrated", data)
