@@ -12,6 +12,7 @@ from services.errors import ClusterUnavailableError, LeaseLostError, StoreUnavai
 from services.lease import JobInterrupted, Lease
 from services.shutdown import Shutdown
 from services.store import JobRecord, JsonObject, Store
+from services.telemetry import traced_job
 
 log = structlog.get_logger(__name__)
 
@@ -21,11 +22,12 @@ class Ending(StrEnum):
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    LET_GO = "let go"  # paused, cancelled, or this process was asked to end
+    LET_GO = "let go"  # paused, cancelled, extended, or this process was asked to end
     LEASE_LOST = "lease lost"  # another runner has it, or it was deleted
     ABANDONED = "abandoned"  # database or cluster are away: the lease runs out, and a runner tries again
 
 
+@traced_job
 def execute(
     store: Store,
     job: JobRecord,
@@ -36,16 +38,20 @@ def execute(
 ) -> Ending:
     """Run `work` on a job that `owner` has just claimed, under its lease, and record how it ended.
 
-    `work` returns the job's result and leaves by `Lease.raise_if_stopped` when it should stop. What else
-    it raises is the job's error, except that a database or a cluster which is away is no fault of the job.
+    `work` returns the job's result and leaves by `Lease.raise_if_stopped` when it should stop. What else it
+    raises is the job's error, except that a database or a cluster which is away is no fault of the job.
+    A database that is away at the end is waited for as long as the lease lasts.
     """
     with Lease(store, job, owner, lease_seconds, shutdown) as lease:
         outcome = _attempt(work, lease)
     try:
         if outcome.ending in {Ending.SUCCEEDED, Ending.FAILED}:
-            store.finish(job.id, owner, result=outcome.result, error=outcome.error)
+            ended = {"result": outcome.result, "error": outcome.error, "request": job.request}
+            left = lease.insist(lambda: store.finish(job.id, owner, **ended))
+            if not left.state.terminal:
+                outcome = _Outcome(Ending.LET_GO, reason=f"meanwhile paused or extended: {left.state}")
         elif outcome.ending is Ending.LET_GO:
-            store.release(job.id, owner)
+            lease.insist(lambda: store.release(job.id, owner))
     except LeaseLostError as error:
         outcome = _Outcome(Ending.LEASE_LOST, reason=str(error))
     except StoreUnavailableError as error:

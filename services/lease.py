@@ -5,13 +5,14 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from enum import StrEnum
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 
-from services.errors import LeaseLostError, NotFoundError
+from services.errors import LeaseLostError, NotFoundError, StoreUnavailableError
 from services.lifecycle import JobState
 from services.shutdown import Shutdown
 from services.store import JobRecord, Store
@@ -19,7 +20,13 @@ from services.store import JobRecord, Store
 HEARTBEAT_SECONDS = 1.0
 """A pause or a cancellation is noticed within this time, however long the lease is."""
 
+RETRY_SECONDS = 0.1
+"""First pause before a transaction is tried again; it doubles up to LONGEST_RETRY_SECONDS."""
+
+LONGEST_RETRY_SECONDS = 1.6
+
 log = structlog.get_logger(__name__)
+Answer = TypeVar("Answer")
 
 
 class StopReason(StrEnum):
@@ -65,6 +72,23 @@ class Lease:
         if self.stop_reason is not None:
             raise JobInterrupted(self.stop_reason.value)
 
+    def insist(self, transaction: Callable[[], Answer]) -> Answer:
+        """Try a transaction until the database answers, or until the lease has run out by our own clock.
+
+        What was computed should not be lost to a restart of the database. The transaction may have been
+        carried out although its answer was lost, so it must be safe to repeat. Raises StoreUnavailableError.
+        """
+        pause = RETRY_SECONDS
+        while True:
+            try:
+                return transaction()
+            except StoreUnavailableError as error:
+                if self._stop_reason is StopReason.LEASE_LOST or time.monotonic() >= self._expires_at:
+                    raise
+                log.warning("waiting for the database", job=self.job.id, error=str(error))
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -109,4 +133,9 @@ def _stop_reason(state: JobState) -> StopReason | None:
 
 def new_owner(process: str) -> str:
     """A lease owner's name that no other process has, here or elsewhere: `process@host:pid:nonce`."""
-    return f"{process}@{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    return f"{owner_prefix(process, os.getpid())}{uuid.uuid4().hex[:8]}"
+
+
+def owner_prefix(process: str, pid: int) -> str:
+    """How the owner's names of a process of this machine begin."""
+    return f"{process}@{socket.gethostname()}:{pid}:"

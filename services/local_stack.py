@@ -146,7 +146,7 @@ class Child:
             )
 
     def _note_end(self, process: Popen[bytes]) -> None:
-        processes.kill_group(process)
+        processes.kill_group(process.pid)
         self.process = None
         if time.monotonic() - self._started_at >= STABLE_SECONDS:
             self._restarts = 0

@@ -15,7 +15,12 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def start(
-    command: Sequence[str], *, environment: Mapping[str, str], log_path: Path, end_with_parent: bool = False
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    log_path: Path,
+    end_with_parent: bool = False,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a command in its own session, its output appended to `log_path`.
 
@@ -32,6 +37,7 @@ def start(
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
 
 
@@ -62,14 +68,14 @@ def stop(processes: Iterable[subprocess.Popen[bytes]], *, grace_seconds: float) 
     for process in processes:
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        kill_group(process)
+        kill_group(process.pid)
         process.wait()
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to the process and to everything it left in its group."""
+def kill_group(pid: int) -> None:
+    """SIGKILL to a process that leads its group, and to everything it left there."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
 
 
 def log_tail(log_path: Path, *, lines: int = 30, bytes_read: int = 16_384) -> str:

@@ -1,8 +1,12 @@
 """Where search runners run: child processes of this machine, or jobs of a Ray cluster."""
 
+import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from services import processes
+from services.controller import runner_locks
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -26,11 +31,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunnerExit:
-    """A runner that ended: its exit code (None where the launcher cannot know it) and the end of its log."""
+    """A runner that ended: its exit code and process id, None where the launcher cannot know them."""
 
     search_id: str
     exit_code: int | None
     log_tail: str
+    pid: int | None = None  # on this machine
 
 
 class Launcher(Protocol):
@@ -45,11 +51,15 @@ class Launcher(Protocol):
         ...
 
     def active(self) -> frozenset[str]:
-        """The searches whose runner, started by this launcher, is alive."""
+        """The searches whose runner, started or adopted by this launcher, is alive."""
         ...
 
     def reap(self) -> list[RunnerExit]:
         """The runners that ended since the last call."""
+        ...
+
+    def end(self, search_id: str) -> None:
+        """End a runner at once, without its consent; a no-op when none is alive."""
         ...
 
     def shutdown(self) -> None:
@@ -60,8 +70,8 @@ class Launcher(Protocol):
 class SubprocessLauncher:
     """Runners as child processes, each in its own session, logging to `log_dir/search-<id>.log`.
 
-    A controller that is killed leaves them running under their leases; its successor does not know them,
-    and waits for the leases instead.
+    A controller that is killed leaves them running under their leases. Its successor finds them by their
+    locks and adopts them: it waits for their end, ends them when they have no business, and at its own end.
     """
 
     def __init__(
@@ -69,48 +79,110 @@ class SubprocessLauncher:
     ) -> None:
         self._environment, self._log_dir, self._command = environment, log_dir, command
         self._runners: dict[str, Popen[bytes]] = {}
+        self._orphans: dict[str, int] = {}  # search id -> process id
         self._lock = threading.Lock()  # the dispatcher's thread launches, the server's thread shuts down
         self._closed = False
 
     def launch(self, search_id: str) -> None:
-        """Start the command with the search's id at its end."""
+        """Start the command with the search's id at its end; a no-op while any runner of it lives here."""
         with self._lock:
             if self._closed or search_id in self._runners:
                 return
-            self._runners[search_id] = processes.start(
-                [*self._command, search_id],
-                environment=self._environment,
-                log_path=self.log_path(search_id),
-            )
+            held = runner_locks.acquire(self._lock_path(search_id))
+            if held is None:
+                return
+            try:
+                self._runners[search_id] = processes.start(
+                    [*self._command, search_id],
+                    environment=self._environment,
+                    log_path=self.log_path(search_id),
+                    pass_fds=[held],
+                )
+            finally:
+                os.close(held)  # the runner has it now
         log.info("runner started", search=search_id, pid=self._runners[search_id].pid)
 
     def active(self) -> frozenset[str]:
         """The searches whose runner is alive or not yet reaped."""
         with self._lock:
-            return frozenset(self._runners)
+            return frozenset(self._runners) | frozenset(self._orphans)
 
     def reap(self) -> list[RunnerExit]:
-        """The runners that ended since the last call, with the tail of their logs."""
+        """The runners that ended since the last call, with the tail of their logs; orphans are adopted."""
         with self._lock:
-            ended = [search_id for search_id, runner in self._runners.items() if runner.poll() is not None]
-            exits = []
-            for search_id in ended:
-                runner = self._runners.pop(search_id)
-                processes.kill_group(runner)
-                tail = processes.log_tail(self.log_path(search_id))
-                exits.append(RunnerExit(search_id, runner.returncode, tail))
+            exits = [
+                self._reaped(search_id, runner)
+                for search_id, runner in list(self._runners.items())
+                if runner.poll() is not None
+            ]
+            exits += [
+                RunnerExit(search_id, None, self._log_tail(search_id), self._orphans.pop(search_id))
+                for search_id in list(self._orphans)
+                if runner_locks.discard(self._lock_path(search_id))
+            ]
+            self._adopt()
         return exits
+
+    def end(self, search_id: str) -> None:
+        """SIGKILL to the search's runner; the next `reap` tells of it."""
+        with self._lock:
+            if search_id in self._runners:
+                processes.kill_group(self._runners[search_id].pid)
+            elif search_id in self._orphans:
+                self._kill_orphan(search_id)
 
     def shutdown(self) -> None:
         """End all runners; each puts its search back into the queue. Nothing is launched afterwards."""
         with self._lock:
             self._closed = True
+            for pid in self._orphans.values():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            deadline = time.monotonic() + GRACE_SECONDS
             processes.stop(self._runners.values(), grace_seconds=GRACE_SECONDS)
+            for search_id in self._runners:
+                runner_locks.discard(self._lock_path(search_id))
+            for search_id in self._orphans:
+                while not runner_locks.discard(self._lock_path(search_id)):
+                    if time.monotonic() >= deadline:
+                        self._kill_orphan(search_id)
+                    time.sleep(0.05)
             self._runners.clear()
+            self._orphans.clear()
 
     def log_path(self, search_id: str) -> Path:
         """Where the runners of a search log, one after the other."""
         return self._log_dir / f"search-{search_id}.log"
+
+    def _reaped(self, search_id: str, runner: Popen[bytes]) -> RunnerExit:
+        del self._runners[search_id]
+        processes.kill_group(runner.pid)
+        runner_locks.discard(self._lock_path(search_id))
+        return RunnerExit(search_id, runner.returncode, self._log_tail(search_id), runner.pid)
+
+    def _adopt(self) -> None:
+        """Take in the runners of controllers that are gone, and clear away the locks of runners that are."""
+        for path in self._lock_path("*").parent.glob("*.lock"):
+            search_id = path.stem
+            known = search_id in self._runners or search_id in self._orphans
+            if known or runner_locks.discard(path) or runner_locks.controller_lives(path):
+                continue
+            pid = runner_locks.holder(path)
+            if pid is not None:
+                self._orphans[search_id] = pid
+                log.info("runner adopted", search=search_id, pid=pid)
+
+    def _kill_orphan(self, search_id: str) -> None:
+        # Looked up again: the number of one that died meanwhile may be a stranger's by now.
+        pid = runner_locks.holder(self._lock_path(search_id))
+        if pid is not None:
+            processes.kill_group(pid)
+
+    def _log_tail(self, search_id: str) -> str:
+        return processes.log_tail(self.log_path(search_id))
+
+    def _lock_path(self, search_id: str) -> Path:
+        return self._log_dir / "runners" / f"{search_id}.lock"
 
 
 class RayJobsLauncher:
@@ -159,6 +231,11 @@ class RayJobsLauncher:
                 exits.append(RunnerExit(search_id, details.driver_exit_code, tail))
             del self._jobs[search_id]
         return exits
+
+    def end(self, search_id: str) -> None:
+        """Stop the job; Ray kills it when it does not end by itself."""
+        if search_id in self._jobs:
+            self._client.stop_job(self._jobs[search_id])
 
     def shutdown(self) -> None:
         """Leave the jobs alone: they run on the cluster, under their leases, and outlive the controller."""

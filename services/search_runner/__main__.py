@@ -1,12 +1,6 @@
 """`python -m services.search_runner SEARCH_ID`: run one search, as far as it can be run.
 
-Exit codes:
-
-    0   the search has ended, or was let go in order: paused, cancelled, SIGTERM, someone else has it
-    1   the search failed; its error is in the database
-    2   wrong usage
-    3   the lease was lost while the search ran
-    4   the database or the cluster is away; the search goes on once its lease has run out
+Its exit codes are in `exit_codes`.
 """
 
 import argparse
@@ -15,18 +9,11 @@ import sys
 from services.errors import StoreUnavailableError
 from services.execution import Ending
 from services.logging import configure_logging
+from services.search_runner.exit_codes import EXIT_CODES
 from services.search_runner.runner import run_search
 from services.shutdown import Shutdown
+from services.telemetry import configure_telemetry
 from services.wiring import load_settings
-
-EXIT_CODES: dict[Ending | None, int] = {
-    None: 0,
-    Ending.SUCCEEDED: 0,
-    Ending.LET_GO: 0,
-    Ending.FAILED: 1,
-    Ending.LEASE_LOST: 3,
-    Ending.ABANDONED: 4,
-}
 
 
 def main() -> int:
@@ -36,6 +23,7 @@ def main() -> int:
     search_id: str = parser.parse_args().search_id
     settings = load_settings()
     configure_logging(settings, process="search-runner")
+    configure_telemetry(process="search-runner")
     shutdown = Shutdown()
     shutdown.listen()
     try:

@@ -81,7 +81,14 @@ def backend(settings: Settings) -> Iterator[Backend]:
 def queue_search(store: Store) -> Callable[..., JobRecord]:
     """Queues a search as the controller does; `checkpoint_id` need not be there until a runner wants it."""
 
-    def queue(checkpoint_id: str = "0" * 64, *, candidates: int = 6, **options: object) -> JobRecord:
+    def queue(
+        checkpoint_id: str = "0" * 64,
+        *,
+        candidates: int = 6,
+        priority: int = 0,
+        owner_key_id: str | None = None,
+        **options: object,
+    ) -> JobRecord:
         request = SearchRequest.model_validate(
             {
                 "checkpoint_id": checkpoint_id,
@@ -97,6 +104,8 @@ def queue_search(store: Store) -> Callable[..., JobRecord]:
             request=request.model_dump(mode="json"),
             subject_id=checkpoint_id,
             progress_total=candidates,
+            priority=priority,
+            owner_key_id=owner_key_id,
         )
 
     return queue

@@ -1,6 +1,7 @@
 """The dispatcher over a real store: which searches get a runner, and what happens when runners die."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,14 +10,32 @@ from pathlib import Path
 
 import pytest
 
+from services.controller import runner_locks
 from services.controller.dispatcher import Dispatcher
 from services.controller.launcher import SubprocessLauncher
 from services.lifecycle import Action, JobKind, JobState
+from services.processes import start
 from services.store import JobRecord, Store
 
 QueueSearch = Callable[..., JobRecord]
 WaitUntil = Callable[..., None]
 SLEEP = "import time; time.sleep(600)"
+CLAIM_AND_SLEEP = """
+import sys, time
+from services.lease import new_owner
+from services.lifecycle import JobKind
+from services.store import open_store
+open_store("{url}").claim(JobKind.SEARCH, new_owner("search-runner"), 600, job_id=sys.argv[1])
+time.sleep(600)
+"""
+CONTROLLER = """
+import os, sys, time
+from pathlib import Path
+from services.controller.launcher import SubprocessLauncher
+SubprocessLauncher(os.environ, Path({folder!r}), [sys.executable, "-c", {runner!r}]).launch({search!r})
+Path({folder!r}, "started").touch()
+time.sleep(600)
+"""
 DIE = "import sys; sys.exit('no memory for search ' + sys.argv[1])"
 
 
@@ -50,6 +69,7 @@ def test_the_oldest_searches_run_first_and_no_more_than_the_limit(
     for _ in range(3):
         dispatcher.step()
     assert launcher.active() == set(searches[:2])
+    launcher.shutdown()
     # Another controller's runner, and an orphan's: they count, although this launcher does not know them.
     dispatcher, launcher = make_dispatcher(max_running=2)
     assert store.claim(JobKind.SEARCH, "orphan", 30, job_id=searches[0]) is not None
@@ -84,6 +104,107 @@ def test_a_search_whose_former_runner_has_not_let_go_yet_waits(
     store.release(search, "former")
     dispatcher.step()
     assert launcher.active() == {search}
+
+
+def test_places_go_to_the_searches_whose_turn_it_is(
+    store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch
+) -> None:
+    first, again = queue_search(owner_key_id="a").id, queue_search(owner_key_id="a").id
+    other, urgent = queue_search(owner_key_id="b").id, queue_search(owner_key_id="a", priority=1).id
+    dispatcher, launcher = make_dispatcher(max_running=3)
+    dispatcher.step()
+    # Key a has its urgent search running; the next place is key b's, and then age decides.
+    assert launcher.active() == {urgent, other, first}
+    store.act(other, Action.CANCEL)
+    launcher.end(other)
+    assert again not in launcher.active()
+
+
+def test_a_killed_runners_search_is_taken_back_before_its_lease_runs_out(
+    store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch, wait_until: WaitUntil
+) -> None:
+    search = queue_search().id
+    dispatcher, launcher = make_dispatcher(CLAIM_AND_SLEEP.format(url=store))
+    dispatcher.step()
+    wait_until(lambda: store.get_job(search).state is JobState.RUNNING)
+    owner = store.get_job(search).lease_owner
+    launcher.end(search)
+
+    def passed_on() -> bool:
+        dispatcher.step()
+        return store.get_job(search).lease_owner not in {owner, None}
+
+    wait_until(passed_on)
+    assert store.get_job(search).attempts == 2
+
+
+def test_a_runner_that_hangs_is_killed_before_another_gets_its_search(
+    store: Store,
+    make_dispatcher: MakeDispatcher,
+    queue_search: QueueSearch,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.controller.dispatcher.LETTING_GO_SECONDS", 1.0)
+    search = queue_search().id
+    dispatcher, launcher = make_dispatcher(CLAIM_AND_SLEEP.format(url=store))
+    dispatcher.step()
+    wait_until(lambda: store.get_job(search).state is JobState.RUNNING)
+    dispatcher.step()
+    first = runners_of(launcher, search)
+    store.act(search, Action.PAUSE)
+    store.act(search, Action.RESUME)
+    store.requeue_dead(search, "search-runner")  # as when the lease of one that sleeps has run out
+
+    def replaced() -> bool:
+        dispatcher.step()
+        runners = runners_of(launcher, search)
+        assert len(runners) <= 1, "never two at one search"
+        return bool(runners - first)
+
+    wait_until(replaced)
+
+
+@pytest.mark.parametrize("ending", ["gone", "adopted"])
+def test_a_controller_that_was_killed_leaves_no_search_with_two_runners(
+    store: Store,
+    make_dispatcher: MakeDispatcher,
+    queue_search: QueueSearch,
+    wait_until: WaitUntil,
+    tmp_path: Path,
+    ending: str,
+) -> None:
+    search = queue_search().id
+    controller = start(
+        [sys.executable, "-c", CONTROLLER.format(folder=str(tmp_path), search=search, runner=SLEEP)],
+        environment=os.environ,
+        log_path=tmp_path / "controller.log",
+    )
+    wait_until(lambda: (tmp_path / "started").exists())
+    lock = tmp_path / "runners" / f"{search}.lock"
+    orphan = runner_locks.holder(lock)
+    assert orphan is not None
+    dispatcher, launcher = make_dispatcher(max_running=2)
+    dispatcher.step()
+    assert launcher.active() == frozenset()  # its controller lives: it is none of ours
+    controller.kill()
+    controller.wait()
+    dispatcher.step()
+    assert launcher.active() == {search}
+    assert runner_locks.holder(lock) == orphan
+    if ending == "gone":
+        os.kill(orphan, signal.SIGKILL)
+        wait_until(lambda: dispatcher.step() or runner_locks.holder(lock) not in {orphan, None})
+        assert launcher.active() == {search}
+    launcher.shutdown()
+    assert runner_locks.holder(lock) is None
+    assert not lock.exists()
+
+
+def runners_of(launcher: SubprocessLauncher, search: str) -> set[int]:
+    """The processes that hold the search's lock."""
+    pid = runner_locks.holder(launcher.log_path(search).parent / "runners" / f"{search}.lock")
+    return set() if pid is None else {pid}
 
 
 def test_a_silent_runners_search_is_taken_back_and_launched_again(
