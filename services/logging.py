@@ -9,7 +9,8 @@ import sys
 from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from opentelemetry import trace
+from structlog.typing import EventDict, Processor
 
 from services.redaction import Redact, redactor
 from services.settings import Settings
@@ -51,8 +52,18 @@ def configure_logging(settings: Settings, *, process: str) -> None:
     structlog.contextvars.bind_contextvars(process=process)
 
 
+def _with_trace(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """The ids of the span that the line was written in, to find one by the other."""
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = trace.format_trace_id(context.trace_id)
+        event["span_id"] = trace.format_span_id(context.span_id)
+    return event
+
+
 _SHARED_PROCESSORS: list[Processor] = [
     structlog.contextvars.merge_contextvars,
+    _with_trace,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -7,6 +7,7 @@ from services.logging import configure_logging
 from services.ports import bind
 from services.settings import Settings
 from services.store import upgrade
+from services.telemetry import configure_telemetry
 from services.wiring import make_dispatcher, make_store
 
 
@@ -17,6 +18,7 @@ def serve(settings: Settings) -> None:
     PostgreSQL server is the business of `gtn-nas db upgrade`.
     """
     configure_logging(settings, process="controller")
+    configure_telemetry(process="controller")
     if settings.resolved_database_url.startswith("sqlite"):
         upgrade(settings.resolved_database_url)
     with make_store(settings) as store, bind(settings.host, settings.port) as listener:

@@ -8,6 +8,7 @@ from services.meta_worker.worker import Worker
 from services.processes import end_with_parent
 from services.settings import Settings
 from services.shutdown import Shutdown
+from services.telemetry import configure_telemetry
 from services.wiring import load_settings
 
 
@@ -25,6 +26,7 @@ def main() -> int:
 def run(settings: Settings) -> None:
     """Run one worker until SIGTERM or Ctrl-C. Raises ServiceError when it cannot start."""
     configure_logging(settings, process="meta-worker")
+    configure_telemetry(process="meta-worker")
     shutdown = Shutdown()
     shutdown.listen()
     Worker(settings, shutdown).run()

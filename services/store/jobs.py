@@ -31,6 +31,7 @@ class JobRepository(Repository):
         subject_id: str | None = None,
         priority: int = 0,
         owner_key_id: str | None = None,
+        origin: JsonObject | None = None,
         idempotency: IdempotencyKey | None = None,
     ) -> JobRecord:
         """Queue a job; `owner_key_id` is the API key that shares the queue fairly with the others.
@@ -55,6 +56,7 @@ class JobRepository(Repository):
             created_at=now,
             priority=priority,
             owner_key_id=owner_key_id,
+            origin=origin,
         )
         with self._database.write() as session:
             if idempotency is not None:

@@ -181,6 +181,7 @@ def _queued_in_turn(kind: JobKind, now: datetime, starting: Collection[str] = ()
 def _take_back(session: Session, job: Job, now: datetime) -> bool:
     """Free a silent or dead runner's job; whether it was running, and is queued now."""
     was_running = job.state is JobState.RUNNING
+    job.lease_losses += was_running
     drop_lease(session, job, now)
     transition(session, job, Action.RELEASE, now)
     return was_running

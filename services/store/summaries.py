@@ -28,6 +28,12 @@ class SummaryRepository(Repository):
             oldest_first = session.scalars(jobs.order_by(Job.created_at, Job.id))
             return {job.subject_id: job_record(job) for job in oldest_first if job.subject_id is not None}
 
+    def count_lease_losses(self) -> dict[JobKind, int]:
+        """How often the runners of the jobs of each kind fell silent; absent kinds have no job."""
+        with self._database.read() as session:
+            losses = session.execute(sa.select(Job.kind, sa.func.sum(Job.lease_losses)).group_by(Job.kind))
+            return {kind: int(count) for kind, count in losses}
+
     def count_candidates(self) -> dict[tuple[CandidateState, str | None], int]:
         """How many candidates are in each state, failed ones by their reason; absent pairs are zero."""
         reason = Candidate.error["reason"].as_string()

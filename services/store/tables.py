@@ -101,6 +101,8 @@ class Job(Table):
     priority: Mapped[int] = mapped_column(server_default=sa.text("0"))
     owner_key_id: Mapped[str | None]  # no foreign key: a key may be gone and its jobs stay
     waiting_for: Mapped[str | None]
+    origin: Mapped[dict[str, Any] | None]
+    lease_losses: Mapped[int] = mapped_column(server_default=sa.text("0"))
 
     __table_args__ = (
         sa.Index(None, "kind", "created_at", "id"),  # lists

@@ -18,6 +18,7 @@ from services.lifecycle import CandidateState, JobKind
 from services.schemas import CandidateDetail, CandidateView, FinalTrainingView, Page
 from services.schemas.requests import RetrainRequest
 from services.store import CandidateRecord
+from services.telemetry import current_origin
 
 router = APIRouter(prefix="/v1/candidates", tags=["candidates"], dependencies=[READS])
 
@@ -83,6 +84,7 @@ def retrain_candidate(
         request=request.model_dump(mode="json"),
         subject_id=candidate.id,
         progress_total=request.epochs,
+        origin=current_origin(),
         idempotency=idempotency,
     )
     response.headers["Location"] = f"/v1/final-trainings/{job.id}"

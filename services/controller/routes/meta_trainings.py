@@ -16,6 +16,7 @@ from services.controller.views import meta_training_view, page_view
 from services.lifecycle import Action, JobKind
 from services.schemas import MetaTrainingView, Page
 from services.schemas.requests import MetaTrainingRequest
+from services.telemetry import current_origin
 
 router = APIRouter(prefix="/v1/meta-trainings", tags=["meta-trainings"], dependencies=[READS])
 
@@ -35,6 +36,7 @@ def create_meta_training(
         name=request.name,
         request=request.model_dump(mode="json"),
         progress_total=request.config.meta_steps,
+        origin=current_origin(),
         idempotency=idempotency,
     )
     response.headers["Location"] = f"{router.prefix}/{job.id}"

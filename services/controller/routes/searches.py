@@ -17,6 +17,7 @@ from services.controller.views import page_view, search_view
 from services.lifecycle import Action, JobKind
 from services.schemas import CandidateView, Page, SearchPlan, SearchView
 from services.schemas.requests import SearchRequest
+from services.telemetry import current_origin
 
 router = APIRouter(prefix="/v1/searches", tags=["searches"], dependencies=[READS])
 
@@ -53,6 +54,7 @@ def create_search(
         request=body,
         subject_id=request.checkpoint_id,
         progress_total=request.max_candidates,
+        origin=current_origin(),
         idempotency=idempotency,
     )
     response.headers["Location"] = f"{router.prefix}/{job.id}"
