@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -17,7 +18,10 @@ from gtn_core.evaluation import evaluate
 from gtn_core.randomness import torch_generator
 from nas.architecture import Architecture
 from nas.augmentation import Augmentation, AugmentPolicy, augmentation
+from nas.final_training_state import EpochReport, FinalTrainingState, restore_state, save_state
 from nas.search_spaces.base import SearchSpace
+
+__all__ = ["EpochReport", "FinalTraining", "FinalTrainingConfig", "final_train"]
 
 
 class FinalTrainingConfig(BaseModel):
@@ -43,19 +47,6 @@ class FinalTrainingConfig(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class EpochReport:
-    """What one epoch of final training reached."""
-
-    epoch: int  # from 1
-    epochs: int
-    learning_rate: float  # of the epoch's first step
-    train_loss: float  # mean over the epoch's augmented batches, nats
-    validation_loss: float
-    validation_accuracy: float  # in [0, 1]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class FinalTraining:
     """A trained network (on the CPU, in eval mode) and its accuracies."""
 
@@ -76,22 +67,40 @@ def final_train(
     *,
     seed: int,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    on_batch: Callable[[], None] = lambda: None,
+    state_path: Path | None = None,
     device: str | torch.device = "cpu",
 ) -> FinalTraining:
     """Train `architecture` on `splits.train`, follow it on validation, and open the test split once, last.
 
-    The seed fixes initial weights, batch order and augmentation. An exception from `on_epoch` stops the
-    training and passes through. Raises FinalTrainingDiverged when the loss is no longer finite.
+    The seed fixes initial weights, batch order and augmentation. An exception from `on_batch`, called before
+    every step, or from `on_epoch` stops the training and passes through. With a `state_path` every epoch is
+    saved there before it is reported: a training that is started again goes on after the last one, and ends
+    in the same weights as one that was never stopped.
+
+    Raises:
+        FinalTrainingDiverged: the loss is no longer finite.
+        CheckpointError: the file at `state_path` is corrupt, or of another training.
     """
-    start = perf_counter()
     network = space.build(
         architecture, image_shape=splits.image_shape, num_classes=splits.num_classes, seed=seed
     ).to(device)
-    history = []
-    for report in _epochs(network, splits, config, seed, device):
-        history.append(report)
+    state = _initial_state(network, config, _steps(splits.train, config) * config.epochs)
+    identity = {
+        "space": repr((space.name, space.config)),
+        "architecture": architecture.encoding,
+        "config": config.model_dump_json(),
+        "seed": str(seed),
+        "dataset fingerprint": splits.fingerprint,
+    }
+    if state_path is not None:
+        restore_state(state, identity, state_path)
+    for report in _epochs(state, splits, config, seed, on_batch, device):
+        if state_path is not None:
+            save_state(state, identity, state_path)
         if on_epoch is not None:
             on_epoch(report)
+    start, history = perf_counter(), state.history
     test = evaluate(network, _on_device(splits.test, device))
     return FinalTraining(
         network=network.cpu().eval(),
@@ -100,20 +109,12 @@ def final_train(
         test_loss=test.loss,
         history=tuple(history),
         config=config,
-        seconds=perf_counter() - start,
+        seconds=sum(report.seconds for report in history) + perf_counter() - start,
     )
 
 
-def _epochs(
-    network: nn.Module,
-    splits: DatasetSplits,
-    config: FinalTrainingConfig,
-    seed: int,
-    device: str | torch.device,
-) -> Iterator[EpochReport]:
-    """Train `network` in place, one epoch per report."""
-    train, validation = _on_device(splits.train, device), _on_device(splits.validation, device)
-    augment = augmentation(config.augment, splits.dataset)
+def _initial_state(network: nn.Module, config: FinalTrainingConfig, steps: int) -> FinalTrainingState:
+    """The state before the first of `steps` steps."""
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=config.learning_rate,
@@ -121,18 +122,31 @@ def _epochs(
         nesterov=config.momentum > 0,
         weight_decay=config.weight_decay,
     )
-    schedule = CosineAnnealingLR(optimizer, T_max=config.epochs * _steps(train, config))
-    for epoch in range(1, config.epochs + 1):
-        start, learning_rate = perf_counter(), float(schedule.get_last_lr()[0])
+    return FinalTrainingState(network, optimizer, CosineAnnealingLR(optimizer, T_max=steps))
+
+
+def _epochs(
+    state: FinalTrainingState,
+    splits: DatasetSplits,
+    config: FinalTrainingConfig,
+    seed: int,
+    on_batch: Callable[[], None],
+    device: str | torch.device,
+) -> Iterator[EpochReport]:
+    """Train what the state holds in place, one epoch per report, from the epoch after its last."""
+    train, validation = _on_device(splits.train, device), _on_device(splits.validation, device)
+    augment = augmentation(config.augment, splits.dataset)
+    for epoch in range(len(state.history) + 1, config.epochs + 1):
+        start, learning_rate = perf_counter(), float(state.schedule.get_last_lr()[0])
         generator = torch_generator(seed, "final training", epoch)
-        train_loss = _train_epoch(network, train, optimizer, schedule, augment, generator, config)
-        measured = evaluate(network, validation)
+        train_loss = _train_epoch(state, train, augment, generator, config, on_batch)
+        measured = evaluate(state.network, validation)
         if not math.isfinite(train_loss + measured.loss):
             raise FinalTrainingDiverged(
                 f"epoch {epoch} of {config.epochs}: training loss {train_loss}, validation loss "
                 f"{measured.loss}; try a learning_rate below {config.learning_rate}"
             )
-        yield EpochReport(
+        report = EpochReport(
             epoch=epoch,
             epochs=config.epochs,
             learning_rate=learning_rate,
@@ -141,29 +155,31 @@ def _epochs(
             validation_accuracy=measured.accuracy,
             seconds=perf_counter() - start,
         )
+        state.history.append(report)
+        yield report
 
 
 def _train_epoch(
-    network: nn.Module,
+    state: FinalTrainingState,
     train: Split,
-    optimizer: torch.optim.Optimizer,
-    schedule: CosineAnnealingLR,
     augment: Augmentation,
     generator: torch.Generator,
     config: FinalTrainingConfig,
+    on_batch: Callable[[], None],
 ) -> float:
     """One pass over `train` in a drawn order; returns the mean loss."""
-    network.train()
+    state.network.train()
     order = torch.randperm(len(train), generator=generator).to(train.labels.device)
     total = torch.zeros((), device=train.images.device)
     # Batches of nearly equal size: batch norm has no statistics for a last batch of one image.
     for batch in order.tensor_split(_steps(train, config)):
-        logits = network(augment(train.images[batch], generator))
+        on_batch()
+        logits = state.network(augment(train.images[batch], generator))
         loss = F.cross_entropy(logits, train.labels[batch], label_smoothing=config.label_smoothing)
-        optimizer.zero_grad()
+        state.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimizer.step()
-        schedule.step()
+        state.optimizer.step()
+        state.schedule.step()
         total += loss.detach() * len(batch)
     return total.item() / len(train)
 

@@ -1,6 +1,7 @@
 """A final-training job: one candidate on real data, its weights in the artifact store."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 
@@ -16,22 +17,23 @@ from services.store import JsonObject
 from services.wiring import Backend
 
 
-def run_final_training(lease: Lease, backend: Backend) -> JsonObject:
+def run_final_training(lease: Lease, backend: Backend, state_folder: Path) -> JsonObject:
     """Train the candidate on the data of its search's checkpoint, and open their test split at the end.
 
-    Returns accuracies, history and the digest of the weights. Raises JobInterrupted when the job is to be
-    let go; a final training has no resumable state and starts again.
+    An earlier worker's epochs are not repeated. Returns accuracies, history and the digest of the weights.
+    Raises JobInterrupted, before the next batch, when the job is to be let go.
     """
     store, artifacts = backend.store, backend.artifacts
     request = RetrainRequest.model_validate(lease.job.request)
-    candidate = store.get_candidate(lease.job.subject_id or "")
-    search = SearchRequest.model_validate(store.get_job(candidate.search_id, JobKind.SEARCH).request)
+    candidate = lease.insist(lambda: store.get_candidate(lease.job.subject_id or ""))
+    search_job = lease.insist(lambda: store.get_job(candidate.search_id, JobKind.SEARCH))
+    search = SearchRequest.model_validate(search_job.request)
     splits = load_checkpoint_data(load_checkpoint(artifacts, search.checkpoint_id))
 
     def on_epoch(report: EpochReport) -> None:
         lease.progress_done = report.epoch
-        progress = {"done": report.epoch, "total": report.epochs}
-        store.append_event(lease.job.id, "epoch", progress | asdict(report))
+        event = {"done": report.epoch, "total": report.epochs} | asdict(report)
+        lease.insist(lambda: store.append_event(lease.job.id, "epoch", event))
         lease.raise_if_stopped()
 
     training = final_train(
@@ -41,6 +43,8 @@ def run_final_training(lease: Lease, backend: Backend) -> JsonObject:
         FinalTrainingConfig(**request.model_dump(include=set(FinalTrainingConfig.model_fields))),
         seed=request.seed,
         on_epoch=on_epoch,
+        on_batch=lease.raise_if_stopped,
+        state_path=state_folder / "state",
         device="cuda" if torch.cuda.is_available() else "cpu",
     )
     return {

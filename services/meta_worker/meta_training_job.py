@@ -1,15 +1,15 @@
 """A meta-training job: from its request to a frozen checkpoint in the artifact store."""
 
-import shutil
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 
 from gtn_core import MetaStepReport, load_dataset, meta_train
 from services.checkpoints import store_checkpoint
 from services.learner_sampling import learner_sampler
-from services.lease import JobInterrupted, Lease, StopReason
+from services.lease import Lease
 from services.schemas.requests import MetaTrainingRequest
 from services.store import JsonObject, Store
 from services.wiring import Backend
@@ -18,33 +18,24 @@ EVENT_SECONDS = 0.25
 """Least time between two progress events: what a person can follow, and what a database bears for weeks."""
 
 
-def run_meta_training(lease: Lease, backend: Backend) -> JsonObject:
+def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> JsonObject:
     """Meta-train as requested, resuming where an earlier worker of this job stopped.
 
-    Returns the checkpoint's id and metrics. Raises JobInterrupted when the job is to be let go; the state is
-    kept for the next worker unless the job was cancelled.
+    Returns the checkpoint's id and metrics. Raises JobInterrupted when the job is to be let go.
     """
     request = MetaTrainingRequest.model_validate(lease.job.request)
-    state_folder = backend.settings.data_dir / "meta-training" / lease.job.id
     started = time.monotonic()
     splits = load_dataset(request.dataset, seed=request.seed)
-    state_folder.mkdir(parents=True, exist_ok=True)
-    try:
-        checkpoint = meta_train(
-            splits,
-            request.config,
-            seed=request.seed,
-            on_step=_StepReporter(backend.store, lease),
-            learner_sampler=learner_sampler(request),
-            state_path=state_folder / "state",
-            device="cuda" if torch.cuda.is_available() else "cpu",
-        )
-    except JobInterrupted:
-        if lease.stop_reason is StopReason.CANCELLED:
-            shutil.rmtree(state_folder)
-        raise
-    record = store_checkpoint(backend.store, backend.artifacts, checkpoint)
-    shutil.rmtree(state_folder)
+    checkpoint = meta_train(
+        splits,
+        request.config,
+        seed=request.seed,
+        on_step=_StepReporter(backend.store, lease),
+        learner_sampler=learner_sampler(request),
+        state_path=state_folder / "state",
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )
+    record = lease.insist(lambda: store_checkpoint(backend.store, backend.artifacts, checkpoint))
     return {"checkpoint_id": record.id, "seconds": time.monotonic() - started, **checkpoint.manifest.metrics}
 
 
@@ -60,5 +51,6 @@ class _StepReporter:
         notable = report.validation_accuracy is not None or report.step == report.total
         if notable or time.monotonic() >= self._next_event_at:
             self._next_event_at = time.monotonic() + EVENT_SECONDS
-            self._store.append_event(self._lease.job.id, "meta_step", asdict(report))
+            event = asdict(report)
+            self._lease.insist(lambda: self._store.append_event(self._lease.job.id, "meta_step", event))
         self._lease.raise_if_stopped()

@@ -1,6 +1,8 @@
 """The worker's loop: claim the oldest job, run it under its lease, again."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
@@ -9,14 +11,15 @@ from services.execution import Ending, execute
 from services.lease import Lease, new_owner
 from services.lifecycle import JobKind
 from services.meta_worker.final_training_job import run_final_training
+from services.meta_worker.job_state import discard_ended, state_folder
 from services.meta_worker.meta_training_job import run_meta_training
 from services.settings import Settings
 from services.shutdown import Shutdown
 from services.store import JobRecord, JsonObject
 from services.wiring import Backend, make_backend
 
-RunJob = Callable[[Lease, Backend], JsonObject]
-"""Runs the job that the lease holds and returns its result."""
+RunJob = Callable[[Lease, Backend, Path], JsonObject]
+"""Runs the job that the lease holds and returns its result; what resumes it goes into the folder."""
 
 KINDS: dict[JobKind, RunJob] = {
     JobKind.META_TRAINING: run_meta_training,
@@ -38,6 +41,7 @@ class Worker:
     def run(self) -> None:
         """Work until the shutdown is requested; a job in hand is then saved and given back."""
         log.info("worker started", database=str(self._store))
+        self._discard_ended()
         while not self._shutdown.requested:
             try:
                 ending = self.work_once()
@@ -68,6 +72,12 @@ class Worker:
                     f"{job.attempts - 1} workers died on this job without any progress; "
                     "their logs, and the memory of their machines, may tell why"
                 )
-            return run_job(lease, self._backend)
+            return run_job(lease, self._backend, state_folder(self._settings.data_dir, job.kind, job.id))
 
-        return execute(self._store, job, owner, self._settings.lease_seconds, self._shutdown, work)
+        ending = execute(self._store, job, owner, self._settings.lease_seconds, self._shutdown, work)
+        self._discard_ended()
+        return ending
+
+    def _discard_ended(self) -> None:
+        with suppress(StoreUnavailableError):  # another time
+            discard_ended(self._settings.data_dir, self._store, list(KINDS))

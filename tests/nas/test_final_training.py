@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from gtn_core.data import DatasetSplits, Split, load_dataset
-from gtn_core.errors import FinalTrainingDiverged
+from gtn_core.errors import CheckpointError, FinalTrainingDiverged
 from gtn_core.evaluation import evaluate
 from nas.final_training import EpochReport, FinalTraining, FinalTrainingConfig, final_train
 from nas.search_spaces import get_search_space
@@ -117,3 +118,44 @@ def test_a_last_batch_of_one_image_is_not_a_batch(few_digits: DatasetSplits) -> 
 def test_bad_options_are_refused(option: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(option))):
         FinalTrainingConfig.model_validate(option)
+
+
+class CutOffError(Exception):
+    pass
+
+
+def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(
+    few_digits: DatasetSplits, tmp_path: Path
+) -> None:
+    config, path = FinalTrainingConfig(epochs=3, batch_size=16, augment="crop_flip"), tmp_path / "state"
+    whole = final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5)
+    batches = iter(range(18))  # seven an epoch: it ends in the middle of the third
+
+    def cut_off() -> None:
+        if next(batches) == 17:
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, on_batch=cut_off, state_path=path)
+    reports: list[EpochReport] = []
+    resumed = final_train(
+        SPACE, ARCHITECTURE, few_digits, config, seed=5, on_epoch=reports.append, state_path=path
+    )
+    assert [report.epoch for report in reports] == [3]
+    assert [report.epoch for report in resumed.history] == [1, 2, 3]
+    expected = whole.network.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in resumed.network.state_dict().items())
+    assert resumed.test_loss == whole.test_loss
+    # A state from after the last epoch leaves the test split to be opened, and nothing to be trained.
+    again = final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, on_batch=cut_off, state_path=path)
+    assert again.test_loss == whole.test_loss
+
+
+def test_the_state_of_another_training_is_refused(few_digits: DatasetSplits, tmp_path: Path) -> None:
+    config, path = FinalTrainingConfig(epochs=1), tmp_path / "state"
+    final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, state_path=path)
+    with pytest.raises(CheckpointError, match="another final training"):
+        final_train(SPACE, ARCHITECTURE, few_digits, config, seed=6, state_path=path)
+    path.write_bytes(b"half a st")
+    with pytest.raises(CheckpointError, match="delete it to start again"):
+        final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, state_path=path)

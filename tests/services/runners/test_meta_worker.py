@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -140,6 +141,94 @@ def test_however_a_worker_ends_another_resumes_and_the_checkpoint_is_the_same(
     steps = [event.data["step"] for event in store.events_after(job.id, 0, 1000) if event.type == "meta_step"]
     assert sorted(set(steps))[-1] == 30
     assert steps.count(1) <= 1  # nobody began again
+
+
+@pytest.fixture
+def queue_final_training(store: Store, candidate_id: str) -> Callable[..., JobRecord]:
+    def queue(**config: Any) -> JobRecord:
+        request = RetrainRequest.model_validate(config)
+        return store.create_job(
+            JobKind.FINAL_TRAINING,
+            name="",
+            request=request.model_dump(mode="json"),
+            subject_id=candidate_id,
+            progress_total=request.epochs,
+        )
+
+    return queue
+
+
+def test_a_final_training_goes_on_after_its_last_epoch_when_its_worker_is_killed(
+    settings: Settings, store: Store, queue_final_training: Callable[..., JobRecord], wait_until: WaitUntil
+) -> None:
+    job = queue_final_training(epochs=40)
+    process = _start_worker(settings)
+    wait_until(lambda: store.get_job(job.id).progress_done >= 2)
+    process.kill()
+    process.wait(60)
+    reached = store.get_job(job.id).progress_done
+    assert 2 <= reached < 40
+
+    worker = Worker(settings, Shutdown())
+    wait_until(lambda: worker.work_once() is Ending.SUCCEEDED)
+    result = store.get_job(job.id).result
+    assert result is not None
+    assert [epoch["epoch"] for epoch in result["history"]] == list(range(1, 41))
+    epochs = [event.data["epoch"] for event in store.events_after(job.id, 0, 1000) if event.type == "epoch"]
+    assert [epoch for epoch in epochs if epoch <= reached] == list(range(1, reached + 1))  # once each
+    assert not (settings.data_dir / "final-training" / job.id).exists()
+
+
+def test_a_cancelled_final_training_is_let_go_with_its_state(
+    settings: Settings, store: Store, queue_final_training: Callable[..., JobRecord], wait_until: WaitUntil
+) -> None:
+    job = queue_final_training(epochs=10_000, batch_size=2)  # hours
+    process = _start_worker(settings)
+    wait_until(lambda: store.get_job(job.id).state is JobState.RUNNING)
+    time.sleep(1)
+    store.act(job.id, Action.CANCEL)
+    wait_until(lambda: store.get_job(job.id).lease_owner is None)
+    process.terminate()
+    process.wait(60)
+    assert store.get_job(job.id).state is JobState.CANCELLED
+    assert not (settings.data_dir / "final-training" / job.id).exists()
+
+
+def test_a_database_that_is_away_for_a_moment_costs_a_job_nothing(
+    settings: Settings,
+    store: Store,
+    queue_meta_training: Callable[..., JobRecord],
+    database_away: Callable[[], AbstractContextManager[None]],
+    wait_until: WaitUntil,
+) -> None:
+    settings = settings.model_copy(update={"lease_seconds": 60})
+    job = queue_meta_training(meta_steps=60)
+    endings: list[Ending | None] = []
+    worker = Worker(settings, Shutdown())
+    thread = threading.Thread(target=lambda: endings.append(worker.work_once()))
+    thread.start()
+    wait_until(lambda: store.get_job(job.id).progress_done > 0)
+    with database_away():
+        worker._store.close()
+        time.sleep(3)
+    thread.join(120)
+    assert endings == [Ending.SUCCEEDED]
+    assert store.get_job(job.id).attempts == 1
+
+
+def test_what_ended_jobs_left_behind_is_cleared_away(
+    settings: Settings, store: Store, queue_meta_training: Callable[..., JobRecord]
+) -> None:
+    kept, cancelled = queue_meta_training(meta_steps=7).id, queue_meta_training().id
+    store.act(kept, Action.PAUSE)
+    store.act(cancelled, Action.CANCEL)
+    folders = {name: settings.data_dir / "meta-training" / name for name in (kept, cancelled, "deleted")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    shutdown = Shutdown()
+    shutdown.requested = True
+    Worker(settings, shutdown).run()
+    assert [name for name, folder in folders.items() if folder.exists()] == [kept]
 
 
 def test_a_cancelled_meta_training_is_let_go_with_its_state(
