@@ -11,15 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from gtn_core import FrozenCheckpoint
 from services.checkpoints import load_checkpoint_data
-from services.cli.console import advise, say, stdout
+from services.cli.candidates import candidate_rows
+from services.cli.console import advise, say
 from services.cli.progress import follow
 from services.cli.results import unpack
-from services.cli.tables import candidate_table
+from services.cli.tables import Column, Rows, print_table
 from services.client import Client
 from services.errors import ServiceError
 from services.learning_speed import LearningSpeed, measure_learning_speed
@@ -129,7 +128,7 @@ def _search(client: Client, checkpoint_id: str, candidates: int) -> CandidateVie
     ranked = list(client.candidates(search.id, state="succeeded", limit=10))
     if not ranked:
         raise ServiceError(f"no candidate of search {search.id} could be scored")
-    stdout().print(candidate_table(ranked, title=f"the best of {candidates} architectures"))
+    print_table(candidate_rows(ranked, title=f"the best of {candidates} architectures"))
     return ranked[0]
 
 
@@ -153,16 +152,13 @@ def _compare(checkpoint: FrozenCheckpoint) -> None:
     torch.set_num_threads(1)  # these learners are too small to share
     rows: list[LearningSpeed] = measure_learning_speed(checkpoint, load_checkpoint_data(checkpoint))
     say(f"learning speed of {rows[0].learners} fresh learners ({checkpoint.manifest.learner}):")
-    table = Table(box=SIMPLE_HEAD)
-    for heading in ("trained on", "steps", "validation accuracy"):
-        table.add_column(heading, justify="left" if heading == "trained on" else "right")
-    for row in rows:
-        table.add_row(row.data, str(row.steps), f"{row.mean:.1%} ± {row.deviation:.1%}")
-    stdout().print(table)
+    columns = (Column("trained on"), Column("steps", right=True), Column("validation accuracy", right=True))
+    cells = [(row.data, str(row.steps), f"{row.mean:.1%} ± {row.deviation:.1%}") for row in rows]
+    print_table(Rows(columns, cells))
 
 
 def _print_times(times: dict[str, float]) -> None:
-    table = Table("phase", "seconds", title="measured times", box=SIMPLE_HEAD, title_justify="left")
-    for phase, seconds in (times | {"in all": sum(times.values())}).items():
-        table.add_row(phase, f"{seconds:.1f}")
-    stdout().print(table)
+    cells = [
+        (phase, f"{seconds:.1f}") for phase, seconds in (times | {"in all": sum(times.values())}).items()
+    ]
+    print_table(Rows((Column("phase"), Column("seconds", right=True)), cells, title="measured times"))

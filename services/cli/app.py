@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import administration, checkpoints, fidelity, results, serving, steering, submission
+from services.cli import administration, checkpoints, fidelity, jobs, results, serving, steering, submission
 
 app = typer.Typer(
     name="gtn-nas",
@@ -20,11 +20,15 @@ app.command()(serving.serve)
 app.command("meta-worker")(serving.meta_worker)
 app.command("train-gtn")(submission.train_gtn)
 app.command()(submission.search)
-app.command()(steering.jobs)
-app.command()(steering.follow)
+app.command()(submission.clone)
+app.command()(jobs.jobs)
+app.command()(jobs.status)
+app.command()(jobs.follow)
 app.command()(steering.pause)
 app.command()(steering.resume)
+app.command()(steering.extend)
 app.command()(steering.cancel)
+app.command()(steering.delete)
 app.command()(results.rank)
 app.command()(results.show)
 app.command()(submission.retrain)

@@ -1,17 +1,28 @@
 """`gtn-nas checkpoint`: frozen GTN checkpoints."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli import options
-from services.cli.console import connect, print_json, say, stdout
+from services.cli.console import connect, local_time, print_json, say, say_written
 from services.cli.submission import resolve_checkpoint
+from services.cli.tables import Column, Rows, print_table
+
+if TYPE_CHECKING:
+    from services.schemas import CheckpointView
 
 app = typer.Typer(help="Frozen GTN checkpoints.", no_args_is_help=True)
 
 CheckpointId = Annotated[str, typer.Argument(help="Checkpoint id, the start of one, or `latest`.")]
+COLUMNS = (
+    Column("checkpoint"),
+    Column("data set"),
+    Column("inner steps", right=True),
+    Column("validation accuracy", right=True),
+    Column("created"),
+)
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
 
 
@@ -28,26 +39,15 @@ def list_checkpoints(
     if as_json:
         print_json(checkpoints)
         return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
-
-    identifier = Column("checkpoint", no_wrap=True)  # cut ids are of no use
-    table = Table(identifier, "data set", "inner steps", "validation accuracy", "created", box=SIMPLE_HEAD)
-    for checkpoint in checkpoints:
-        manifest = checkpoint.manifest
-        accuracy = manifest["metrics"].get("validation_accuracy")
-        table.add_row(
-            checkpoint.id[:16],
-            manifest["dataset"]["name"],
-            str(manifest["config"]["inner_steps"]),
-            "" if accuracy is None else f"{accuracy:.1%}",
-            f"{checkpoint.created_at.astimezone():%Y-%m-%d %H:%M:%S}",
-        )
-    stdout().print(table)
+    print_table(Rows(COLUMNS, [_cells(checkpoint) for checkpoint in checkpoints]))
 
 
 @app.command()
-def show(checkpoint: CheckpointId, url: options.Url = None) -> None:
+def show(
+    checkpoint: CheckpointId,
+    _as_json: options.AsJson = True,
+    url: options.Url = None,
+) -> None:
     """Print a checkpoint's manifest as JSON.
 
     Example: `gtn-nas checkpoint show latest`
@@ -57,19 +57,22 @@ def show(checkpoint: CheckpointId, url: options.Url = None) -> None:
 
 
 @app.command()
-def samples(checkpoint: CheckpointId, output: Output, url: options.Url = None) -> None:
+def samples(
+    checkpoint: CheckpointId, output: Output, as_json: options.AsJson = False, url: options.Url = None
+) -> None:
     """Write a picture of the synthetic data: one row per inner step, one column per class.
 
     Example: `gtn-nas checkpoint samples latest -o samples.png`
     """
     with connect(url) as client:
         output.write_bytes(client.samples(resolve_checkpoint(client, checkpoint)))
-    say(output)
+    say_written(output, as_json=as_json)
 
 
 @app.command("import")
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A checkpoint file.")],
+    as_json: options.AsJson = False,
     url: options.Url = None,
 ) -> None:
     """Upload a checkpoint file, and print its id.
@@ -77,15 +80,33 @@ def import_checkpoint(
     Example: `gtn-nas checkpoint import digits.gtn`
     """
     with connect(url) as client:
-        say(client.create_checkpoint(file).id)
+        stored = client.create_checkpoint(file)
+    if as_json:
+        print_json(stored)
+    else:
+        say(stored.id)
 
 
 @app.command("export")
-def export_checkpoint(checkpoint: CheckpointId, output: Output, url: options.Url = None) -> None:
+def export_checkpoint(
+    checkpoint: CheckpointId, output: Output, as_json: options.AsJson = False, url: options.Url = None
+) -> None:
     """Write a checkpoint file.
 
     Example: `gtn-nas checkpoint export latest -o digits.gtn`
     """
     with connect(url) as client:
         output.write_bytes(client.download_checkpoint(resolve_checkpoint(client, checkpoint)))
-    say(output)
+    say_written(output, as_json=as_json)
+
+
+def _cells(checkpoint: "CheckpointView") -> tuple[str, ...]:
+    manifest = checkpoint.manifest
+    accuracy = manifest["metrics"].get("validation_accuracy")
+    return (
+        checkpoint.id[:16],
+        manifest["dataset"]["name"],
+        str(manifest["config"]["inner_steps"]),
+        "" if accuracy is None else f"{accuracy:.1%}",
+        local_time(checkpoint.created_at),
+    )

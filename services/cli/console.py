@@ -4,6 +4,8 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -45,9 +47,22 @@ def say(text: object) -> None:
     stdout().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def say_written(path: Path, *, as_json: bool) -> None:
+    """The result of a command that wrote a file or folder: where it is."""
+    if as_json:
+        print_json({"path": str(path)})
+    else:
+        say(path)
+
+
 def advise(text: str) -> None:
     """A remark on stderr."""
     stderr().print(text, highlight=False, markup=False)
+
+
+def local_time(moment: datetime | None) -> str:
+    """Date and time of this machine's zone, to the second."""
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def print_json(value: "BaseModel | dict[str, Any] | Sequence[BaseModel | dict[str, Any]]") -> None:

@@ -1,10 +1,18 @@
 """Options that several commands share, and how their values are read."""
 
+import inspect
 import json
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+P = ParamSpec("P")
 
 Url = Annotated[
     str | None,
@@ -16,16 +24,52 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show progress until it has ended.")]
 Name = Annotated[str | None, typer.Option("--name", help="A name for people; need not be unique.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Fixes everything that is random.")]
+Priority = Annotated[int | None, typer.Option("--priority", help="Higher first; 0 when not given.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Most rows to show.")]
 
-# Each stands for the setting of the same name; without it the environment or the default decides.
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the database, artifacts and logs.")]
-DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:////PATH or postgresql://USER@HOST/DATABASE.")]
-Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")]
-RayAddress = Annotated[str | None, typer.Option(help="Ray cluster of the searches, such as HOST:6379.")]
-RayJobsUrl = Annotated[str | None, typer.Option(help="Run searches as Ray Jobs through this URL.")]
-LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
+SETTINGS: dict[str, Any] = {
+    "data_dir": Annotated[Path | None, typer.Option(help="Folder of the database, artifacts and logs.")],
+    "database_url": Annotated[
+        str | None, typer.Option(help="sqlite:////PATH or postgresql://USER@HOST/DATABASE.")
+    ],
+    "host": Annotated[str | None, typer.Option(help="Address to listen on.")],
+    "port": Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")],
+    "ray_address": Annotated[
+        str | None, typer.Option(help="Ray cluster of the searches, such as HOST:6379.")
+    ],
+    "ray_jobs_url": Annotated[str | None, typer.Option(help="Run searches as Ray Jobs through this URL.")],
+    "log_level": Annotated[str | None, typer.Option(help="debug, info, warning or error.")],
+}
+"""Options that stand for the setting of the same name; without one the environment or the default decides."""
+
+DATABASE = ("data_dir", "database_url")
+CONTROLLER = (*DATABASE, "host", "port", "ray_address", "ray_jobs_url", "log_level")
+
+
+def takes_settings(*names: str) -> Callable[[Callable[Concatenate["Settings", P], None]], Callable[P, None]]:
+    """Decorates a command whose first parameter is the settings: those named become its options."""
+
+    def decorate(command: Callable[Concatenate["Settings", P], None]) -> Callable[P, None]:
+        @wraps(command)
+        def with_options(**given: Any) -> None:
+            from services.wiring import load_settings
+
+            settings = load_settings(**{name: given.pop(name) for name in names})
+            command(settings, **given)  # type: ignore[call-arg]  # Typer calls by name
+
+        _, *own = inspect.signature(command).parameters.values()
+        added = [_option(name, SETTINGS[name]) for name in names]
+        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *added)]
+        # What Typer reads: once the signature, once the annotations.
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        return with_options  # type: ignore[return-value]
+
+    return decorate
+
+
+def _option(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def named_config(what: str, name: str | None, options: list[str] | None) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -9,8 +10,13 @@ from typing import TYPE_CHECKING, Protocol, Self
 from services.cli.console import advise, stderr
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from services.client import Client, Job
     from services.schemas import EventView
+
+PACE_POINTS = 50
+"""Latest steps that the pace is measured over: it follows a cluster that grows or shrinks."""
 
 PLAIN_LINE_SECONDS = 5.0
 """Least time between two plain lines about one job."""
@@ -45,10 +51,11 @@ def _succeeded(job: "Job", description: str) -> "Job":
 
 
 class News:
-    """How far a job is, as its events have told so far."""
+    """How far a job is and how fast, as its events have told so far."""
 
     def __init__(self, total: int, state: str = "queued") -> None:
         self.done, self.total, self.state, self.detail = 0, total, state, ""
+        self.pace = Pace()
         self._best = 0.0
 
     def take(self, event: "EventView") -> None:
@@ -57,6 +64,9 @@ class News:
         self.done, self.total = data.get("done", self.done), data.get("total", self.total)
         if event.type == "state":
             self.state = data["state"]
+            self.pace = Pace()  # time spent waiting says nothing about it
+        elif event.type == "extended":
+            self.total = data["max_candidates"]
         elif event.type == "meta_step":
             self.done = data["step"]
             self.detail = f"loss {data['loss']:.3f}, accuracy {data['accuracy']:.1%}"
@@ -65,6 +75,46 @@ class News:
             self.detail = f"best accuracy {self._best:.1%}"
         elif event.type == "epoch":
             self.detail = f"validation accuracy {data['validation_accuracy']:.1%}"
+        if event.type != "state":
+            self.pace.note(event.created_at, self.done)
+
+    @property
+    def forecast(self) -> str:
+        """Steps a second and time left, such as `2.1/s, 19 s left`; empty while nobody can tell."""
+        rate = self.pace.rate
+        if not rate or self.state != "running":
+            return ""
+        return f"{rate:.2g}/s, {duration((self.total - self.done) / rate)} left"
+
+
+class Pace:
+    """Steps a second by the times of the events, which are right also for what was over before one looked."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[datetime, int]] = deque(maxlen=PACE_POINTS)
+
+    def note(self, moment: "datetime", done: int) -> None:
+        """So many are done at that moment."""
+        if not self._points or done != self._points[-1][1]:
+            self._points.append((moment, done))
+
+    @property
+    def rate(self) -> float:
+        """0 while it is not known. It begins with the end of the first step, which also started workers."""
+        if len(self._points) < 2:
+            return 0.0
+        (start, first), (end, last) = self._points[0], self._points[-1]
+        seconds = (end - start).total_seconds()
+        return (last - first) / seconds if seconds > 0 else 0.0
+
+
+def duration(seconds: float) -> str:
+    """Such as `19 s`, `3 min 20 s` or `2 h 5 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class Display(AbstractContextManager["Display", None], Protocol):
@@ -82,29 +132,25 @@ def progress_display(description: str) -> Display:
 
 class _Bar:
     def __init__(self, description: str) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.table import Column
 
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4, max_width=30)),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[detail]}"),
+            # Rich knows its own pace only, which for a job that was under way is that of reading old news.
+            TextColumn("{task.fields[forecast]}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[detail]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
         )
-        self._progress = Progress(*columns, console=stderr())
-        self._task = self._progress.add_task(description, total=None, detail="queued")
+        self._progress = Progress(*columns, console=stderr(), expand=True)
+        self._task = self._progress.add_task(description, total=None, forecast="", detail="queued")
 
     def show(self, news: News) -> None:
         detail = news.detail if news.state == "running" and news.detail else news.state
-        self._progress.update(self._task, completed=news.done, total=news.total, detail=detail)
+        self._progress.update(
+            self._task, completed=news.done, total=news.total, forecast=news.forecast, detail=detail
+        )
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -124,8 +170,8 @@ class _PlainLines:
         if news.state == self._state and time.monotonic() < self._next_line_at:
             return
         self._state, self._next_line_at = news.state, time.monotonic() + PLAIN_LINE_SECONDS
-        line = f"{self._description}: {news.state}, {news.done}/{news.total}"
-        print(f"{line}, {news.detail}" if news.detail else line, file=sys.stderr, flush=True)
+        told = (f"{self._description}: {news.state}", f"{news.done}/{news.total}", news.forecast, news.detail)
+        print(", ".join(filter(None, told)), file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from services.cli import options
-from services.cli.console import advise, connect, print_json, say, stdout
-from services.cli.tables import candidate_table, describe
+from services.cli.candidates import candidate_rows, describe
+from services.cli.console import advise, connect, print_json, say, say_written
+from services.cli.tables import print_table
 
 CandidateId = Annotated[str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.")]
 
@@ -44,7 +45,7 @@ def rank(
     if as_json:
         print_json(candidates)
     elif candidates:
-        stdout().print(candidate_table(candidates))
+        print_table(candidate_rows(candidates))
     else:
         advise("no candidate has a score yet")
 
@@ -71,6 +72,7 @@ def export(
     candidate: CandidateId,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; python: a folder or .zip.")],
     format_: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.PYTHON,
+    as_json: options.AsJson = False,
     url: options.Url = None,
 ) -> None:
     """Write a retrained candidate as a model that runs without this package.
@@ -84,7 +86,7 @@ def export(
     else:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(content)
-    say(output)
+    say_written(output, as_json=as_json)
 
 
 def unpack(archive: bytes, folder: Path) -> None:

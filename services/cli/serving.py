@@ -1,12 +1,15 @@
 """Commands that run the services: demo, up, serve, meta-worker."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli import options
 from services.cli.console import stderr
+
+if TYPE_CHECKING:
+    from services.settings import Settings
 
 
 def demo(
@@ -27,15 +30,8 @@ def demo(
     run_demo(data_dir=data_dir, output=output, candidates=candidates)
 
 
-def up(
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
-    host: options.Host = None,
-    port: options.Port = None,
-    ray_address: options.RayAddress = None,
-    ray_jobs_url: options.RayJobsUrl = None,
-    log_level: options.LogLevel = None,
-) -> None:
+@options.takes_settings(*options.CONTROLLER)
+def up(settings: "Settings") -> None:
     """Run controller, meta-training worker and local Ray on this machine, until Ctrl-C.
 
     Example: `gtn-nas up --data-dir ./gtn-nas-data --port 8080`
@@ -44,17 +40,7 @@ def up(
     from services.local_stack import LocalStack
     from services.logging import configure_logging
     from services.shutdown import Shutdown
-    from services.wiring import load_settings
 
-    settings = load_settings(
-        data_dir=data_dir,
-        database_url=database_url,
-        host=host,
-        port=port,
-        ray_address=ray_address,
-        ray_jobs_url=ray_jobs_url,
-        log_level=log_level,
-    )
     configure_logging(settings, process="up")
     shutdown = Shutdown()
     shutdown.listen()
@@ -74,15 +60,8 @@ def up(
         raise GtnNasError(stack.failure)
 
 
-def serve(
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
-    host: options.Host = None,
-    port: options.Port = None,
-    ray_address: options.RayAddress = None,
-    ray_jobs_url: options.RayJobsUrl = None,
-    log_level: options.LogLevel = None,
-) -> None:
+@options.takes_settings(*options.CONTROLLER)
+def serve(settings: "Settings") -> None:
     """Run the controller alone: the HTTP API, and the dispatching of searches.
 
     It listens beyond loopback only when an API key exists.
@@ -94,31 +73,16 @@ def serve(
     end_with_parent()
 
     from services.controller.serving import serve as serve_api
-    from services.wiring import load_settings
 
-    serve_api(
-        load_settings(
-            data_dir=data_dir,
-            database_url=database_url,
-            host=host,
-            port=port,
-            ray_address=ray_address,
-            ray_jobs_url=ray_jobs_url,
-            log_level=log_level,
-        )
-    )
+    serve_api(settings)
 
 
-def meta_worker(
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
-    log_level: options.LogLevel = None,
-) -> None:
+@options.takes_settings(*options.DATABASE, "log_level")
+def meta_worker(settings: "Settings") -> None:
     """Run one worker for meta-trainings and final trainings, until Ctrl-C.
 
     Example: `gtn-nas meta-worker --database-url postgresql://gtn_nas@db/gtn_nas`
     """
     from services.meta_worker.__main__ import run
-    from services.wiring import load_settings
 
-    run(load_settings(data_dir=data_dir, database_url=database_url, log_level=log_level))
+    run(settings)

@@ -1,4 +1,4 @@
-"""Commands that submit long work: train-gtn, search, retrain."""
+"""Commands that submit long work: train-gtn, search, clone, retrain."""
 
 from itertools import islice
 from pathlib import Path
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli import options
-from services.cli.console import advise, connect, print_json, say, stdout
+from services.cli.candidates import candidate_rows
+from services.cli.console import advise, connect, print_json, say
 from services.cli.progress import watch
-from services.cli.tables import candidate_table
+from services.cli.tables import print_table
 
 if TYPE_CHECKING:
     from services.client import Client, Job
@@ -37,6 +38,7 @@ def train_gtn(
     ] = None,
     seed: options.Seed = None,
     name: options.Name = None,
+    priority: options.Priority = None,
     follow: options.Follow = False,
     as_json: options.AsJson = False,
     url: options.Url = None,
@@ -55,6 +57,7 @@ def train_gtn(
             name=name,
             learner_space=cells,
             learner_space_fraction=learner_space_fraction,
+            priority=priority,
         )
         job = _report(client, job, "meta-training", follow=follow, as_json=as_json)
         if follow and not as_json:
@@ -86,6 +89,7 @@ def search(
     gpus_per_candidate: Annotated[float | None, typer.Option(min=0, help="GPUs of one; may be 0.25.")] = None,
     seed: options.Seed = None,
     name: options.Name = None,
+    priority: options.Priority = None,
     follow: options.Follow = False,
     as_json: options.AsJson = False,
     url: options.Url = None,
@@ -108,14 +112,35 @@ def search(
         "max_concurrent": max_concurrent,
         "seed": seed,
         "name": name,
+        "priority": priority,
     }
     with connect(url) as client:
         checkpoint_id = resolve_checkpoint(client, checkpoint)
         job: Job = client.create_search(checkpoint_id=checkpoint_id, **request)
-        job = _report(client, job, "search", follow=follow, as_json=as_json)
-        if follow and not as_json:
-            best = client.candidates(job.id, state="succeeded", limit=10)
-            stdout().print(candidate_table(best))
+        _report_search(client, job, follow=follow, as_json=as_json)
+
+
+def clone(
+    search: Annotated[str, typer.Argument(help="Id of the search to repeat.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE of the request, such as max_candidates=200; repeat it."),
+    ] = None,
+    seed: options.Seed = None,
+    name: options.Name = None,
+    priority: options.Priority = None,
+    follow: options.Follow = False,
+    as_json: options.AsJson = False,
+    url: options.Url = None,
+) -> None:
+    """Submit a search again, as it was or with changes.
+
+    Example: `gtn-nas clone 1f0c9a7be2d3 --seed 1 --set max_candidates=200 --follow`
+    """
+    changes: dict[str, Any] = options.key_values(set_) | _given(seed=seed, name=name, priority=priority)
+    with connect(url) as client:
+        job: Job = client.clone(search, **changes)
+        _report_search(client, job, follow=follow, as_json=as_json)
 
 
 def retrain(
@@ -165,6 +190,12 @@ def _report(client: "Client", job: "Job", description: str, *, follow: bool, as_
         say(job.id)
         advise(f"{description} submitted; watch it with: gtn-nas follow {job.id}")
     return job
+
+
+def _report_search(client: "Client", job: "Job", *, follow: bool, as_json: bool) -> None:
+    job = _report(client, job, "search", follow=follow, as_json=as_json)
+    if follow and not as_json:
+        print_table(candidate_rows(client.candidates(job.id, state="succeeded", limit=10)))
 
 
 def _read_toml(path: Path | None) -> dict[str, Any]:

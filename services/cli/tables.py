@@ -1,67 +1,73 @@
-"""Candidates as people read them: a ranked table, or one candidate with its cell."""
+"""Tables that fit where they are printed: rows of columns, or one block of lines for each row."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from services.cli.console import say, stdout
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from services.schemas import CandidateDetail, CandidateView
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column; its cells stay on one line, unless they may be folded down to `folds_to` characters."""
+
+    heading: str
+    right: bool = False
+    folds_to: int | None = None
 
 
-def candidate_table(candidates: Iterable["CandidateView"], title: str | None = None) -> "Table":
-    """One row per candidate, in the order given."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a table shows; one cell per column in each row."""
+
+    columns: Sequence[Column]
+    cells: Sequence[Sequence[str]]
+    title: str | None = None
+
+
+def print_table(rows: Rows) -> None:
+    """Print on stdout: as a table where the terminal is wide enough, else row by row."""
+    console = stdout()
+    if _least_width(rows) <= console.width:
+        console.print(_table(rows))
+    else:
+        blocks = [_block(rows.columns, cells) for cells in rows.cells]
+        say("\n\n".join([rows.title, *blocks] if rows.title else blocks))
+
+
+def _least_width(rows: Rows) -> int:
+    """Characters of the narrowest table that cuts nothing which is of no use when cut, such as an id."""
+    widths = []
+    for place, column in enumerate(rows.columns):
+        longest = max((len(cells[place]) for cells in rows.cells), default=0)
+        if column.folds_to is not None:
+            longest = min(longest, column.folds_to)
+        widths.append(max(longest, len(column.heading)))
+    return sum(widths) + 3 * len(widths) + 1  # padding and borders
+
+
+def _table(rows: Rows) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
-    for heading in ("rank", "candidate", "accuracy", "params", "FLOPs"):
-        table.add_column(heading, justify="left" if heading == "candidate" else "right", no_wrap=True)
-    table.add_column("architecture", overflow="fold")
-    for candidate in candidates:
-        table.add_row(
-            "-" if candidate.rank is None else str(candidate.rank),
-            candidate.id,
-            *_metrics(candidate),
-            candidate.architecture.encoding,
+    table = Table(title=rows.title, box=SIMPLE_HEAD, title_justify="left")
+    for column in rows.columns:
+        table.add_column(
+            column.heading,
+            justify="right" if column.right else "left",
+            no_wrap=column.folds_to is None,
+            overflow="fold",
         )
+    for cells in rows.cells:
+        table.add_row(*map(Text, cells))  # as Text: brackets in a name are no markup
     return table
 
 
-def _metrics(candidate: "CandidateView") -> tuple[str, ...]:
-    metrics = candidate.metrics
-    if metrics is None:
-        return (candidate.error.reason if candidate.error else candidate.state, "", "")
-    return f"{metrics.accuracy:.2%}", _short(metrics.params), _short(metrics.flops)
-
-
-def describe(candidate: "CandidateDetail", drawing: str) -> str:
-    """One candidate in full, line by line."""
-    lines = [f"candidate      {candidate.id} ({candidate.state})", f"architecture   {candidate.architecture}"]
-    if candidate.rank is not None:
-        lines.append(f"rank           {candidate.rank}")
-    if candidate.metrics is not None:
-        lines += [f"{name:<14} {_exact(value)}" for name, value in candidate.metrics.model_dump().items()]
-    if candidate.error is not None:
-        lines.append(f"failed         {candidate.error.reason}: {candidate.error.detail}")
-    if candidate.loss_curve:
-        curve = " ".join("-" if loss is None else f"{loss:.2f}" for loss in candidate.loss_curve)
-        lines.append(f"loss curve     {curve}")
-    training = candidate.final_training
-    if training is not None:
-        accuracy = "" if training.test_accuracy is None else f", test accuracy {training.test_accuracy:.2%}"
-        lines.append(f"final training {training.id} ({training.state}){accuracy}")
-    return "\n".join([*lines, "", drawing])
-
-
-def _short(number: int) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= limit:
-            return f"{number / limit:.3g}{unit}"
-    return str(number)
-
-
-def _exact(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def _block(columns: Sequence[Column], cells: Sequence[str]) -> str:
+    indent = max(len(column.heading) for column in columns)
+    lines = zip(columns, cells, strict=True)
+    return "\n".join(f"{column.heading:<{indent}}  {cell}" for column, cell in lines if cell)

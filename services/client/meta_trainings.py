@@ -23,6 +23,7 @@ class MetaTrainingCalls(Connection):
         name: str | None = None,
         learner_space: Mapping[str, Any] | None = None,
         learner_space_fraction: float | None = None,
+        priority: int | None = None,
     ) -> MetaTrainingView:
         """Submit a meta-training run, for instance on `{"name": "digits"}`."""
         body = {
@@ -32,6 +33,7 @@ class MetaTrainingCalls(Connection):
             "name": name,
             "learner_space": learner_space,
             "learner_space_fraction": learner_space_fraction,
+            "priority": priority,
         }
         return await self._create("/v1/meta-trainings", MetaTrainingView, given(body))
 

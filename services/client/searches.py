@@ -10,10 +10,10 @@ from services.lifecycle import JobState
 from services.schemas import CandidateView, Page, SearchPlan, SearchView
 
 
-class SearchOptions(TypedDict, total=False):
-    """The body of a search request; what is left out or None gets the controller's default."""
+class SearchChanges(TypedDict, total=False):
+    """The body of a search request, or what a clone has otherwise; None is as if left out."""
 
-    checkpoint_id: Required[str]
+    checkpoint_id: str
     search_space: Mapping[str, Any] | None
     algorithm: Mapping[str, Any] | None
     estimator: Mapping[str, Any] | None
@@ -25,6 +25,13 @@ class SearchOptions(TypedDict, total=False):
     max_concurrent: int | None
     seed: int | None
     name: str | None
+    priority: int | None
+
+
+class SearchOptions(SearchChanges, total=False):
+    """The body of a search request; what is left out or None gets the controller's default."""
+
+    checkpoint_id: Required[str]  # type: ignore[misc]  # the one thing that a search cannot do without
 
 
 class SearchCalls(Connection):
@@ -61,6 +68,19 @@ class SearchCalls(Connection):
     async def resume(self, search_id: str) -> SearchView:
         """Let a paused search go on from where it was."""
         return await self._act(path_of("searches", search_id, "resume"), SearchView)
+
+    @call
+    async def clone(self, search_id: str, **changes: Unpack[SearchChanges]) -> SearchView:
+        """Submit a new search that asks for what this one did, but for `changes`."""
+        return await self._create(path_of("searches", search_id, "clone"), SearchView, given(changes))
+
+    @call
+    async def extend(
+        self, search_id: str, *, candidates: int | None = None, seconds: float | None = None
+    ) -> SearchView:
+        """Let a search score more candidates, or go on for longer, than it was first asked to."""
+        body = {"additional_candidates": candidates, "additional_seconds": seconds}
+        return await self._create(path_of("searches", search_id, "extend"), SearchView, given(body))
 
     @call
     async def delete(self, search_id: str) -> None:

@@ -1,0 +1,67 @@
+"""Candidates as people read them: a ranked table, or one candidate with its cell."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from services.cli.tables import Column, Rows
+
+if TYPE_CHECKING:
+    from services.schemas import CandidateDetail, CandidateView
+
+COLUMNS = (
+    Column("rank", right=True),
+    Column("candidate"),
+    Column("accuracy", right=True),
+    Column("params", right=True),
+    Column("FLOPs", right=True),
+    Column("architecture", folds_to=24),
+)
+
+
+def candidate_rows(candidates: Iterable["CandidateView"], title: str | None = None) -> Rows:
+    """One row per candidate, in the order given."""
+    return Rows(COLUMNS, [_cells(candidate) for candidate in candidates], title)
+
+
+def _cells(candidate: "CandidateView") -> tuple[str, ...]:
+    rank = "-" if candidate.rank is None else str(candidate.rank)
+    return (rank, candidate.id, *_metrics(candidate), candidate.architecture.encoding)
+
+
+def _metrics(candidate: "CandidateView") -> tuple[str, ...]:
+    metrics = candidate.metrics
+    if metrics is None:
+        return (candidate.error.reason if candidate.error else candidate.state, "", "")
+    return f"{metrics.accuracy:.2%}", _short(metrics.params), _short(metrics.flops)
+
+
+def describe(candidate: "CandidateDetail", drawing: str) -> str:
+    """One candidate in full, line by line."""
+    lines = [f"candidate      {candidate.id} ({candidate.state})", f"architecture   {candidate.architecture}"]
+    if candidate.rank is not None:
+        lines.append(f"rank           {candidate.rank}")
+    if candidate.metrics is not None:
+        lines += [f"{name:<14} {_exact(value)}" for name, value in candidate.metrics.model_dump().items()]
+    if candidate.error is not None:
+        lines.append(f"failed         {candidate.error.reason}: {candidate.error.detail}")
+    if candidate.loss_curve:
+        curve = " ".join("-" if loss is None else f"{loss:.2f}" for loss in candidate.loss_curve)
+        lines.append(f"loss curve     {curve}")
+    training = candidate.final_training
+    if training is not None:
+        accuracy = "" if training.test_accuracy is None else f", test accuracy {training.test_accuracy:.2%}"
+        lines.append(f"final training {training.id} ({training.state}){accuracy}")
+    return "\n".join([*lines, "", drawing])
+
+
+def _short(number: int) -> str:
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:.3g}{unit}"
+    return str(number)
+
+
+def _exact(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,136 @@
+"""Commands that look at jobs: jobs, status, follow."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli import options
+from services.cli.console import connect, local_time, print_json, say
+from services.cli.progress import watch
+from services.cli.tables import Column, Rows, print_table
+
+if TYPE_CHECKING:
+    from services.client import Client, Job
+
+JobId = Annotated[str, typer.Argument(help="Id of a meta-training, search or final training.")]
+
+COLUMNS = (
+    Column("kind"),
+    Column("id"),
+    Column("name", folds_to=12),
+    Column("state"),
+    Column("progress", right=True),
+    Column("created"),
+)
+
+
+class Kind(StrEnum):
+    """Kinds of jobs, as a person calls them."""
+
+    META_TRAINING = "meta-training"
+    SEARCH = "search"
+    FINAL_TRAINING = "final-training"
+
+
+class State(StrEnum):
+    """The states of a job; again here, because `services.lifecycle` takes too long to import for `--help`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+def jobs(
+    kind: Annotated[Kind | None, typer.Option(help="Only jobs of this kind.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: options.Limit = 20,
+    as_json: options.AsJson = False,
+    url: options.Url = None,
+) -> None:
+    """List searches, meta-trainings and final trainings, newest first.
+
+    Example: `gtn-nas jobs --state running`
+    """
+    kinds = list(Kind) if kind is None else [kind]
+    with connect(url) as client:
+        found = [(each, job) for each in kinds for job in _list(client, each, state, limit)]
+    found = sorted(found, key=lambda each: each[1].created_at, reverse=True)[:limit]
+    if as_json:
+        print_json([job for _, job in found])
+    else:
+        print_table(Rows(COLUMNS, [_cells(each, job) for each, job in found]))
+
+
+def status(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
+    """Show where one job stands, and what it was asked to do.
+
+    Example: `gtn-nas status 1f0c9a7be2d3`
+    """
+    with connect(url) as client:
+        found = client.get_job(job)
+    if as_json:
+        print_json(found)
+    else:
+        say("\n".join(f"{name:<12} {value}" for name, value in _facts(found) if value not in {None, ""}))
+
+
+def follow(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
+    """Show a job's progress until it has ended; Ctrl-C ends the watching, not the job.
+
+    Example: `gtn-nas follow 1f0c9a7be2d3`
+    """
+    with connect(url) as client:
+        ended = watch(client, client.get_job(job), "job")
+    if as_json:
+        print_json(ended)
+
+
+def _list(client: "Client", kind: Kind, state: State | None, limit: int) -> "list[Job]":
+    from services.lifecycle import JobState
+
+    wanted = None if state is None else JobState(state)
+    match kind:
+        case Kind.META_TRAINING:
+            return list(client.list_meta_trainings(state=wanted, limit=limit))
+        case Kind.SEARCH:
+            return list(client.list_searches(state=wanted, limit=limit))
+        case Kind.FINAL_TRAINING:
+            return list(client.list_final_trainings(state=wanted, limit=limit))
+
+
+def _cells(kind: Kind, job: "Job") -> tuple[str, ...]:
+    progress = f"{job.progress.done}/{job.progress.total}"
+    return (kind, job.id, job.name, job.state, progress, local_time(job.created_at))
+
+
+def _facts(job: "Job") -> list[tuple[str, Any]]:
+    facts = [
+        ("id", job.id),
+        ("name", job.name),
+        ("state", f"{job.state}, {job.progress.done}/{job.progress.total}"),
+        ("error", job.error),
+        ("created", local_time(job.created_at)),
+        ("started", local_time(job.started_at)),
+        ("finished", local_time(job.finished_at)),
+    ]
+    special = job.model_dump()
+    facts += [(name.replace("_", " "), special.get(name)) for name in ("checkpoint_id", "candidate_id")]
+    if best := special.get("best"):
+        facts.append(("best", f"{best['id']}, accuracy {best['metrics']['accuracy']:.2%}"))
+    if (accuracy := special.get("test_accuracy")) is not None:
+        facts.append(("accuracy", f"{accuracy:.2%} on test data"))
+    return facts + [(name.replace("_", " "), _short(value)) for name, value in job.request.items()]
+
+
+def _short(value: Any) -> str:
+    """`{"name": "gtn", "steps": 3}` as `gtn, steps 3`; what is not set is left out."""
+    if isinstance(value, dict):
+        given = {name: _short(each) for name, each in value.items() if each is not None}
+        return ", ".join(text if name == "name" else f"{name} {text}" for name, text in given.items())
+    if isinstance(value, list):
+        return ", ".join(map(_short, value))
+    return "" if value is None else str(value)
