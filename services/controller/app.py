@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from gtn_core.pictures import synthetic_samples_png
 from services.artifacts import ArtifactStore
 from services.checkpoints import load_checkpoint
+from services.controller.cluster import cluster_view
 from services.controller.error_handlers import install_error_handlers
 from services.controller.event_feed import EventFeed
 from services.controller.limits import BodyLimit
@@ -58,8 +59,12 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     )
     app.state.settings, app.state.store, app.state.artifacts = settings, store, artifacts
     app.state.dispatcher = dispatcher
-    app.state.streams = EventFeed(store)
-    app.state.metrics = Metrics(store)
+    app.state.streams = streams = EventFeed(store)
+    app.state.metrics = Metrics(
+        store,
+        open_streams=lambda: streams.open,
+        cluster=lambda: cluster_view(store, settings.ray_jobs_url),
+    )
     app.state.rate_limits = RateLimits(
         per_key=settings.rate_limit_per_minute, failures_per_address=settings.failed_keys_per_minute
     )

@@ -72,6 +72,11 @@ class EventFeed:
         self._reader: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def open(self) -> int:
+        """How many streams there are."""
+        return sum(map(len, list(self._subscriptions.values())))
+
     @contextmanager
     def subscribe(self, job_id: str) -> Iterator[Subscription]:
         """A subscription that is not yet live, for as long as the block runs."""

@@ -1,15 +1,27 @@
-"""What Prometheus scrapes: request latencies of this process, and counts that the store knows."""
+"""What Prometheus scrapes: this process's requests and streams, what the store counts, and the cluster."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
+import httpx2
 import structlog
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from services.errors import ServiceError
+from services.schemas import ClusterView
 from services.store import Store
+
+SCORING_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+CLUSTER_SECONDS = 15.0
+"""A cluster is asked once in this time, however many scrape."""
 
 log = structlog.get_logger(__name__)
 
@@ -17,9 +29,15 @@ log = structlog.get_logger(__name__)
 class Metrics:
     """The metrics of one application, apart from those of any other in the same process."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, *, open_streams: Callable[[], int], cluster: Callable[[], ClusterView]
+    ) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(StoreCollector(store))
+        self._registry.register(ClusterCollector(cluster))
+        Gauge("gtn_nas_event_streams", "Event streams that are open", registry=self._registry).set_function(
+            open_streams
+        )
         self._request_seconds = Histogram(
             "gtn_nas_http_request_seconds",
             "Time until an answer begins",
@@ -48,19 +66,67 @@ class StoreCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Jobs and candidates; both are missing while the database is away, and `up` says that it is."""
+        """Jobs and candidates; all are missing while the database is away, and `up` says that it is."""
         up = GaugeMetricFamily("gtn_nas_database_up", "Whether the database answers")
         jobs = GaugeMetricFamily("gtn_nas_jobs", "Jobs", labels=["kind", "state"])
         candidates = GaugeMetricFamily("gtn_nas_candidates", "Candidates", labels=["state", "reason"])
+        losses = CounterMetricFamily(
+            "gtn_nas_lease_losses", "Runners that fell silent while they held a job", labels=["kind"]
+        )
+        seconds = HistogramMetricFamily("gtn_nas_scoring_seconds", "Time that scoring a candidate took")
         try:
             for (kind, state), count in self._store.count_jobs().items():
                 jobs.add_metric([kind, state], count)
             for (candidate_state, reason), count in self._store.count_candidates().items():
                 candidates.add_metric([candidate_state, reason or ""], count)
+            for kind, count in self._store.count_lease_losses().items():
+                losses.add_metric([kind], count)
+            counts, total = self._store.candidate_seconds(SCORING_SECONDS)
+            bounds = [*map(str, SCORING_SECONDS), "+Inf"]
+            seconds.add_metric([], list(zip(bounds, counts, strict=True)), total)
         except ServiceError as error:
             log.warning("metrics without the database", error=str(error))
             up.add_metric([], 0)
             yield up
         else:
             up.add_metric([], 1)
-            yield from (up, jobs, candidates)
+            yield from (up, jobs, candidates, losses, seconds)
+
+
+class ClusterCollector(Collector):
+    """Processors and accelerators, busy and in all, as `/v1/cluster` shows them."""
+
+    def __init__(
+        self, cluster: Callable[[], ClusterView], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._cluster, self._clock = cluster, clock
+        self._known: ClusterView | None = None
+        self._asked_at = -CLUSTER_SECONDS
+
+    def describe(self) -> list[Metric]:
+        """Nothing to ask for at registration."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Nothing but `up` while the cluster does not answer."""
+        view = self._view()
+        yield GaugeMetricFamily("gtn_nas_cluster_up", "Whether the cluster answers", value=view is not None)
+        if view is not None:
+            for name, capacity in (("cpus", view.cpus), ("gpus", view.gpus)):
+                family = GaugeMetricFamily(
+                    f"gtn_nas_cluster_{name}", f"{name} of the cluster", labels=["state"]
+                )
+                family.add_metric(["busy"], capacity.busy)
+                family.add_metric(["total"], capacity.total)
+                yield family
+
+    def _view(self) -> ClusterView | None:
+        now = self._clock()
+        if now - self._asked_at >= CLUSTER_SECONDS:
+            self._asked_at = now
+            try:
+                self._known = self._cluster()
+            except (ServiceError, httpx2.HTTPError) as error:
+                log.warning("metrics without the cluster", error=str(error))
+                self._known = None
+        return self._known

@@ -34,6 +34,15 @@ class SummaryRepository(Repository):
             losses = session.execute(sa.select(Job.kind, sa.func.sum(Job.lease_losses)).group_by(Job.kind))
             return {kind: int(count) for kind, count in losses}
 
+    def candidate_seconds(self, bounds: Sequence[float]) -> tuple[list[int], float]:
+        """How many evaluations took at most as long as each bound, then how many there are; and their sum."""
+        seconds = Candidate.seconds
+        below = [sa.func.count().filter(seconds <= bound) for bound in bounds]
+        query = sa.select(*below, sa.func.count(), sa.func.coalesce(sa.func.sum(seconds), 0.0))
+        with self._database.read() as session:
+            *counts, total = session.execute(query.where(seconds.is_not(None))).one()
+            return [int(count) for count in counts], float(total)
+
     def count_candidates(self) -> dict[tuple[CandidateState, str | None], int]:
         """How many candidates are in each state, failed ones by their reason; absent pairs are zero."""
         reason = Candidate.error["reason"].as_string()

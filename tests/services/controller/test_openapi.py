@@ -41,8 +41,12 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
             yield path, method, operation
 
 
-def test_the_document_is_valid(document: dict[str, Any]) -> None:
+def test_the_document_is_valid_and_for_people_too(document: dict[str, Any]) -> None:
     OpenAPIV31SpecValidator(document).validate()
+    for path, method, operation in operations(document):
+        assert operation["tags"], (method, path)
+        assert operation["summary"], (method, path)
+    assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
 def test_operation_ids_of_released_operations_stay(document: dict[str, Any]) -> None:
