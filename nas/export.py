@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol, runtime_checkable
 
@@ -30,56 +31,50 @@ class WritesPython(Protocol):
         ...
 
 
-def export_python(
-    space: SearchSpace,
-    architecture: Architecture,
-    network: nn.Module,
-    image_shape: ImageShape,
-    num_classes: int,
-    normalization: Normalization,
-    class_names: Sequence[str],
-) -> dict[str, bytes]:
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A trained network, and all that its user has to know about it."""
+
+    space: SearchSpace
+    architecture: Architecture
+    network: nn.Module
+    image_shape: ImageShape
+    num_classes: int
+    normalization: Normalization
+    class_names: Sequence[str]
+
+
+def export_python(trained: TrainedNetwork) -> dict[str, bytes]:
     """`model.py` and `model.safetensors`: readable source of this one network, and its weights.
 
     Raises ExportError when the search space does not write Python.
     """
-    if not isinstance(space, WritesPython):
-        raise ExportError(f"search space {space.name!r} does not write Python; export safetensors or onnx")
-    source = space.python_source(architecture, image_shape=image_shape, num_classes=num_classes)
-    model = render_model(architecture, source, image_shape, normalization, class_names)
-    weights = export_safetensors(
-        space, architecture, network, image_shape, num_classes, normalization, class_names
+    if not isinstance(trained.space, WritesPython):
+        raise ExportError(
+            f"search space {trained.space.name!r} does not write Python; export safetensors or onnx"
+        )
+    source = trained.space.python_source(
+        trained.architecture, image_shape=trained.image_shape, num_classes=trained.num_classes
     )
+    model = render_model(
+        trained.architecture, source, trained.image_shape, trained.normalization, trained.class_names
+    )
+    weights = export_safetensors(trained)
     # A class name from a folder may not be valid Unicode; escaped, it is still valid Python.
     return {"model.py": model.encode(errors="backslashreplace"), "model.safetensors": weights}
 
 
-def export_safetensors(
-    space: SearchSpace,
-    architecture: Architecture,
-    network: nn.Module,
-    image_shape: ImageShape,
-    num_classes: int,
-    normalization: Normalization,
-    class_names: Sequence[str],
-) -> bytes:
+def export_safetensors(trained: TrainedNetwork) -> bytes:
     """The state dict; the metadata's key `model` says how to build and feed the network, as JSON."""
     with torch.no_grad():
-        logits = _frozen(network)(_Normalise(normalization)(_check_images(image_shape) / 255))
-    description = _description(space, architecture, image_shape, num_classes, normalization, class_names)
+        pixels = _Normalise(trained.normalization)(_check_images(trained.image_shape) / 255)
+        logits = _frozen(trained.network)(pixels)
+    description = _description(trained) | {"check_logits": logits.tolist()}
     # One key, because safetensors writes several in an order that changes from file to file.
-    return weights_to_bytes(network, {"model": json.dumps(description | {"check_logits": logits.tolist()})})
+    return weights_to_bytes(trained.network, {"model": json.dumps(description)})
 
 
-def export_onnx(
-    space: SearchSpace,
-    architecture: Architecture,
-    network: nn.Module,
-    image_shape: ImageShape,
-    num_classes: int,
-    normalization: Normalization,
-    class_names: Sequence[str],
-) -> bytes:
+def export_onnx(trained: TrainedNetwork) -> bytes:
     """An ONNX model: `pixels` float32 [B, C, H, W] in [0, 1] to `logits` [B, num_classes].
 
     Normalisation is part of the graph; names and shapes are in its metadata. Needs the extra `onnx`.
@@ -87,8 +82,8 @@ def export_onnx(
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         raise ExportError("ONNX export needs the packages onnx and onnxscript: pip install 'gtn-nas[onnx]'")
     program = torch.onnx.export(
-        nn.Sequential(_Normalise(normalization), _frozen(network)).eval(),
-        (torch.zeros(2, *image_shape),),
+        nn.Sequential(_Normalise(trained.normalization), _frozen(trained.network)).eval(),
+        (torch.zeros(2, *trained.image_shape),),
         dynamo=True,
         input_names=["pixels"],
         output_names=["logits"],
@@ -96,7 +91,7 @@ def export_onnx(
         verbose=False,
     )
     assert program is not None  # torch returns None only without dynamo
-    description = _description(space, architecture, image_shape, num_classes, normalization, class_names)
+    description = _description(trained)
     for node in program.model.graph:
         node.metadata_props.clear()  # the exporter leaves stack traces with this machine's paths
     program.model.metadata_props.update({key: _text(value) for key, value in description.items()})
@@ -125,22 +120,16 @@ def _check_images(image_shape: ImageShape) -> Tensor:
     return (index * index % 251).to(torch.uint8).reshape(2, *image_shape)
 
 
-def _description(
-    space: SearchSpace,
-    architecture: Architecture,
-    image_shape: ImageShape,
-    num_classes: int,
-    normalization: Normalization,
-    class_names: Sequence[str],
-) -> dict[str, object]:
+def _description(trained: TrainedNetwork) -> dict[str, object]:
+    space = trained.space
     return {
         "search_space": {"name": space.name, **space.config.model_dump(mode="json")},
-        "architecture": architecture.encoding,
-        "image_shape": list(image_shape),
-        "num_classes": num_classes,
-        "mean": list(normalization.mean),
-        "std": list(normalization.std),
-        "class_names": list(class_names),
+        "architecture": trained.architecture.encoding,
+        "image_shape": list(trained.image_shape),
+        "num_classes": trained.num_classes,
+        "mean": list(trained.normalization.mean),
+        "std": list(trained.normalization.std),
+        "class_names": list(trained.class_names),
     }
 
 

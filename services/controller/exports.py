@@ -6,7 +6,7 @@ from typing import Literal
 
 from gtn_core import CheckpointManifest
 from nas.architecture import Architecture
-from nas.export import export_onnx, export_python, export_safetensors
+from nas.export import TrainedNetwork, export_onnx, export_python, export_safetensors
 from nas.search_spaces import get_search_space
 from nas.weights import load_weights
 from services.artifacts import ArtifactStore
@@ -49,7 +49,7 @@ def export_trained(
         architecture, image_shape=manifest.image_shape, num_classes=manifest.num_classes, seed=0
     ).eval()
     load_weights(network, artifacts.get(weights))
-    trained = (
+    trained = TrainedNetwork(
         space,
         architecture,
         network,
@@ -60,11 +60,11 @@ def export_trained(
     )
     match format:
         case "python":
-            return _zip(export_python(*trained))
+            return _zip(export_python(trained))
         case "safetensors":
-            return export_safetensors(*trained)
+            return export_safetensors(trained)
         case "onnx":
-            return export_onnx(*trained)
+            return export_onnx(trained)
 
 
 def _zip(files: dict[str, bytes]) -> bytes:

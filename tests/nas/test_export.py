@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import nn
 from gtn_core.data import Normalization
 from gtn_core.errors import ExportError
 from nas.architecture import Architecture
-from nas.export import export_onnx, export_python, export_safetensors
+from nas.export import TrainedNetwork, export_onnx, export_python, export_safetensors
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import ImageShape, SearchSpace
 
@@ -64,19 +65,18 @@ def briefly_trained(architecture: Architecture, image_shape: ImageShape, num_cla
     return network
 
 
-def exported(cell: str = CELLS[0]) -> tuple[nn.Module, dict[str, Any]]:
-    """A network, and the arguments that export it."""
+def exported(cell: str = CELLS[0]) -> TrainedNetwork:
+    """What there is to export."""
     architecture = SPACE.parse(cell)
-    network = briefly_trained(architecture, COLOUR, len(AWKWARD_NAMES))
-    return network, {
-        "space": SPACE,
-        "architecture": architecture,
-        "network": network,
-        "image_shape": COLOUR,
-        "num_classes": len(AWKWARD_NAMES),
-        "normalization": Normalization((0.5, 0.4, 0.3), (0.2, 0.3, 0.25)),
-        "class_names": AWKWARD_NAMES,
-    }
+    return TrainedNetwork(
+        space=SPACE,
+        architecture=architecture,
+        network=briefly_trained(architecture, COLOUR, len(AWKWARD_NAMES)),
+        image_shape=COLOUR,
+        num_classes=len(AWKWARD_NAMES),
+        normalization=Normalization((0.5, 0.4, 0.3), (0.2, 0.3, 0.25)),
+        class_names=AWKWARD_NAMES,
+    )
 
 
 def pixels() -> torch.Tensor:
@@ -101,8 +101,9 @@ def write(files: dict[str, bytes], folder: Path) -> Path:
 def test_the_python_file_needs_only_torch_and_computes_the_same(tmp_path: Path) -> None:
     networks, paths = [], []
     for number, cell in enumerate(CELLS):
-        network, arguments = exported(cell)
-        files = export_python(**arguments)
+        trained = exported(cell)
+        network = trained.network
+        files = export_python(trained)
         assert network.training, "exporting must not change the network"
         assert set(files) == {"model.py", "model.safetensors"}
         networks.append(network)
@@ -129,8 +130,8 @@ def test_the_python_file_needs_only_torch_and_computes_the_same(tmp_path: Path) 
 
 
 def test_the_self_check_notices_other_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, arguments = exported()
-    files = export_python(**arguments)
+    trained = exported()
+    files = export_python(trained)
     runpy.run_path(str(write(files, tmp_path / "good")), run_name="__main__")
     assert "self-check passed" in capsys.readouterr().out
     content = bytearray(files["model.safetensors"])
@@ -143,8 +144,8 @@ def test_the_self_check_notices_other_weights(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_source_shows_this_cell_alone() -> None:
-    _, arguments = exported()
-    source = export_python(**arguments)["model.py"].decode()
+    trained = exported()
+    source = export_python(trained)["model.py"].decode()
     assert "x1 = self.conv1(x)" in source
     assert "$" not in source
     for machinery in ("nas.", "gtn_core", "CellProgram", "pydantic"):
@@ -153,9 +154,9 @@ def test_the_source_shows_this_cell_alone() -> None:
 
 
 def test_many_classes_and_one_channel_are_valid_python() -> None:
-    _, arguments = exported()
+    trained = exported()
     names = tuple(f"class number {index}" for index in range(40))
-    source = export_python(**arguments | {"class_names": names})["model.py"].decode()
+    source = export_python(replace(trained, class_names=names))["model.py"].decode()
     constants: dict[str, Any] = {}
     start, end = source.index("CLASS_NAMES"), source.index("WEIGHTS")
     exec(source[start:end], constants)
@@ -164,14 +165,15 @@ def test_many_classes_and_one_channel_are_valid_python() -> None:
 
 
 def test_a_space_that_writes_no_python_is_told(toy_space: SearchSpace) -> None:
-    _, arguments = exported()
+    trained = exported()
     with pytest.raises(ExportError, match="'toy' does not write Python; export safetensors or onnx"):
-        export_python(**arguments | {"space": toy_space})
+        export_python(replace(trained, space=toy_space))
 
 
 def test_safetensors_carry_the_state_dict_and_how_to_feed_it(tmp_path: Path) -> None:
-    network, arguments = exported()
-    content = export_safetensors(**arguments)
+    trained = exported()
+    network = trained.network
+    content = export_safetensors(trained)
     tensors = load_tensors(content)
     assert tensors.keys() == network.state_dict().keys()
     assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in tensors.items())
@@ -182,7 +184,7 @@ def test_safetensors_carry_the_state_dict_and_how_to_feed_it(tmp_path: Path) -> 
     assert description["search_space"] == {"name": "nasbench201", "channels": 4, "cells_per_stage": 2}
     assert description["class_names"] == list(AWKWARD_NAMES)
     assert description["std"] == [0.2, 0.3, 0.25]
-    assert content == export_safetensors(**arguments), "equal networks are equal files"
+    assert content == export_safetensors(trained), "equal networks are equal files"
 
 
 def test_onnx_computes_the_same_from_pixels() -> None:
@@ -190,8 +192,9 @@ def test_onnx_computes_the_same_from_pixels() -> None:
     import onnx
     from onnx.reference import ReferenceEvaluator
 
-    network, arguments = exported()
-    model = onnx.load_from_string(export_onnx(**arguments))
+    trained = exported()
+    network = trained.network
+    model = onnx.load_from_string(export_onnx(trained))
     onnx.checker.check_model(model)
     (logits,) = ReferenceEvaluator(model).run(None, {"pixels": (pixels() / 255).numpy()})
     assert np.allclose(logits, expected_logits(network).numpy(), atol=1e-4)
@@ -202,6 +205,6 @@ def test_onnx_computes_the_same_from_pixels() -> None:
 
 @pytest.mark.skipif(find_spec("onnxscript") is not None, reason="the extra 'onnx' is installed")
 def test_without_the_extra_onnx_says_how_to_get_it() -> None:
-    _, arguments = exported()
+    trained = exported()
     with pytest.raises(ExportError, match=r"pip install 'gtn-nas\[onnx\]'"):
-        export_onnx(**arguments)
+        export_onnx(trained)
