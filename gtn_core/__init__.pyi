@@ -7,6 +7,7 @@ from .errors import (
     DatasetError,
     GtnNasError,
     InvalidArchitectureError,
+    MemoryLimitError,
     MetaTrainingDiverged,
     UnknownNameError,
 )
@@ -41,6 +42,7 @@ __all__ = [  # noqa: RUF022 - in the order of the method
     "CheckpointError",
     "DatasetError",
     "InvalidArchitectureError",
+    "MemoryLimitError",
     "MetaTrainingDiverged",
     "UnknownNameError",
 ]

@@ -8,6 +8,7 @@ CurriculumKind = Literal["full", "shuffled_batches", "all_shuffled", "none"]
 InnerOptimizerName = Literal["sgd", "adam"]
 LearnerKind = Literal["pooled", "strided"]
 LearnerNormalization = Literal["batch", "mean_only"]
+MetaGradientForm = Literal["graph", "recompute", "hessian_vector"]
 
 _Width = Annotated[int, Field(ge=1, le=8192)]
 _Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -76,8 +77,13 @@ class MetaTrainingConfig(BaseModel):
     )
 
     # Where time and memory go.
+    meta_gradient: Literal["auto", MetaGradientForm] = Field(
+        "auto",
+        description="graph: keep every inner step's graph; recompute: build it again going backward; "
+        "hessian_vector: go back by Hessian-vector products; auto: graph while that takes little memory",
+    )
     recompute_block: int = Field(
-        0, ge=0, le=1024, description="inner steps recomputed together going backward; 0 keeps all in memory"
+        0, ge=0, le=1024, description="inner steps that are recomputed together; 0: one, where any are"
     )
     validate_every: int = Field(
         100, ge=0, le=1_000_000, description="meta steps between validations; 0: only at the end"

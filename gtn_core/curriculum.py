@@ -1,10 +1,12 @@
 """What learners are trained on: batches made by the generator, and the inner optimizer's learned schedule."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from gtn_core.config import InnerOptimizerName, MetaTrainingConfig
 from gtn_core.generator import Generator
@@ -44,6 +46,16 @@ class SyntheticCurriculum:
             labels=self.labels.to(device, dtype),
             learning_rates=self.learning_rates.to(device, dtype),
             momenta=self.momenta.to(device, dtype),
+        )
+
+    def first(self, steps: int) -> "SyntheticCurriculum":
+        """Its first `steps` inner steps."""
+        return replace(
+            self,
+            images=self.images[:steps],
+            labels=self.labels[:steps],
+            learning_rates=self.learning_rates[:steps],
+            momenta=self.momenta[:steps],
         )
 
     def detach_as_leaves(self) -> "SyntheticCurriculum":
@@ -89,15 +101,19 @@ class LearnedCurriculum(nn.Module):
         self.register_buffer("labels", _balanced_labels(config, num_classes))
         self.schedule = InnerSchedule(config)
 
-    def forward(self, rng: torch.Generator, *, shuffle: bool = True) -> SyntheticCurriculum:
+    def forward(
+        self, rng: torch.Generator, *, shuffle: bool = True, recompute: bool = False
+    ) -> SyntheticCurriculum:
         """The curriculum as one learner meets it, differentiable in every parameter.
 
         `rng` draws what the variants leave to chance: the noise of "none" and the order of the shuffled
-        ones. Without `shuffle` their batches come in the order in which they are stored.
+        ones. Without `shuffle` their batches come in the order in which they are stored. With `recompute`
+        the generator's activations are computed again going backward, one batch at a time.
         """
         latents, labels = self._ordered(rng, shuffle)
         learning_rates, momenta = self.schedule()
-        images = [self.generator(*batch) for batch in zip(latents, labels, strict=True)]
+        generate = partial(checkpoint, self.generator, use_reentrant=False) if recompute else self.generator
+        images = [generate(*batch) for batch in zip(latents, labels, strict=True)]
         return SyntheticCurriculum(
             torch.stack(images), labels, learning_rates, momenta, self.schedule.inner_optimizer
         )

@@ -5,6 +5,7 @@
     ├── DatasetError              data that are missing, corrupt or of the wrong shape
     ├── CheckpointError           a frozen checkpoint that is missing, corrupt or does not fit
     ├── InvalidArchitectureError  an encoding that is not of its search space
+    ├── MemoryLimitError          a configuration that does not fit the device's memory
     ├── MetaTrainingDiverged      an unroll whose loss or gradient is not finite
     ├── FinalTrainingDiverged     a final training whose loss is not finite
     └── ExportError               a trained network that cannot be written out or read back
@@ -48,6 +49,10 @@ class MetaTrainingDiverged(GtnNasError):  # noqa: N818 - the field's word for it
     def __init__(self, message: str, *, meta_step: int, learner: str, value: float) -> None:
         super().__init__(message)
         self.meta_step, self.learner, self.value = meta_step, learner, value
+
+
+class MemoryLimitError(GtnNasError):
+    """A configuration whose estimated memory is more than the device has."""
 
 
 class FinalTrainingDiverged(GtnNasError):  # noqa: N818 - as above

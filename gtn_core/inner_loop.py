@@ -1,21 +1,25 @@
 """The inner loop: a learner takes T steps on a curriculum, in place or as a differentiable function of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
-from torch.func import functional_call
 
+from gtn_core.config import MetaGradientForm
 from gtn_core.curriculum import SyntheticCurriculum
-from gtn_core.inner_optimizer import InnerOptimizer, Tensors, get_inner_optimizer
-from gtn_core.layers import batch_statistics
-
-Parameters = dict[str, Tensor]
+from gtn_core.inner_optimizer import get_inner_optimizer
+from gtn_core.inner_steps import (
+    InnerSteps,
+    Parameters,
+    StepsFunction,
+    hessian_vector_step,
+    recomputed_steps,
+    steps_with_graph,
+    steps_without_gradient,
+)
 
 
 def train_on_curriculum(
@@ -58,6 +62,14 @@ def train_on_curriculum(
 
 
 @dataclass(frozen=True)
+class Window:
+    """The inner steps that a meta-gradient goes back through, [start, stop); the learner rests after stop."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Unrolled:
     """A learner's way through the curriculum."""
 
@@ -70,15 +82,18 @@ def unroll(
     curriculum: SyntheticCurriculum,
     *,
     snapshot_every: int = 0,
-    recompute_block: int = 0,
+    form: MetaGradientForm = "graph",
+    recompute_block: int = 1,
+    window: Window | None = None,
 ) -> Unrolled:
     """Take the steps of `train_on_curriculum` as one differentiable function of the curriculum's tensors.
 
-    The network lends its structure and its initial parameters and stays as it is. With a `recompute_block` of
-    k, the graph of k steps at a time is built again going backward: memory then holds one such graph and the
-    T / k states between. With 0 it holds the whole graph, which is fastest. The gradients are equal.
+    The network lends its structure and its initial parameters and stays as it is. All forms (`inner_steps`)
+    give equal gradients; "recompute" takes `recompute_block` steps at a time. With a `window`, steps before
+    it are taken without a gradient and those after it not at all, and all snapshots are from inside.
     """
     network.train()
+    window = window or Window(0, len(curriculum))
     batches = list(
         zip(
             curriculum.images.unbind(),
@@ -88,90 +103,27 @@ def unroll(
             strict=True,
         )
     )
-    steps = _InnerSteps(network, get_inner_optimizer(curriculum.inner_optimizer))
-    state = steps.initial_state
-    snapshots, losses = [], []
-    for start, end in pairwise(_boundaries(len(batches), snapshot_every, recompute_block)):
+    steps = InnerSteps(network, get_inner_optimizer(curriculum.inner_optimizer))
+    take, block = _FORMS[form], {"graph": 0, "recompute": recompute_block, "hessian_vector": 1}[form]
+    state, snapshots, losses = steps.initial_state, [], []
+    for start, end in pairwise(_boundaries(window, snapshot_every, block)):
+        inside = start >= window.start
         tensors = (*state, *chain.from_iterable(batches[start:end]))
-        if recompute_block:
-            *state, loss = _RecomputedSteps.apply(steps, *tensors)  # type: ignore[no-untyped-call]  # torch's
-        else:
-            *state, loss = steps(tensors, create_graph=True)
+        *state, loss = (take if inside else steps_without_gradient)(steps, tensors)
         losses.append(loss)
-        if end == len(batches) or (snapshot_every and end % snapshot_every == 0):
+        if inside and (end == window.stop or (snapshot_every and end % snapshot_every == 0)):
             snapshots.append(steps.named_parameters(state))
     return Unrolled(tuple(snapshots), torch.cat(losses))
 
 
-def _boundaries(steps: int, *strides: int) -> list[int]:
-    """Where blocks begin and end: 0, `steps`, and the strides' multiples between; a stride of 0 has none."""
-    return sorted({0, steps}.union(*(range(0, steps, stride) for stride in strides if stride)))
+_FORMS: dict[MetaGradientForm, StepsFunction] = {
+    "graph": steps_with_graph,
+    "recompute": recomputed_steps,
+    "hessian_vector": hessian_vector_step,
+}
 
 
-class _InnerSteps:
-    """A few inner steps as a function of tensors alone: state and batches -> state and losses.
-
-    The state is the learner's parameters, then the optimizer's own tensors. Batch norm leaves its running
-    statistics alone: a step that is computed twice must not count twice.
-    """
-
-    def __init__(self, network: nn.Module, optimizer: InnerOptimizer) -> None:
-        self.network, self.optimizer = network, optimizer
-        self.names = [name for name, _ in network.named_parameters()]
-        parameters = [parameter.detach().requires_grad_() for parameter in network.parameters()]
-        self.initial_state: Tensors = [*parameters, *optimizer.init(parameters)]
-
-    def __call__(self, tensors: Sequence[Tensor], *, create_graph: bool) -> Tensors:
-        parameters, state, batches = self._split(tensors)
-        losses = []
-        for images, labels, learning_rate, momentum in batches:
-            if not create_graph:
-                parameters = [parameter.detach().requires_grad_() for parameter in parameters]
-            with torch.enable_grad(), batch_statistics(self.network):
-                logits = functional_call(self.network, self.named_parameters(parameters), images)
-                loss = F.cross_entropy(logits, labels)
-            gradients = torch.autograd.grad(
-                loss, parameters, create_graph=create_graph, allow_unused=True, materialize_grads=True
-            )
-            parameters, state = self.optimizer.update(
-                parameters, gradients, state, learning_rate=learning_rate, momentum=momentum
-            )
-            losses.append(loss.detach())
-        return [*parameters, *state, torch.stack(losses)]
-
-    def named_parameters(self, state: Sequence[Tensor]) -> Parameters:
-        """The parameters at the head of a state, as `functional_call` takes them."""
-        return dict(zip(self.names, state, strict=False))
-
-    def _split(self, tensors: Sequence[Tensor]) -> tuple[Tensors, Tensors, Iterator[tuple[Tensor, ...]]]:
-        """Parameters, the optimizer's tensors, and (images, labels, learning rate, momentum) per step."""
-        count, end = len(self.names), len(self.initial_state)
-        batches = zip(*(tensors[part::4] for part in range(end, end + 4)), strict=True)
-        return list(tensors[:count]), list(tensors[count:end]), batches
-
-
-class _RecomputedSteps(torch.autograd.Function):
-    """Inner steps that keep only their inputs, and build their graph when the gradient arrives."""
-
-    @staticmethod
-    def forward(ctx: Any, steps: _InnerSteps, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.steps = steps
-        ctx.save_for_backward(*tensors)
-        ctx.set_materialize_grads(False)
-        *state, losses = steps(tensors, create_graph=False)
-        ctx.mark_non_differentiable(losses)
-        return *state, losses
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        inputs = [tensor.detach().requires_grad_() for tensor in ctx.saved_tensors]
-        with torch.enable_grad():
-            outputs = ctx.steps(inputs, create_graph=True)
-        reached = [
-            (output, gradient)
-            for output, gradient in zip(outputs, gradients, strict=True)
-            if gradient is not None and output.requires_grad
-        ]
-        reached_outputs, reached_gradients = zip(*reached, strict=True)
-        return None, *torch.autograd.grad(reached_outputs, inputs, reached_gradients, allow_unused=True)
+def _boundaries(window: Window, *strides: int) -> list[int]:
+    """Where blocks begin and end: 0, the window's ends and multiples of the strides; 0 has none."""
+    ends = {0, window.start, window.stop}
+    return sorted(ends.union(*(range(0, window.stop, stride) for stride in strides if stride)))

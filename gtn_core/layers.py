@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import register_parametrization
+
+from gtn_core.batch_norm import batch_norm
 
 LayerT = TypeVar("LayerT", nn.Linear, nn.Conv2d)
 
@@ -60,14 +63,27 @@ class MeanOnlyBatchNorm(nn.Module):
 
 
 @contextmanager
-def batch_statistics(network: nn.Module) -> Iterator[None]:
-    """Inside, batch norm uses the statistics of the batch at hand and leaves its running ones alone."""
+def batch_statistics(network: nn.Module, *, second_derivative: bool = False) -> Iterator[None]:
+    """Inside, batch norm uses the statistics of the batch at hand and leaves its running ones alone.
+
+    With `second_derivative` it is the form whose second derivative is cheap, on the CPU, where that was
+    measured; it has no forward derivative.
+    """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     before = [(norm.training, norm.track_running_stats) for norm in norms]
     for norm in norms:
         norm.training, norm.track_running_stats = True, False
+        if second_derivative:
+            norm.forward = partial(_twice_differentiable, norm)  # type: ignore[method-assign]
     try:
         yield
     finally:
         for norm, (training, tracking) in zip(norms, before, strict=True):
             norm.training, norm.track_running_stats = training, tracking
+            norm.__dict__.pop("forward", None)
+
+
+def _twice_differentiable(norm: _BatchNorm, features: Tensor) -> Tensor:
+    if features.device.type != "cpu":
+        return type(norm).forward(norm, features)
+    return batch_norm(features, norm.weight, norm.bias, norm.eps)

@@ -5,19 +5,15 @@ from dataclasses import dataclass
 from statistics import mean
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from gtn_core.config import MetaTrainingConfig
-from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.config import MetaGradientForm, MetaTrainingConfig
 from gtn_core.data import Split
 from gtn_core.errors import MetaTrainingDiverged
-from gtn_core.inner_loop import unroll
-from gtn_core.layers import batch_statistics
 from gtn_core.learners import LearnerSampler, learner_name
 from gtn_core.meta_training_state import MetaTrainingState
+from gtn_core.outer_loss import outer_loss
 from gtn_core.randomness import derive_seed, torch_generator
 
 RUNNING_NORM_DECAY = 0.95
@@ -34,7 +30,13 @@ class MetaStepOutcome:
 
 
 def meta_step(
-    state: MetaTrainingState, train: Split, sampler: LearnerSampler, config: MetaTrainingConfig, *, seed: int
+    state: MetaTrainingState,
+    train: Split,
+    sampler: LearnerSampler,
+    config: MetaTrainingConfig,
+    *,
+    seed: int,
+    form: MetaGradientForm = "graph",
 ) -> MetaStepOutcome:
     """Update the curriculum once; all that is random is drawn from (`seed`, the state's step).
 
@@ -42,7 +44,7 @@ def meta_step(
     """
     curriculum, step = state.curriculum, state.step
     curriculum.zero_grad()
-    synthetic = curriculum(torch_generator(seed, "order", step))
+    synthetic = curriculum(torch_generator(seed, "order", step), recompute=form != "graph")
     # The learners' gradients add up in these leaves, so that the generator is gone back through only once.
     leaves = synthetic.detach_as_leaves()
     losses, accuracies = [], []
@@ -52,7 +54,7 @@ def meta_step(
             image_shape=curriculum.image_shape, num_classes=curriculum.num_classes, seed=learner_seed
         ).to(train.labels.device)
         real = _random_batch(train, config.outer_batch_size, torch_generator(seed, "real", step, index))
-        loss, accuracy = outer_loss(learner, leaves, real, config)
+        loss, accuracy = outer_loss(learner, leaves, real, config, form=form)
         name = f"{learner_name(sampler)} (seed {learner_seed})"
         _require_finite(loss.item(), "outer loss", name, step, config)
         torch.autograd.backward(loss / config.learners_per_meta_step)
@@ -67,29 +69,6 @@ def meta_step(
     state.optimizer.step()
     state.step += 1
     return MetaStepOutcome(mean(losses), mean(accuracies), norm.item())
-
-
-def outer_loss(
-    learner: nn.Module, curriculum: SyntheticCurriculum, real: Split, config: MetaTrainingConfig
-) -> tuple[Tensor, Tensor]:
-    """Loss on real data of a learner taught by `curriculum`, differentiable in it, and the final accuracy.
-
-    The loss is a weighted mean over the learner's way: after every `outer_loss_every` inner steps with the
-    intermediate weight, after the last with weight one.
-    """
-    unrolled = unroll(
-        learner,
-        curriculum,
-        snapshot_every=config.outer_loss_every,
-        recompute_block=config.recompute_block,
-    )
-    with batch_statistics(learner):
-        logits = [functional_call(learner, parameters, real.images) for parameters in unrolled.snapshots]
-    losses = torch.stack([F.cross_entropy(each, real.labels) for each in logits])
-    weights = torch.full_like(losses, config.intermediate_loss_weight)
-    weights[-1] = 1
-    accuracy = (logits[-1].argmax(dim=1) == real.labels).float().mean()
-    return (weights * losses).sum() / weights.sum(), accuracy
 
 
 def _random_batch(split: Split, size: int, rng: torch.Generator) -> Split:

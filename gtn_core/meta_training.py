@@ -15,6 +15,7 @@ from gtn_core.data import DatasetSplits, Split
 from gtn_core.evaluation import evaluate
 from gtn_core.inner_loop import train_on_curriculum
 from gtn_core.learners import ConvNetSampler, LearnerSampler, learner_name
+from gtn_core.memory import require_memory, suitable_form
 from gtn_core.meta_step import meta_step
 from gtn_core.meta_training_state import (
     MetaTrainingState,
@@ -59,10 +60,13 @@ def meta_train(
     same checkpoint as one that was never stopped. `on_step` may raise to stop; the state is saved first.
 
     Raises:
+        MemoryLimitError: a meta step would need more memory than there is.
         MetaTrainingDiverged: a loss or the meta-gradient is not finite; the saved state is from before.
         CheckpointError: the file at `state_path` is corrupt, or of another run.
     """
     sampler = learner_sampler or ConvNetSampler(config)
+    form, estimate = suitable_form(config, sampler, splits.image_shape, splits.num_classes)
+    require_memory(estimate, config, device)
     run = RunIdentity(config, seed, splits.fingerprint, learner_name(sampler))
     state = initial_state(config, splits, seed=seed, device=device)
     if state_path is not None and state_path.exists():
@@ -71,7 +75,7 @@ def meta_train(
 
     while state.step < config.meta_steps:
         started = time.perf_counter()
-        outcome = meta_step(state, train, sampler, config, seed=seed)
+        outcome = meta_step(state, train, sampler, config, seed=seed, form=form)
         seconds = time.perf_counter() - started
         accuracies = []
         if config.validate_every and state.step % config.validate_every == 0:

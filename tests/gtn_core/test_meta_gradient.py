@@ -1,6 +1,7 @@
 """The derivative that everything rests on, against references that know nothing of the unroll."""
 
 from collections.abc import Callable
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -8,7 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gtn_core import ConvNetSampler, MetaTrainingConfig, SyntheticCurriculum, train_on_curriculum, unroll
+from gtn_core import (
+    ConvNetSampler,
+    LearnedCurriculum,
+    MetaTrainingConfig,
+    SyntheticCurriculum,
+    train_on_curriculum,
+    unroll,
+)
+from gtn_core.config import MetaGradientForm
+from gtn_core.inner_loop import Window
 from gtn_core.layers import batch_statistics
 
 T, B, K = 4, 3, 3
@@ -58,7 +68,7 @@ LEARNERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def real_loss(network: nn.Module, curriculum: SyntheticCurriculum, **options: int) -> Tensor:
+def real_loss(network: nn.Module, curriculum: SyntheticCurriculum, **options: Any) -> Tensor:
     """The mean of the real losses at all snapshots."""
     snapshots = unroll(network, curriculum, **options).snapshots
     with batch_statistics(network):
@@ -124,18 +134,88 @@ def test_it_equals_central_finite_differences(make_network: Callable[[], nn.Modu
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("snapshot_every", [0, 1, 3])
 @pytest.mark.parametrize("make_network", LEARNERS.values(), ids=LEARNERS.keys())
-def test_recomputation_in_blocks_of_any_size_changes_nothing(
+def test_every_form_gives_the_gradient_of_the_whole_graph(
     make_network: Callable[[], nn.Module], snapshot_every: int, optimizer: str
 ) -> None:
     network, curriculum = make_network(), make_curriculum(optimizer)
 
-    def loss_and_gradients(block: int) -> tuple[Tensor, ...]:
-        loss = real_loss(network, curriculum, snapshot_every=snapshot_every, recompute_block=block)
+    def loss_and_gradients(**options: Any) -> tuple[Tensor, ...]:
+        loss = real_loss(network, curriculum, snapshot_every=snapshot_every, **options)
         return loss.detach(), *torch.autograd.grad(loss, tensors(curriculum))
 
-    plain = loss_and_gradients(0)
+    whole = loss_and_gradients(form="graph")
     for block in range(1, T + 2):
-        torch.testing.assert_close(loss_and_gradients(block), plain, rtol=1e-10, atol=1e-12)
+        recomputed = loss_and_gradients(form="recompute", recompute_block=block)
+        torch.testing.assert_close(recomputed, whole, rtol=1e-10, atol=1e-12)
+    products = loss_and_gradients(form="hessian_vector")
+    torch.testing.assert_close(products, whole, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["recompute", "hessian_vector"])
+def test_a_step_stays_exact_through_a_generator_and_a_learned_schedule(form: MetaGradientForm) -> None:
+    config = MetaTrainingConfig.model_validate(
+        {"inner_steps": T, "batch_size": 6, "latent_size": 3, "generator_hidden": 5}
+        | {"generator_channels": (3, 2), "learner_channels": (2,), "learner_hidden": 4}
+    )
+    torch.manual_seed(0)
+    learned = LearnedCurriculum(config, image_shape=(1, 4, 4), num_classes=K).double()
+
+    def gradients(form: MetaGradientForm) -> tuple[Tensor, ...]:
+        curriculum = learned(torch.Generator(), recompute=form != "graph")
+        loss = real_loss(convnet(), curriculum, snapshot_every=2, form=form)
+        return torch.autograd.grad(loss, list(learned.parameters()))
+
+    torch.testing.assert_close(gradients(form), gradients("graph"), rtol=1e-10, atol=1e-12)
+
+
+class WithoutForwardDerivative(torch.autograd.Function):
+    """The square, with a backward pass that can be differentiated and no forward derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return 2 * x * gradient
+
+
+def test_a_learner_without_forward_derivatives_gets_the_same_gradient() -> None:
+    class Squaring(nn.Module):
+        def forward(self, features: Tensor) -> Tensor:
+            squared: Tensor = WithoutForwardDerivative.apply(features)  # type: ignore[no-untyped-call]
+            return squared
+
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), Squaring(), nn.Linear(4, K)).double()
+    curriculum = make_curriculum()
+    whole, products = (
+        torch.autograd.grad(real_loss(network, curriculum, form=form), tensors(curriculum))
+        for form in ("graph", "hessian_vector")
+    )
+    torch.testing.assert_close(products, whole, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", get_args(MetaGradientForm))
+def test_a_window_is_an_unroll_from_where_the_learner_stood(form: MetaGradientForm) -> None:
+    network, curriculum = convnet(), make_curriculum()
+    inside = Window(1, 3)
+    unrolled = unroll(network, curriculum, form=form, window=inside)
+    gradients = torch.autograd.grad(
+        sum(each.sum() for each in unrolled.snapshots[-1].values()), tensors(curriculum)
+    )
+    reached = [bool(gradients[0][step].abs().sum() > 0) for step in range(T)]
+    assert reached == [False, True, True, False]
+    assert len(unrolled.snapshots) == 1
+    first_three = unroll(network, curriculum, snapshot_every=3).snapshots[0]
+    torch.testing.assert_close(unrolled.snapshots[0], first_three, rtol=1e-10, atol=1e-12)
+    by_graph = unroll(network, curriculum, window=inside)
+    expected = torch.autograd.grad(
+        sum(each.sum() for each in by_graph.snapshots[-1].values()), tensors(curriculum)
+    )
+    torch.testing.assert_close(gradients, expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -159,7 +239,7 @@ def test_a_learner_trained_in_place_ends_where_the_unroll_does(
 def test_the_unroll_leaves_the_network_as_it_was() -> None:
     network, curriculum = WithUnusedParts().double(), make_curriculum()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    torch.autograd.backward(real_loss(network, curriculum, recompute_block=2))
+    torch.autograd.backward(real_loss(network, curriculum, form="recompute"))
     torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
     assert all(parameter.grad is None for parameter in network.used[0].parameters())
 

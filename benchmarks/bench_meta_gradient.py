@@ -1,0 +1,274 @@
+"""Time and peak memory of one meta step for growing unrolls: every form against a plain unroll and `higher`.
+
+    python benchmarks/bench_meta_gradient.py
+
+Each cell is a fresh process. Memory is its peak during the meta steps beyond what it held before the first
+(resident memory, or the allocator's peak on a GPU); time is of the process's own processor, so that others on
+the machine count little. The plain unroll is written out here and shares no code with the forms; `higher`
+(Grefenstette et al., 2019) is measured where it is installed. The images are noise: neither number depends on
+them.
+"""
+
+import argparse
+import ctypes
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+import torch.nn.functional as F
+from conditions import conditions, write_results
+from torch.func import functional_call
+
+from gtn_core import ConvNetSampler, MetaTrainingConfig, Split
+from gtn_core.config import MetaGradientForm
+from gtn_core.curriculum import LearnedCurriculum
+from gtn_core.layers import batch_statistics
+from gtn_core.outer_loss import outer_loss
+from gtn_core.randomness import seeded_initialisation
+
+BASELINES = ("plain", "higher")
+FORMS = (*BASELINES, *get_args(MetaGradientForm))
+IMAGE_SHAPE, CLASSES = (1, 28, 28), 10
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if arguments.form:
+        print(json.dumps(measured(arguments.form, arguments.steps[0], arguments)))
+        return
+    cells = []
+    for steps in arguments.steps:
+        for form in FORMS:
+            cell = in_fresh_process(form, steps)
+            cells.append({"form": form, "inner_steps": steps, **cell})
+            print(cells[-1], flush=True)
+    config = configuration(max(arguments.steps), arguments)
+    results = {
+        "benchmark": "meta_gradient",
+        **conditions(),
+        "threads": arguments.threads,
+        "device": arguments.device,
+        "image_shape": IMAGE_SHAPE,
+        "config": config.model_dump(mode="json"),
+        "state_bytes_per_step": state_bytes(config),
+        "repetitions": arguments.repetitions,
+        "cells": cells,
+        "targets": targets(cells, config),
+    }
+    print_table(results)
+    print(write_results(f"bench_meta_gradient_{arguments.device}", results))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--steps", type=int, nargs="+", default=[8, 16, 32, 64, 128], help="inner steps")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--outer-batch-size", type=int, default=256)
+    parser.add_argument("--learner-channels", type=int, nargs="+", default=[16, 32])
+    parser.add_argument("--learner-hidden", type=int, default=64)
+    parser.add_argument("--repetitions", type=int, default=5, help="meta steps timed, after one that is not")
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--form", choices=FORMS, help="measure this one here, with the first of --steps")
+    return parser.parse_args()
+
+
+def configuration(steps: int, arguments: argparse.Namespace) -> MetaTrainingConfig:
+    return MetaTrainingConfig(
+        inner_steps=steps,
+        batch_size=arguments.batch_size,
+        outer_batch_size=arguments.outer_batch_size,
+        learner_channels=tuple(arguments.learner_channels),
+        learner_hidden=arguments.learner_hidden,
+        outer_loss_every=8,
+    )
+
+
+def in_fresh_process(form: str, steps: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, *sys.argv[1:], "--form", form, "--steps", str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"error": done.stderr.strip().splitlines()[-1]}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measured(form: str, steps: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds and peak bytes of one meta step; the update of the weights, equal for all, is left out."""
+    torch.set_num_threads(arguments.threads)
+    device, config = arguments.device, configuration(steps, arguments)
+    with seeded_initialisation(0):
+        curriculum = LearnedCurriculum(config, image_shape=IMAGE_SHAPE, num_classes=CLASSES).to(device)
+        real = Split(
+            torch.randn(config.outer_batch_size, *IMAGE_SHAPE).to(device),
+            torch.arange(config.outer_batch_size).to(device) % CLASSES,
+        )
+    step: Callable[..., None] = {"plain": plain, "higher": with_higher}.get(form, ours)
+    step(curriculum, real, configuration_of_one_step(config), form)  # the libraries' own memory
+    memory = Memory(device)
+    seconds = []
+    for _ in range(1 + arguments.repetitions):
+        curriculum.zero_grad()
+        synchronize(device)
+        started = clock(device)
+        step(curriculum, real, config, form)
+        synchronize(device)
+        seconds.append(clock(device) - started)
+    timed = seconds[1:]
+    norm = torch.nn.utils.get_total_norm([p.grad for p in curriculum.parameters() if p.grad is not None])
+    return {
+        "seconds": {
+            "median": statistics.median(timed),
+            "min": min(timed),
+            "max": max(timed),
+            "n": len(timed),
+        },
+        "peak_bytes": memory.peak(),
+        "gradient_norm": norm.item(),
+    }
+
+
+def configuration_of_one_step(config: MetaTrainingConfig) -> MetaTrainingConfig:
+    return config.model_copy(update={"inner_steps": 1})
+
+
+def ours(
+    curriculum: LearnedCurriculum, real: Split, config: MetaTrainingConfig, form: MetaGradientForm
+) -> None:
+    synthetic = curriculum(torch.Generator(), recompute=form != "graph").first(config.inner_steps)
+    leaves = synthetic.detach_as_leaves()
+    loss, _ = outer_loss(learner(config, real), leaves, real, config, form=form)
+    torch.autograd.backward(loss)
+    synthetic.backward_from(leaves)
+
+
+def plain(curriculum: LearnedCurriculum, real: Split, config: MetaTrainingConfig, _form: str) -> None:
+    """Every operation of every step stays in one graph, generator included."""
+    network = learner(config, real)
+    synthetic = curriculum(torch.Generator()).first(config.inner_steps)
+    parameters = {name: each.detach().requires_grad_() for name, each in network.named_parameters()}
+    velocities = [torch.zeros_like(each) for each in parameters.values()]
+    losses = []
+    with batch_statistics(network):
+        for t in range(len(synthetic)):
+            logits = functional_call(network, parameters, synthetic.images[t])
+            loss = F.cross_entropy(logits, synthetic.labels[t])
+            gradients = torch.autograd.grad(loss, list(parameters.values()), create_graph=True)
+            rate, momentum = synthetic.learning_rates[t], synthetic.momenta[t]
+            velocities = [momentum * v + g for v, g in zip(velocities, gradients, strict=True)]
+            parameters = {
+                name: each - rate * v for (name, each), v in zip(parameters.items(), velocities, strict=True)
+            }
+            if (t + 1) % config.outer_loss_every == 0 or t + 1 == len(synthetic):
+                logits = functional_call(network, parameters, real.images)
+                losses.append(F.cross_entropy(logits, real.labels))
+    torch.autograd.backward(torch.stack(losses).mean())
+
+
+def with_higher(curriculum: LearnedCurriculum, real: Split, config: MetaTrainingConfig, _form: str) -> None:
+    """`higher`'s differentiable SGD, with this step's learning rate and momentum set before each step."""
+    import higher
+
+    network = learner(config, real)
+    synthetic = curriculum(torch.Generator()).first(config.inner_steps)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.5)
+    losses = []
+    with batch_statistics(network), higher.innerloop_ctx(network, optimizer) as (functional, differentiable):
+        for t in range(len(synthetic)):
+            loss = F.cross_entropy(functional(synthetic.images[t]), synthetic.labels[t])
+            override = {"lr": [synthetic.learning_rates[t]], "momentum": [synthetic.momenta[t]]}
+            differentiable.step(loss, override=override)
+            if (t + 1) % config.outer_loss_every == 0 or t + 1 == len(synthetic):
+                losses.append(F.cross_entropy(functional(real.images), real.labels))
+        torch.autograd.backward(torch.stack(losses).mean())
+
+
+def learner(config: MetaTrainingConfig, real: Split) -> torch.nn.Module:
+    network = ConvNetSampler(config)(image_shape=IMAGE_SHAPE, num_classes=CLASSES, seed=0)
+    return network.train().to(real.labels.device)
+
+
+def state_bytes(config: MetaTrainingConfig) -> int:
+    """Parameters and velocities of the learner, float32."""
+    network = ConvNetSampler(config)(image_shape=IMAGE_SHAPE, num_classes=CLASSES, seed=0)
+    return 2 * 4 * sum(parameter.numel() for parameter in network.parameters())
+
+
+class Memory:
+    """The peak of this process since now, beyond what it holds now."""
+
+    def __init__(self, device: str) -> None:
+        self.on_gpu = torch.device(device).type == "cuda"
+        if self.on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            with suppress(OSError, AttributeError):  # gives back what the first step left in the heap
+                ctypes.CDLL("libc.so.6").malloc_trim(0)
+            with suppress(OSError):  # forgets the peak of the imports, where the kernel lets us
+                Path("/proc/self/clear_refs").write_text("5")
+        self.base = torch.cuda.memory_allocated() if self.on_gpu else self._status("VmRSS")
+
+    def peak(self) -> int:
+        if self.on_gpu:
+            return torch.cuda.max_memory_allocated() - self.base
+        return self._status("VmHWM") - self.base
+
+    def _status(self, name: str) -> int:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(name):
+                return 1024 * int(line.split()[1])
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def clock(device: str) -> float:
+    return time.perf_counter() if torch.device(device).type == "cuda" else time.process_time()
+
+
+def synchronize(device: str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+
+
+def targets(cells: list[dict[str, Any]], config: MetaTrainingConfig) -> dict[str, dict[str, float]]:
+    """The ratios that each form is held to, where their cells were measured."""
+    found = {(cell["form"], cell["inner_steps"]): cell for cell in cells if "error" not in cell}
+    ratios: dict[str, dict[str, float]] = {}
+    for form in get_args(MetaGradientForm):
+        ratios[form] = {}
+        if {(form, 64), ("plain", 64)} <= found.keys():
+            ours, base = found[form, 64], found["plain", 64]
+            ratios[form]["memory_of_plain_at_64_over_ours"] = base["peak_bytes"] / ours["peak_bytes"]
+            ratios[form]["seconds_over_plain_at_64"] = ours["seconds"]["min"] / base["seconds"]["min"]
+        if {(form, 16), (form, 128)} <= found.keys():
+            states = state_bytes(config) * (128 - 16)
+            growth = (found[form, 128]["peak_bytes"] - states) / found[form, 16]["peak_bytes"]
+            ratios[form]["memory_at_128_less_states_over_16"] = growth
+    return ratios
+
+
+def print_table(results: dict[str, Any]) -> None:
+    print(f"\none meta step on {results['device']}: processor seconds (least of n) and peak memory")
+    print(f"{'inner steps':>11}  " + "  ".join(f"{form:>20}" for form in FORMS))
+    for steps in sorted({cell["inner_steps"] for cell in results["cells"]}):
+        row = [cell for cell in results["cells"] if cell["inner_steps"] == steps]
+        shown = [
+            "-"
+            if "error" in cell
+            else f"{cell['seconds']['min']:.2f} s {cell['peak_bytes'] / 2**20:,.0f} MiB"
+            for cell in row
+        ]
+        print(f"{steps:>11}  " + "  ".join(f"{text:>20}" for text in shown))
+    for form, ratios in results["targets"].items():
+        print(form, {name: round(ratio, 2) for name, ratio in ratios.items()})
+
+
+if __name__ == "__main__":
+    main()

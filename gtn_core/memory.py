@@ -1,0 +1,196 @@
+"""What a meta step will hold in memory, estimated before it starts, and the form that suits it.
+
+The bytes that autograd saves for one inner step are counted, not guessed: one learner takes one step, and one
+forward pass on real images. The rest follows from shapes.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from gtn_core.config import MetaGradientForm, MetaTrainingConfig
+from gtn_core.curriculum import LearnedCurriculum
+from gtn_core.errors import MemoryLimitError
+from gtn_core.inner_optimizer import get_inner_optimizer
+from gtn_core.inner_steps import InnerSteps
+from gtn_core.layers import batch_statistics
+from gtn_core.learners import ImageShape, LearnerSampler
+from gtn_core.randomness import seeded_initialisation
+
+SMALL_GRAPH_BYTES = 2**30
+"""Below this "auto" keeps the graph, which is fastest. A constant: a run must not depend on its machine."""
+
+SAMPLED_LEARNERS = 4
+"""Learners of a sampler that are looked at; the largest one counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes of a meta step by what holds them."""
+
+    curriculum: int  # weights with gradient and Adam's moments
+    images: int  # synthetic images and their gradients, as leaves and as the generator's output
+    generator: int  # activations: of one batch where they are recomputed, else of all
+    states: int  # of the learner between inner steps
+    activations: int  # of inner steps whose graph is held at one time
+    real: int  # of a forward pass on real images
+
+    @property
+    def total(self) -> int:
+        """The peak: going backward, what the graph holds is joined by about as many adjoints of one step."""
+        return self.curriculum + self.images + self.states + max(self.real, self.activations) + self.generator
+
+
+def suitable_form(
+    config: MetaTrainingConfig, sampler: LearnerSampler, image_shape: ImageShape, num_classes: int
+) -> tuple[MetaGradientForm, MemoryEstimate]:
+    """The configuration's form and its memory; for "auto" the graph while it is small, else recomputation."""
+    estimate = partial(estimate_memory, config, sampler, image_shape, num_classes)
+    if config.meta_gradient != "auto":
+        return config.meta_gradient, estimate(config.meta_gradient)
+    if not config.recompute_block:
+        graph = estimate("graph")
+        if graph.total <= SMALL_GRAPH_BYTES:
+            return "graph", graph
+    return "recompute", estimate("recompute")
+
+
+def estimate_memory(
+    config: MetaTrainingConfig,
+    sampler: LearnerSampler,
+    image_shape: ImageShape,
+    num_classes: int,
+    form: MetaGradientForm,
+) -> MemoryEstimate:
+    """Peak memory of a meta step in that form, from one inner step of a few learners, on the CPU."""
+    learners = [
+        sampler(image_shape=image_shape, num_classes=num_classes, seed=seed)
+        for seed in range(SAMPLED_LEARNERS)
+    ]
+    per_step = max(_saved_by_a_step(each, config, image_shape, num_classes) for each in learners)
+    real = max(_saved_by_a_pass(each, config, image_shape) for each in learners)
+    parameters = max(sum(each.numel() for each in learner.parameters()) for learner in learners)
+    tensors_per_state = {"sgd": 2, "adam": 3}[config.inner_optimizer] + (form == "hessian_vector")
+    held_steps = {"graph": config.inner_steps, "recompute": config.recompute_block or 1, "hessian_vector": 1}
+    weights, per_batch = _generator(config, image_shape, num_classes)
+    pixels = config.inner_steps * config.batch_size * _count(image_shape)
+    snapshots = -(-config.inner_steps // config.outer_loss_every)
+    return MemoryEstimate(
+        curriculum=4 * 4 * weights,
+        images=4 * 4 * pixels,
+        generator=per_batch * (config.inner_steps if form == "graph" else 2),
+        states=4 * parameters * (tensors_per_state * config.inner_steps + snapshots),
+        activations=per_step * (held_steps[form] + 1),
+        real=2 * real + (per_step * held_steps[form] if form == "graph" else 0),
+    )
+
+
+def require_memory(estimate: MemoryEstimate, config: MetaTrainingConfig, device: str | torch.device) -> None:
+    """Raise MemoryLimitError when the estimate is more than the device has to give."""
+    available = available_bytes(device)
+    if available is None or estimate.total <= available:
+        return
+    raise MemoryLimitError(
+        f"a meta step needs about {_readable(estimate.total)} of memory and {device} has "
+        f"{_readable(available)} to give (inner steps {_readable(estimate.activations)}, states "
+        f"{_readable(estimate.states)}, real images {_readable(estimate.real)}, generator "
+        f"{_readable(estimate.generator)}, synthetic images {_readable(estimate.images)}): set meta_gradient "
+        f'to "recompute" or lower inner_steps ({config.inner_steps}), batch_size ({config.batch_size}), '
+        f"outer_batch_size ({config.outer_batch_size}) or the learners' size"
+    )
+
+
+def available_bytes(device: str | torch.device) -> int | None:
+    """What can still be allocated; None where that cannot be told."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    found = [_mem_available(), _control_group_room()]
+    known = [each for each in found if each is not None]
+    return min(known) if known else None
+
+
+class _Saved:
+    """Counts the distinct storages that autograd keeps; holds them, so that no address counts twice."""
+
+    def __init__(self, outside: list[Tensor]) -> None:
+        self.outside = {each.untyped_storage().data_ptr() for each in outside}
+        self.held: dict[int, Tensor] = {}
+
+    def pack(self, tensor: Tensor) -> Tensor:
+        address = tensor.untyped_storage().data_ptr()
+        if address not in self.outside:
+            self.held[address] = tensor
+        return tensor
+
+    @property
+    def bytes(self) -> int:
+        return sum(each.untyped_storage().nbytes() for each in self.held.values())
+
+
+def _saved_by_a_step(
+    learner: nn.Module, config: MetaTrainingConfig, image_shape: ImageShape, num_classes: int
+) -> int:
+    steps = InnerSteps(learner.train(), get_inner_optimizer(config.inner_optimizer))
+    images = torch.zeros(config.batch_size, *image_shape).requires_grad_()
+    labels = torch.full((config.batch_size, num_classes), 1 / num_classes)
+    rates = [torch.tensor(0.1, requires_grad=True), torch.tensor(0.5, requires_grad=True)]
+    saved = _Saved([*steps.initial_state, images])
+    with saved_tensors_hooks(saved.pack, lambda tensor: tensor):
+        outputs = steps([*steps.initial_state, images, labels, *rates], create_graph=True)
+    del outputs
+    return saved.bytes
+
+
+def _saved_by_a_pass(learner: nn.Module, config: MetaTrainingConfig, image_shape: ImageShape) -> int:
+    saved = _Saved(list(learner.parameters()))
+    images = torch.zeros(config.outer_batch_size, *image_shape)
+    with saved_tensors_hooks(saved.pack, lambda tensor: tensor), batch_statistics(learner.train()):
+        logits = learner(images)
+    del logits
+    return saved.bytes
+
+
+def _generator(config: MetaTrainingConfig, image_shape: ImageShape, num_classes: int) -> tuple[int, int]:
+    """Weights of the curriculum, and bytes that generating one batch saves."""
+    one_step = config.model_copy(update={"inner_steps": 1})
+    with seeded_initialisation(0):
+        curriculum = LearnedCurriculum(one_step, image_shape=image_shape, num_classes=num_classes)
+    weights = sum(each.numel() for each in curriculum.parameters())
+    per_step = config.batch_size * config.latent_size
+    saved = _Saved(list(curriculum.parameters()))
+    with saved_tensors_hooks(saved.pack, lambda tensor: tensor):
+        synthetic = curriculum(torch.Generator())
+    del synthetic
+    return weights + (config.inner_steps - 1) * per_step, saved.bytes
+
+
+def _mem_available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), None)
+
+
+def _control_group_room() -> int | None:
+    """What a container's limit leaves (control groups, version 2)."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text().strip()
+        used = (folder / "memory.current").read_text().strip()
+    except OSError:
+        return None
+    return None if limit == "max" else max(int(limit) - int(used), 0)
+
+
+def _count(shape: ImageShape) -> int:
+    channels, height, width = shape
+    return channels * height * width
+
+
+def _readable(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

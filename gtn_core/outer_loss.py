@@ -1,0 +1,79 @@
+"""What a meta step lowers: the loss on real data of a learner that the curriculum has taught."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.func import functional_call
+
+from gtn_core.config import MetaGradientForm, MetaTrainingConfig
+from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.data import Split
+from gtn_core.inner_loop import Window, unroll
+from gtn_core.inner_steps import Parameters
+from gtn_core.layers import batch_statistics
+
+
+def outer_loss(
+    learner: nn.Module,
+    curriculum: SyntheticCurriculum,
+    real: Split,
+    config: MetaTrainingConfig,
+    *,
+    form: MetaGradientForm = "graph",
+    window: Window | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Loss on real data of a learner taught by `curriculum`, differentiable in it, and the final accuracy.
+
+    The loss is a weighted mean over the learner's way: after every `outer_loss_every` inner steps with the
+    intermediate weight, after the last with weight one.
+    """
+    unrolled = unroll(
+        learner,
+        curriculum,
+        snapshot_every=config.outer_loss_every,
+        form=form,
+        recompute_block=config.recompute_block or 1,
+        window=window,
+    )
+    measured = [real_loss(learner, parameters, real) for parameters in unrolled.snapshots]
+    losses = torch.stack([loss for loss, _ in measured])
+    weights = torch.full_like(losses, config.intermediate_loss_weight)
+    weights[-1] = 1
+    return (weights * losses).sum() / weights.sum(), measured[-1][1]
+
+
+def real_loss(learner: nn.Module, parameters: Parameters, real: Split) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and accuracy of the learner with these parameters; the loss is once differentiable.
+
+    Its gradient in the parameters is taken at once, so that no activations of real images wait for the
+    backward pass.
+    """
+    loss, accuracy = _RealLoss.apply(learner, tuple(parameters), real, *parameters.values())  # type: ignore[no-untyped-call]  # torch's
+    return loss, accuracy
+
+
+class _RealLoss(torch.autograd.Function):
+    """A loss that brings its gradient along."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, learner: nn.Module, names: Sequence[str], real: Split, *parameters: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        leaves = [parameter.detach().requires_grad_() for parameter in parameters]
+        with torch.enable_grad(), batch_statistics(learner):
+            logits = functional_call(learner, dict(zip(names, leaves, strict=True)), real.images)
+            loss = F.cross_entropy(logits, real.labels)
+        gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        ctx.save_for_backward(*gradients)
+        accuracy = (logits.argmax(dim=1) == real.labels).float().mean()
+        ctx.mark_non_differentiable(accuracy)
+        return loss.detach(), accuracy
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, adjoint: Tensor, _accuracy: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, None, *(adjoint * gradient for gradient in ctx.saved_tensors)
