@@ -8,32 +8,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.estimators.base import CandidateFailed, CandidateScore, Estimator
-from nas.ranking import kendall, spearman
+from nas.agreement import CONFIDENCE, Agreement, Interval, agreement, defined
+from nas.estimators.base import CandidateFailed, Estimator
+from nas.estimators.readouts import gain, readout_values
 from nas.search_spaces.base import SearchSpace
 from nas.true_accuracies import Population, TrueAccuracy, draw_candidates
 
-CONFIDENCE = 0.95
 TOP_SHARES = {"top_10_percent": 0.1, "top_50_percent": 0.5}
-"""Shares of the truly best candidates among which agreement is measured once more: search happens there."""
+"""Shares of the candidates among which agreement is measured once more, the best by truth and the best by
+score: search happens there."""
+
+__all__ = [
+    "Agreement",
+    "EstimatorFidelity",
+    "FidelityProgress",
+    "FidelityReport",
+    "Interval",
+    "ScoredCandidate",
+    "fidelity_report",
+    "measure_fidelity",
+    "score_candidates",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A statistic with its bootstrap percentile interval; NaN where the data leave it undefined."""
+class ScoredCandidate:
+    """What one evaluation is worth to a report; a failed one has a reason and no numbers."""
 
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Rank correlation of proxy and true accuracy over `n` candidates."""
-
-    n: int
-    spearman: Interval
-    kendall: Interval
+    score: float
+    readouts: Mapping[str, float]  # every number that might rank candidates, more is better
+    seconds: float
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,11 @@ class EstimatorFidelity:
 
     estimator: str
     overall: Agreement
-    top: Mapping[str, Agreement]  # by the names in TOP_SHARES
+    top: Mapping[str, Agreement]  # by the names in TOP_SHARES, and those with "_by_score" behind
+    readouts: Mapping[str, Agreement]
     failed: int
     seconds_per_candidate: float
+    scores: tuple[float | None, ...]  # by candidate of the report
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,7 @@ class FidelityReport:
     n: int
     population: Population
     estimators: tuple[EstimatorFidelity, ...]
+    candidates: tuple[TrueAccuracy, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json.dumps`; a statistic that is undefined is None."""
@@ -62,17 +70,30 @@ class FidelityReport:
             "population": self.population,
             "confidence": CONFIDENCE,
             "estimators": [_estimator_json(fidelity) for fidelity in self.estimators],
+            "candidates": [
+                {
+                    "architecture": entry.architecture.encoding,
+                    "accuracy": entry.accuracy,
+                    "scores": {each.estimator: each.scores[number] for each in self.estimators},
+                }
+                for number, entry in enumerate(self.candidates)
+            ],
         }
 
 
 @dataclass(frozen=True, slots=True)
 class FidelityProgress:
-    """One evaluation is done; `score` is None when it failed."""
+    """One evaluation is done."""
 
     estimator: str
+    entry: TrueAccuracy
     done: int
     total: int  # over all estimators
-    score: CandidateScore | None
+    outcome: ScoredCandidate
+
+
+Known = Mapping[tuple[str, str], ScoredCandidate]
+"""Evaluations that were made before, by the estimator's label and the architecture's encoding."""
 
 
 def measure_fidelity(
@@ -92,90 +113,104 @@ def measure_fidelity(
     scores and the bootstrap. Raises DatasetError when the table has fewer than `candidates`.
     """
     drawn = draw_candidates(table, space, number=candidates, population=population, seed=seed)
+    outcomes = score_candidates(space, estimators, drawn, seed=seed, on_candidate=on_candidate)
+    return fidelity_report(drawn, outcomes, population=population, seed=seed, resamples=resamples)
+
+
+def score_candidates(
+    space: SearchSpace,
+    estimators: Mapping[str, Estimator],
+    drawn: Sequence[TrueAccuracy],
+    *,
+    seed: int,
+    known: Known | None = None,
+    on_candidate: Callable[[FidelityProgress], None] | None = None,
+) -> dict[str, list[ScoredCandidate]]:
+    """What each estimator gives each candidate; evaluations that are `known` are not made again."""
+    outcomes: dict[str, list[ScoredCandidate]] = {label: [] for label in estimators}
     total = len(estimators) * len(drawn)
-    fidelities: list[EstimatorFidelity] = []
-    for label, estimator in estimators.items():
-        scores: list[CandidateScore | None] = []
+    for position, (label, estimator) in enumerate(estimators.items()):
         for entry in drawn:
-            scores.append(_score(estimator, space, entry, seed))
-            if on_candidate is not None:
-                done = len(fidelities) * len(drawn) + len(scores)
-                on_candidate(FidelityProgress(label, done, total, scores[-1]))
-        fidelities.append(_fidelity(label, scores, drawn, seed, resamples))
-    return FidelityReport(len(drawn), population, tuple(fidelities))
+            before = (known or {}).get((label, entry.architecture.encoding))
+            outcome = before or _score(estimator, space, entry, seed)
+            outcomes[label].append(outcome)
+            if on_candidate is not None and before is None:
+                done = position * len(drawn) + len(outcomes[label])
+                on_candidate(FidelityProgress(label, entry, done, total, outcome))
+    return outcomes
 
 
-def _score(estimator: Estimator, space: SearchSpace, entry: TrueAccuracy, seed: int) -> CandidateScore | None:
+def fidelity_report(
+    drawn: Sequence[TrueAccuracy],
+    outcomes: Mapping[str, Sequence[ScoredCandidate]],
+    *,
+    population: Population,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> FidelityReport:
+    """Compare the order of each estimator's scores, [N], with that of the true accuracies."""
+    fidelities = (_fidelity(label, scored, drawn, seed, resamples) for label, scored in outcomes.items())
+    return FidelityReport(len(drawn), population, tuple(fidelities), tuple(drawn))
+
+
+def _score(estimator: Estimator, space: SearchSpace, entry: TrueAccuracy, seed: int) -> ScoredCandidate:
     try:
         score = estimator.estimate(space, entry.architecture, seed=seed)
-    except CandidateFailed:
-        return None
-    return score if math.isfinite(score.accuracy) else None
+    except CandidateFailed as failed:
+        return ScoredCandidate(math.nan, {}, 0.0, str(failed))
+    if not math.isfinite(score.score):
+        return ScoredCandidate(math.nan, {}, score.seconds, f"non-finite: its score is {score.score}")
+    readouts = {name: gain(score, name) for name in readout_values(score)}
+    return ScoredCandidate(score.score, readouts, score.seconds)
 
 
 def _fidelity(
     label: str,
-    scores: Sequence[CandidateScore | None],
+    scored: Sequence[ScoredCandidate],
     drawn: Sequence[TrueAccuracy],
     seed: int,
     resamples: int,
 ) -> EstimatorFidelity:
-    pairs = [(score, entry.accuracy) for score, entry in zip(scores, drawn, strict=True) if score is not None]
-    pairs.sort(key=lambda pair: -pair[1])  # the truly best first
-    proxy = np.array([score.accuracy for score, _ in pairs])
+    pairs = [
+        (outcome, entry.accuracy)
+        for outcome, entry in zip(scored, drawn, strict=True)
+        if outcome.failure is None
+    ]
+    proxy = np.array([outcome.score for outcome, _ in pairs])
     truth = np.array([accuracy for _, accuracy in pairs])
 
-    def agreement(share: float) -> Agreement:
-        n = math.ceil(share * len(pairs))
-        return _agreement(proxy[:n], truth[:n], seed, resamples)
+    def among(chosen: NDArray[np.intp], values: NDArray[np.float64] = proxy) -> Agreement:
+        return agreement(values[chosen], truth[chosen], seed=seed, resamples=resamples)
 
+    top: dict[str, Agreement] = {}
+    for suffix, order in (("", truth), ("_by_score", proxy)):
+        best_first = np.argsort(-order, kind="stable")
+        for name, share in TOP_SHARES.items():
+            top[name + suffix] = among(best_first[: math.ceil(share * len(pairs))])
+    everyone = np.arange(len(pairs))
+    names = pairs[0][0].readouts if pairs else {}
     return EstimatorFidelity(
         label,
-        overall=agreement(1),
-        top={name: agreement(share) for name, share in TOP_SHARES.items()},
+        overall=among(everyone),
+        top=top,
+        readouts={
+            name: among(everyone, np.array([outcome.readouts[name] for outcome, _ in pairs]))
+            for name in names
+        },
         failed=len(drawn) - len(pairs),
-        seconds_per_candidate=float(np.mean([score.seconds for score, _ in pairs])) if pairs else math.nan,
+        seconds_per_candidate=float(np.mean([outcome.seconds for outcome, _ in pairs]))
+        if pairs
+        else math.nan,
+        scores=tuple(defined(outcome.score) for outcome in scored),
     )
-
-
-def _agreement(
-    proxy: NDArray[np.float64], truth: NDArray[np.float64], seed: int, resamples: int
-) -> Agreement:
-    rng = np.random.default_rng(seed)
-    n = len(proxy)
-    chosen = [rng.integers(n, size=n) for _ in range(resamples)] if n else []
-
-    def interval(correlation: Callable[..., float]) -> Interval:
-        resampled = np.array([correlation(proxy[index], truth[index]) for index in chosen])
-        defined = resampled[~np.isnan(resampled)]  # a resample may have a single value
-        tail = (1 - CONFIDENCE) / 2
-        low, high = np.quantile(defined, [tail, 1 - tail]) if len(defined) else (math.nan, math.nan)
-        return Interval(correlation(proxy, truth), float(low), float(high))
-
-    return Agreement(n, interval(spearman), interval(kendall))
 
 
 def _estimator_json(fidelity: EstimatorFidelity) -> dict[str, Any]:
     return {
         "estimator": fidelity.estimator,
-        **_agreement_json(fidelity.overall),
-        **{name: _agreement_json(top) for name, top in fidelity.top.items()},
+        **fidelity.overall.to_json(),
+        **{name: top.to_json() for name, top in fidelity.top.items()},
+        "readouts": {name: each.to_json() for name, each in fidelity.readouts.items()},
         "failed": fidelity.failed,
-        "seconds_per_candidate": _defined(fidelity.seconds_per_candidate),
+        "seconds_per_candidate": defined(fidelity.seconds_per_candidate),
     }
-
-
-def _agreement_json(agreement: Agreement) -> dict[str, Any]:
-    return {
-        "n": agreement.n,
-        "spearman": _interval_json(agreement.spearman),
-        "kendall": _interval_json(agreement.kendall),
-    }
-
-
-def _interval_json(interval: Interval) -> dict[str, float | None]:
-    return {"value": _defined(interval.value), "low": _defined(interval.low), "high": _defined(interval.high)}
-
-
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else value

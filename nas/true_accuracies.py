@@ -1,6 +1,7 @@
 """Tables of true accuracies, such as a benchmark's, and the candidates drawn from them."""
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,32 +32,43 @@ def read_true_accuracies(file: Path, space: SearchSpace) -> list[TrueAccuracy]:
     Raises DatasetError naming the line that is wrong.
     """
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            header, *rows = csv.reader(lines)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"table {file} cannot be read: {error}") from error
+    return parse_true_accuracies(text, space, name=str(file))
+
+
+def parse_true_accuracies(text: str, space: SearchSpace, *, name: str) -> list[TrueAccuracy]:
+    """Read the text of such a CSV. Raises DatasetError naming the line that is wrong of the table `name`."""
+    try:
+        header, *rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    except csv.Error as error:
+        raise DatasetError(f"table {name} cannot be read: {error}") from error
     except ValueError:
         raise DatasetError(
-            f"table {file} is empty; it needs a header and a row for each architecture"
+            f"table {name} is empty; it needs a header and a row for each architecture"
         ) from None
     if len(header) < 2 or _is_number(header[1]):
-        raise DatasetError(f"table {file} needs a header with two columns such as architecture,accuracy")
+        raise DatasetError(f"table {name} needs a header with two columns such as architecture,accuracy")
     table = [
-        _read_row(row, space, f"{file}:{line}")
+        _read_row(row, space, f"{name}:{line}")
         for line, row in enumerate(rows, start=2)
         if any(map(str.strip, row))
     ]
     encodings = [entry.architecture.encoding for entry in table]
     if len(set(encodings)) < len(encodings):
         twice = next(encoding for encoding in encodings if encodings.count(encoding) > 1)
-        raise DatasetError(f"table {file} has architecture {twice} twice; keep one row")
+        raise DatasetError(f"table {name} has architecture {twice} twice; keep one row")
     return table
 
 
 def draw_candidates(
     table: Sequence[TrueAccuracy], space: SearchSpace, *, number: int, population: Population, seed: int
 ) -> list[TrueAccuracy]:
-    """Draw `number` distinct entries uniformly from the population. Raises DatasetError when it has fewer."""
+    """Draw `number` distinct entries uniformly from the population. Raises DatasetError when it has fewer.
+
+    A larger number begins with the same entries: what comes after them can serve as labels.
+    """
     if population == "unique":
         first: dict[str, TrueAccuracy] = {}
         for entry in table:
@@ -67,8 +79,8 @@ def draw_candidates(
             f"cannot draw {number} candidates: the table has {len(table)} architectures in population "
             f"{population!r}; give 1 to {len(table)}"
         )
-    drawn = np.random.default_rng(seed).choice(len(table), size=number, replace=False)
-    return [table[index] for index in drawn]
+    order = np.random.default_rng(seed).permutation(len(table))
+    return [table[index] for index in order[:number]]
 
 
 def _read_row(row: Sequence[str], space: SearchSpace, place: str) -> TrueAccuracy:

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from pydantic import BaseModel
 
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore
-from nas.fidelity import FidelityProgress, Interval, measure_fidelity
+from nas.fidelity import FidelityProgress, Interval, measure_fidelity, score_candidates
+from nas.scatter import scatter_svg
 from nas.true_accuracies import TrueAccuracy
 
 
@@ -91,9 +93,12 @@ def test_top_shares_are_the_truly_best_candidates(toy_space: Any) -> None:
     (fidelity,) = measure_fidelity(
         toy_space, {"half": half_right}, TABLE, candidates=4**6, population="all", resamples=10
     ).estimators
+    tenth, half = 410, 2048
     assert {name: top.n for name, top in fidelity.top.items()} == {
-        "top_10_percent": 410,
-        "top_50_percent": 2048,
+        "top_10_percent": tenth,
+        "top_50_percent": half,
+        "top_10_percent_by_score": tenth,
+        "top_50_percent_by_score": half,
     }
     assert fidelity.top["top_50_percent"].spearman.value == pytest.approx(1)
     assert fidelity.overall.spearman.value < 0.8
@@ -155,5 +160,79 @@ def test_progress_is_told_after_every_candidate(toy_space: Any) -> None:
     assert [progress.done for progress in told] == list(range(1, 21))
     assert {progress.total for progress in told} == {20}
     assert [progress.estimator for progress in told] == ["perfect"] * 10 + ["failing"] * 10
-    assert any(progress.score is None for progress in told[10:])
-    assert all(progress.score is not None for progress in told[:10])
+    assert any(progress.outcome.failure for progress in told[10:])
+    assert not any(progress.outcome.failure for progress in told[:10])
+
+
+def test_the_best_by_score_are_others_than_the_best_by_truth(toy_space: Any) -> None:
+    """Half of the space is praised at random: among those, the score knows nothing."""
+
+    def praise(encoding: str, seed: int) -> float:
+        return 1 + random_value(encoding, seed) if encoding.endswith(("0", "1")) else value(encoding)
+
+    (fidelity,) = measure_fidelity(
+        toy_space, {"it": HandMade(praise)}, TABLE, candidates=1000, population="all", resamples=200
+    ).estimators
+    assert abs(fidelity.top["top_50_percent_by_score"].spearman.value) < 0.15
+
+
+def test_ranks_by_the_score_and_reports_every_readout(toy_space: Any) -> None:
+    class Scored(HandMade):
+        def estimate(self, space: Any, architecture: Architecture, *, seed: int) -> CandidateScore:
+            truth, noise = value(architecture.encoding), random_value(architecture.encoding, 0)
+            extra = {"sum_training_loss": -truth, "noise": noise, "score": truth}
+            return CandidateScore(0.1, truth, (), 1, 1, seconds=1.0, extra=extra)
+
+    (fidelity,) = measure_fidelity(
+        toy_space, {"it": Scored(random_value)}, TABLE, candidates=100, population="all", resamples=20
+    ).estimators
+    assert fidelity.overall.spearman.value == pytest.approx(1)
+    by_readout = {name: each.spearman.value for name, each in fidelity.readouts.items()}
+    assert by_readout["sum_training_loss"] == pytest.approx(1)  # losses are negated
+    assert by_readout["validation_loss"] == pytest.approx(-1)
+    assert abs(by_readout["noise"]) < 0.4
+    assert math.isnan(by_readout["accuracy"])
+
+
+def test_what_is_known_is_not_scored_again(toy_space: Any) -> None:
+    drawn = TABLE[:10]
+    asked: list[str] = []
+
+    def remember(encoding: str, seed: int) -> float:
+        asked.append(encoding)
+        return value(encoding)
+
+    told: list[FidelityProgress] = []
+    first = score_candidates(toy_space, {"it": PERFECT}, drawn[:6], seed=0)["it"]
+    known = {
+        ("it", entry.architecture.encoding): outcome for entry, outcome in zip(drawn[:6], first, strict=True)
+    }
+    outcomes = score_candidates(
+        toy_space, {"it": HandMade(remember)}, drawn, seed=0, known=known, on_candidate=told.append
+    )
+    assert asked == [entry.architecture.encoding for entry in drawn[6:]]
+    assert [progress.done for progress in told] == [7, 8, 9, 10]
+    assert outcomes["it"][:6] == first
+
+
+def test_candidates_and_scores_stand_in_the_json(toy_space: Any) -> None:
+    estimators = {"perfect": PERFECT, "failing": HandMade(fails_below_a_half)}
+    report = measure_fidelity(toy_space, estimators, TABLE, candidates=20, resamples=5)
+    rows = json.loads(json.dumps(report.to_json(), allow_nan=False))["candidates"]
+    assert len(rows) == 20
+    for row in rows:
+        truth = value(row["architecture"])
+        assert row["accuracy"] == 100 * truth
+        assert row["scores"]["perfect"] == truth**3
+        assert row["scores"]["failing"] == (truth if truth >= 0.5 else None)
+
+
+def test_scatter_draws_every_scored_candidate_and_nothing_else(toy_space: Any) -> None:
+    estimators = {"perfect": PERFECT, "a <b>": HandMade(fails_below_a_half), "constant": CONSTANT}
+    report = measure_fidelity(toy_space, estimators, TABLE, candidates=20, resamples=5)
+    document = ElementTree.fromstring(scatter_svg(report))
+    circles = document.findall(".//{http://www.w3.org/2000/svg}circle")
+    assert len(circles) == 60 - report.estimators[1].failed
+    text = " ".join(document.itertext())
+    assert "a <b>" in text
+    assert "rho 1.000" in text
