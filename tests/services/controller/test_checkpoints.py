@@ -106,6 +106,8 @@ def test_an_upload_that_is_too_large(http: TestClient, monkeypatch: pytest.Monke
 
     assert upload(http, b"x" * 1001).status_code == 413
     assert http.post("/v1/checkpoints", files={"file": ("x", b"x" * 1001)}).status_code == 413
+    chunks = http.post("/v1/checkpoints", content=iter([b"x" * 600, b"x" * 600]), headers=OCTET_STREAM)
+    assert (chunks.status_code, chunks.headers["Content-Type"]) == (413, "application/problem+json")
     assert upload(http, b"x" * 1000).status_code == 422
 
 
