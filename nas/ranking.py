@@ -15,13 +15,19 @@ DIRECTIONS: Mapping[str, int] = {
     "params": -1,
     "flops": -1,
     "seconds": -1,
+    "latency_ms": -1,
 }
 """Every objective: +1 when more is better, -1 when less is. A value times its direction is a gain."""
 
 
+def reward(score: CandidateScore, objective: str) -> float:
+    """What a search algorithm is told: the measurement, more is better."""
+    return DIRECTIONS[objective] * float(getattr(score, objective))
+
+
 def gains(scores: Sequence[CandidateScore], objectives: Sequence[str]) -> NDArray[np.float64]:
     """Higher-is-better values, float64 [N, M], one column for each objective."""
-    columns = [[DIRECTIONS[name] * getattr(score, name) for score in scores] for name in objectives]
+    columns = [[reward(score, name) for score in scores] for name in objectives]
     return np.array(columns, dtype=np.float64).T
 
 

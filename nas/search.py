@@ -5,8 +5,8 @@
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Protocol
 
@@ -14,13 +14,14 @@ import numpy as np
 from torch import nn
 
 from nas.algorithms import get_algorithm
+from nas.algorithms.base import MultiFidelityAlgorithm
 from nas.architecture import Architecture
 from nas.cost import network_cost
 from nas.estimators.base import CandidateScore, EstimatorData
-from nas.ranking import DIRECTIONS
+from nas.ranking import reward
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import ImageShape
-from nas.search_spec import Constraints, Objective, SearchSpec
+from nas.search_spec import SearchSpec
 
 MAX_REFUSALS = 200
 """Architectures of the algorithm that are refused for one candidate before the walk over neighbours."""
@@ -52,15 +53,35 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class CandidateResult:
-    """What became of a proposal: exactly one of score and failure is there."""
+    """What became of a proposal: exactly one of score and failure is there.
+
+    `notes` are what the record says of it beside numbers: `reused_from`, the candidate of another search
+    whose score it is; `latency_device`, where latency was measured. `rung` is set while the evaluation is
+    not at its end: see `MultiFidelityAlgorithm`.
+    """
 
     proposal: Proposal
     score: CandidateScore | None = None
     failure: Failure | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    rung: int | None = None
 
     def __post_init__(self) -> None:
         if (self.score is None) == (self.failure is None):
             raise ValueError(f"candidate {self.proposal.number} needs either a score or a failure")
+
+    def ended(self) -> "CandidateResult":
+        """The same, final."""
+        return replace(self, rung=None)
+
+
+Recall = Callable[[Proposal], CandidateResult | None]
+"""Finds the score that a proposal was given before, under the same conditions."""
+
+
+def rung_metric(rung: int) -> str:
+    """Under which name a score keeps the candidate's reward at a rung, so that a replay can tell it again."""
+    return f"reward_at_rung_{rung}"
 
 
 class SearchObserver(Protocol):
@@ -111,10 +132,12 @@ class Search:
         num_classes: int,
         history: Sequence[CandidateResult] = (),
         in_flight: Sequence[Proposal] = (),
+        recall: Recall | None = None,
     ) -> None:
         self.spec, self.image_shape, self.num_classes = spec, image_shape, num_classes
         self.space = get_search_space(spec.search_space.name, **spec.search_space.options)
         self.algorithm = get_algorithm(spec.algorithm.name, self.space, **spec.algorithm.options)
+        self._recall = recall
         self.exhausted: str | None = None
         """Why no further candidate can be proposed although the budget has room; None while it can."""
         proposals = [*(result.proposal for result in history), *in_flight]
@@ -125,7 +148,13 @@ class Search:
         self._in_flight: dict[int, Proposal] = {}
         self._again = deque(sorted(in_flight, key=lambda proposal: proposal.number))
         for result in history:
+            self._tell_rungs(result)
             self._tell(result)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Shares of the training after which the algorithm judges a candidate; (1,) if it does not."""
+        return self.algorithm.shares if isinstance(self.algorithm, MultiFidelityAlgorithm) else (1.0,)
 
     def propose(self) -> Proposal | None:
         """The next candidate, or None when the budget is proposed or the space is exhausted.
@@ -137,6 +166,23 @@ class Search:
         if proposal is not None:
             self._in_flight[proposal.number] = proposal
         return proposal
+
+    def recall(self, proposal: Proposal) -> CandidateResult | None:
+        """The result of an earlier evaluation that needs no repetition.
+
+        Never where algorithms judge candidates in the middle, or where latency is measured: it belongs to
+        the moment and the machine.
+        """
+        if self._recall is None or self.shares != (1.0,) or self.spec.measures_latency:
+            return None
+        return self._recall(proposal)
+
+    def goes_on(self, result: CandidateResult) -> bool:
+        """Whether an evaluation that is at a rung should go on; tell once for every rung."""
+        if result.rung is None or result.score is None:
+            return False
+        assert isinstance(self.algorithm, MultiFidelityAlgorithm)
+        return self.algorithm.goes_on(result.rung, result.score.extra[rung_metric(result.rung)])
 
     def complete(self, result: CandidateResult) -> None:
         """Take a result in. Raises ValueError for a candidate that is not in flight."""
@@ -152,8 +198,16 @@ class Search:
         )
 
     def _tell(self, result: CandidateResult) -> None:
-        reward = None if result.score is None else _reward(result.score, self.spec.objectives[0])
-        self.algorithm.tell(result.proposal.architecture, reward)
+        score = result.score
+        rewards = None if score is None else [reward(score, name) for name in self.spec.objectives]
+        self.algorithm.tell(result.proposal.architecture, rewards)
+
+    def _tell_rungs(self, result: CandidateResult) -> None:
+        """What the algorithm heard of a candidate before it was complete, from the record."""
+        if result.score is not None and isinstance(self.algorithm, MultiFidelityAlgorithm):
+            for rung in range(len(self.shares)):
+                if rung_metric(rung) in result.score.extra:
+                    self.algorithm.goes_on(rung, result.score.extra[rung_metric(rung)])
 
     def _draw(self) -> Proposal | None:
         if self.exhausted is not None or len(self._numbers) >= self.spec.max_candidates:
@@ -176,7 +230,9 @@ class Search:
             f"no new architecture of {self.space.name} was found after {len(self._numbers)} candidates"
         )
         if misfits:
-            self.exhausted += f"; {len(misfits)} others violate the constraints ({self.spec.constraints})"
+            given = self.spec.constraints.model_dump(exclude_none=True)
+            limits = ", ".join(f"{name}={limit}" for name, limit in given.items())
+            self.exhausted += f"; {len(misfits)} others violate the constraints ({limits})"
         return None
 
     def _offers(self, rng: np.random.Generator) -> Iterator[Architecture]:
@@ -199,7 +255,7 @@ class Search:
     def _is_admitted(self, architecture: Architecture, canonical_hash: str) -> bool:
         """Whether the constraints admit it; one whose cost is unknown is left to fail its evaluation."""
         constraints = self.spec.constraints
-        if constraints == Constraints():
+        if constraints.max_params is None and constraints.max_flops is None:
             return True
         if canonical_hash in self._misfits:
             return False
@@ -216,7 +272,3 @@ class Search:
         return self.space.build(
             architecture, image_shape=self.image_shape, num_classes=self.num_classes, seed=self.spec.seed
         )
-
-
-def _reward(score: CandidateScore, objective: Objective) -> float:
-    return DIRECTIONS[objective] * float(getattr(score, objective))

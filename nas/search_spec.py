@@ -7,10 +7,11 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS
+from nas.latency import LatencySetting
 from nas.registry import Registry
 from nas.search_spaces import SEARCH_SPACES
 
-Objective = Literal["score", "accuracy", "loss", "params", "flops", "seconds"]
+Objective = Literal["score", "accuracy", "loss", "params", "flops", "seconds", "latency_ms"]
 """A measurement to optimise; its direction is in `nas.ranking`. The score is the estimator's own readout."""
 
 
@@ -34,6 +35,13 @@ class Constraints(BaseModel):
 
     max_params: int | None = Field(None, ge=1, description="Most trainable parameters.")
     max_flops: int | None = Field(None, ge=1, description="Most FLOPs of one image's forward pass.")
+
+    max_latency_ms: float | None = Field(
+        None,
+        gt=0,
+        description="Longest forward pass as `latency` says, measured where the candidate is evaluated: one "
+        "beyond it is not trained, and counts as failed.",
+    )
 
     def admit(self, *, params: int, flops: int) -> bool:
         """Whether a network of this cost is within every limit."""
@@ -78,11 +86,17 @@ class SearchSpec(BaseModel):
     )
     constraints: Constraints = Constraints()
     resources: Resources = Resources()
+    latency: LatencySetting = LatencySetting()
     max_concurrent: int | None = Field(
         None, ge=1, description="Most candidates at a time; null: as many as the cluster holds."
     )
     # Bounded so that it survives JSON readers that know only doubles.
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Fixes proposals, initialisations and batch orders.")
+
+    @property
+    def measures_latency(self) -> bool:
+        """Whether anything asks for it: measuring takes time."""
+        return "latency_ms" in self.objectives or self.constraints.max_latency_ms is not None
 
     @model_validator(mode="after")
     def _objectives_differ(self) -> Self:
@@ -102,6 +116,7 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
         "algorithm": ALGORITHMS,
         "estimator": ESTIMATORS,
     }
+    _check_fidelities(spec)
     completed: dict[str, Any] = {
         field: _complete(field, getattr(spec, field), registry) for field, registry in registries.items()
     }
@@ -112,6 +127,31 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
 
 def _default_objectives(estimator: NamedConfig) -> tuple[Objective, ...]:
     return ("accuracy",) if estimator.options.get("readout", "accuracy") == "accuracy" else ("score",)
+
+
+def _check_fidelities(spec: SearchSpec) -> None:
+    algorithm, estimator = ALGORITHMS.get(spec.algorithm.name), ESTIMATORS.get(spec.estimator.name)
+    if getattr(algorithm, "multi_fidelity", False) and not hasattr(estimator, "estimate_in_part"):
+        able = [name for name in ESTIMATORS.names() if hasattr(ESTIMATORS.get(name), "estimate_in_part")]
+        raise ValidationError.from_exception_data(
+            "SearchSpec",
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError(
+                        "one_fidelity",
+                        "{algorithm} stops candidates early, and {estimator} has only one depth; choose "
+                        "one of: {able}",
+                        {
+                            "algorithm": spec.algorithm.name,
+                            "estimator": spec.estimator.name,
+                            "able": ", ".join(able),
+                        },
+                    ),
+                    loc=("estimator", "name"),
+                    input=spec.estimator.name,
+                )
+            ],
+        )
 
 
 def _complete(field: str, named: NamedConfig, registry: Registry[Any]) -> NamedConfig:

@@ -1,15 +1,13 @@
 """A search in this process, one candidate after the other: for tests and small jobs."""
 
 import time
-import traceback
-from pathlib import Path
 
 import torch
 
 from nas.estimators import make_estimator
-from nas.estimators.base import CandidateFailed, Estimator, EstimatorData
-from nas.search import CandidateResult, Failure, Proposal, Search, SearchObserver
-from nas.search_spaces.base import SearchSpace
+from nas.estimators.base import Estimator, EstimatorData
+from nas.evaluation import Evaluation, evaluate, evaluation_of
+from nas.search import CandidateResult, Proposal, Search, SearchObserver
 
 
 class SerialEngine:
@@ -22,26 +20,21 @@ class SerialEngine:
         """Return when the search is finished, its max_seconds have passed or should_stop() says so."""
         spec = search.spec
         estimator = make_estimator(spec.estimator.name, data, device=self.device, **spec.estimator.options)
+        evaluation = evaluation_of(spec, search.shares, data)
         deadline = time.monotonic() + (spec.max_seconds or float("inf"))
         while time.monotonic() < deadline and not observer.should_stop():
             if (proposal := search.propose()) is None:
                 return
             observer.on_proposal(proposal)
-            result = evaluate_candidate(search.space, estimator, proposal)
+            result = search.recall(proposal) or self._evaluate(search, estimator, proposal, evaluation)
             observer.on_result(result)
             search.complete(result)
 
-
-def evaluate_candidate(space: SearchSpace, estimator: Estimator, proposal: Proposal) -> CandidateResult:
-    """Score a proposal. Whatever its evaluation raises becomes the candidate's failure."""
-    try:
-        score = estimator.estimate(space, proposal.architecture, seed=proposal.seed)
-    except CandidateFailed as failed:
-        return CandidateResult(proposal, failure=Failure(failed.reason, failed.detail))
-    except Exception as error:  # a candidate's fault must not end the search
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        detail = (
-            f"{type(error).__name__}: {error} (in {frame.name}, {Path(frame.filename).name}:{frame.lineno})"
-        )
-        return CandidateResult(proposal, failure=Failure("error", detail))
-    return CandidateResult(proposal, score=score)
+    def _evaluate(
+        self, search: Search, estimator: Estimator, proposal: Proposal, evaluation: Evaluation
+    ) -> CandidateResult:
+        """The result at the last rung that the candidate reaches."""
+        for result in evaluate(search.space, estimator, proposal, evaluation, self.device):
+            if not search.goes_on(result):
+                break
+        return result.ended()

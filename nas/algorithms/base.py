@@ -4,6 +4,7 @@ Randomness is passed in: the search gives candidate number n a generator seeded 
 A search that was killed and replayed through `tell` therefore continues exactly as it would have.
 """
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -11,10 +12,13 @@ from pydantic import BaseModel
 
 from nas.architecture import Architecture
 
+Rewards = Sequence[float]
+"""One for each objective of the search, in their order, more is better."""
+
 
 @runtime_checkable
 class SearchAlgorithm(Protocol):
-    """A search strategy over one space; rewards are higher-is-better."""
+    """A search strategy over one space. Those with a single objective heed the first reward."""
 
     @property
     def name(self) -> str:
@@ -30,6 +34,25 @@ class SearchAlgorithm(Protocol):
         """Propose an architecture. May be called again at once when a proposal is refused."""
         ...
 
-    def tell(self, architecture: Architecture, reward: float | None) -> None:
-        """Learn the reward of an evaluated architecture; None when its evaluation failed."""
+    def tell(self, architecture: Architecture, rewards: Rewards | None) -> None:
+        """Learn the rewards of an evaluated architecture; None when its evaluation failed."""
+        ...
+
+
+@runtime_checkable
+class MultiFidelityAlgorithm(SearchAlgorithm, Protocol):
+    """A strategy that looks at candidates before they are trained to the end, and stops poor ones."""
+
+    multi_fidelity: bool
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Shares of the estimator's training after which a candidate is judged: ascending, the last is 1."""
+        ...
+
+    def goes_on(self, rung: int, reward: float) -> bool:
+        """Learn a candidate's reward at `shares[rung]`; whether it is worth training further.
+
+        After a restart the rewards of earlier candidates are told again, in the order of completion.
+        """
         ...

@@ -3,6 +3,7 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from nas.algorithms.base import Rewards
 from nas.architecture import Architecture
 from nas.search_spaces.base import SearchSpace
 
@@ -27,5 +28,5 @@ class RandomSearch:
         """Draw one architecture."""
         return self.space.sample(rng)
 
-    def tell(self, architecture: Architecture, reward: float | None) -> None:
+    def tell(self, architecture: Architecture, rewards: Rewards | None) -> None:
         """Forget it."""

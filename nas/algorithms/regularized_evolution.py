@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from nas.algorithms.base import Rewards
 from nas.architecture import Architecture
 from nas.search_spaces.base import SearchSpace
 
@@ -52,10 +53,10 @@ class RegularizedEvolution:
             return self.space.sample(rng)
         return self.space.mutate(self._tournament(rng), rng)
 
-    def tell(self, architecture: Architecture, reward: float | None) -> None:
+    def tell(self, architecture: Architecture, rewards: Rewards | None) -> None:
         """Let an evaluated architecture join; the oldest leaves a full population."""
-        if reward is not None:
-            self._population.append((architecture, reward))
+        if rewards is not None:
+            self._population.append((architecture, rewards[0]))
 
     def _tournament(self, rng: np.random.Generator) -> Architecture:
         """The best of `sample_size` members drawn without replacement; the first drawn among equals."""

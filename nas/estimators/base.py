@@ -43,6 +43,11 @@ class CandidateScore:
     extra: dict[str, float]
 
     @property
+    def latency_ms(self) -> float:
+        """Measured forward pass; NaN unless the search measures it."""
+        return self.extra.get("latency_ms", float("nan"))
+
+    @property
     def score(self) -> float:
         """What ranks candidates, more is better: the readout that the estimator was asked for."""
         return self.extra.get("score", self.accuracy)
@@ -69,6 +74,17 @@ class Estimator(Protocol):
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
         """Train briefly and measure. Raises CandidateFailed with the reason when that is impossible."""
+        ...
+
+
+@runtime_checkable
+class MultiFidelityEstimator(Estimator, Protocol):
+    """An estimator that can train a candidate in part, to see early which are not worth the rest."""
+
+    def estimate_in_part(
+        self, space: SearchSpace, architecture: Architecture, *, seed: int, share: float
+    ) -> CandidateScore:
+        """The score after the first `share` of the inner steps, at least one; `share` 1 is `estimate`."""
         ...
 
 

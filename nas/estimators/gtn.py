@@ -10,7 +10,7 @@ from nas.estimators.base import CandidateScore, EstimatorData
 from nas.estimators.brief_training import BriefTrainingConfig, score_by_training
 from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.resident_data import synthetic_curriculum, validation_split
-from nas.estimators.schedules import repeated
+from nas.estimators.schedules import beginning, repeated
 from nas.search_spaces.base import SearchSpace
 
 
@@ -38,6 +38,17 @@ class GTN:
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
         """Train on the curriculum and measure. Raises CandidateFailed."""
+        return self.estimate_in_part(space, architecture, seed=seed, share=1.0)
+
+    def estimate_in_part(
+        self, space: SearchSpace, architecture: Architecture, *, seed: int, share: float
+    ) -> CandidateScore:
+        """The score after a share of the steps, trained from the start. Raises CandidateFailed."""
         return score_by_training(
-            space, architecture, self._curriculum, self._validation, seed=seed, config=self.config
+            space,
+            architecture,
+            beginning(self._curriculum, share),
+            self._validation,
+            seed=seed,
+            config=self.config,
         )

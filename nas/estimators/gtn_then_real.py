@@ -11,7 +11,7 @@ from nas.estimators.brief_training import score_by_training
 from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.real_batches import RealBatches, RealBatchesConfig
 from nas.estimators.resident_data import synthetic_curriculum
-from nas.estimators.schedules import joined, repeated
+from nas.estimators.schedules import beginning, joined, repeated
 from nas.search_spaces.base import SearchSpace
 
 
@@ -37,10 +37,16 @@ class GTNThenReal:
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
         """Train on synthetic, then on real batches, and measure. Raises CandidateFailed."""
+        return self.estimate_in_part(space, architecture, seed=seed, share=1.0)
+
+    def estimate_in_part(
+        self, space: SearchSpace, architecture: Architecture, *, seed: int, share: float
+    ) -> CandidateScore:
+        """The score after a share of the steps, trained from the start. Raises CandidateFailed."""
         return score_by_training(
             space,
             architecture,
-            joined(self._curriculum, self._batches.curriculum(seed, space)),
+            beginning(joined(self._curriculum, self._batches.curriculum(seed, space)), share),
             self._batches.validation,
             seed=seed,
             config=self.config,

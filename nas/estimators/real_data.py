@@ -9,6 +9,7 @@ from nas.estimators.base import CandidateScore, EstimatorData
 from nas.estimators.brief_training import score_by_training
 from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.real_batches import RealBatches, RealBatchesConfig
+from nas.estimators.schedules import beginning
 from nas.search_spaces.base import SearchSpace
 
 
@@ -27,10 +28,16 @@ class RealData:
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
         """Train on batches in the order of the seed and measure. Raises CandidateFailed."""
+        return self.estimate_in_part(space, architecture, seed=seed, share=1.0)
+
+    def estimate_in_part(
+        self, space: SearchSpace, architecture: Architecture, *, seed: int, share: float
+    ) -> CandidateScore:
+        """The score after a share of the steps, trained from the start. Raises CandidateFailed."""
         return score_by_training(
             space,
             architecture,
-            self._batches.curriculum(seed, space),
+            beginning(self._batches.curriculum(seed, space), share),
             self._batches.validation,
             seed=seed,
             config=self.config,

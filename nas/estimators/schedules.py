@@ -7,6 +7,20 @@ import torch
 from gtn_core.curriculum import SyntheticCurriculum
 
 
+def beginning(curriculum: SyntheticCurriculum, share: float) -> SyntheticCurriculum:
+    """The first `share` of the steps, at least one; itself for a share of 1."""
+    if share == 1:
+        return curriculum
+    steps = max(1, round(share * len(curriculum)))
+    return replace(
+        curriculum,
+        images=curriculum.images[:steps],
+        labels=curriculum.labels[:steps],
+        learning_rates=curriculum.learning_rates[:steps],
+        momenta=curriculum.momenta[:steps],
+    )
+
+
 def joined(first: SyntheticCurriculum, second: SyntheticCurriculum) -> SyntheticCurriculum:
     """The steps of `first`, then those of `second`, all with the inner optimizer of `first`.
 

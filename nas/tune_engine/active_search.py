@@ -64,6 +64,14 @@ class ActiveSearch:
             self._in_flight[proposal.number] = proposal
         return proposal
 
+    def goes_on(self, result: CandidateResult) -> bool:
+        """Whether an evaluation that is at a rung should go on."""
+        try:
+            return self.search.goes_on(result)
+        except Exception as error:  # whatever an algorithm raises
+            self.fail(error)
+            return False
+
     def complete(self, result: CandidateResult) -> None:
         """Record what became of an evaluation, then let the algorithm learn from it."""
         self._crashes = 0
@@ -111,11 +119,16 @@ class ActiveSearch:
             ray.kill(self.workers.popitem()[1])
 
     def _propose_new(self) -> Proposal | None:
+        """The next candidate that needs an evaluation; those with a known score are recorded on the way."""
         proposal = None
         with self._guard():
-            proposal = self.search.propose()
-            if proposal is not None:
+            while not self._stopping and (proposal := self.search.propose()) is not None:
                 self.observer.on_proposal(proposal)
+                if (known := self.search.recall(proposal)) is None:
+                    break
+                self.observer.on_result(known)
+                self.search.complete(known)
+                self.poll()
         return None if self._stopping else proposal
 
     def _record(self, result: CandidateResult) -> None:

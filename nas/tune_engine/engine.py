@@ -43,7 +43,7 @@ class TuneEngine:
         os.environ.update(TUNE_SETTINGS)
         for name in SILENT:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        worker = worker_class(search.spec, data)
+        worker = worker_class(search, data)
         active = ActiveSearch(search, observer)
         while not active.over:
             try:
@@ -65,7 +65,7 @@ def _run_tune(worker: type[tune.Trainable], active: ActiveSearch) -> None:
         tune.run(
             worker,
             search_alg=CandidateFeed(active),
-            scheduler=SubmissionOrder(),
+            scheduler=SubmissionOrder(active),
             callbacks=[OutcomeWatch(active)],
             stop=WhenToStop(active),
             num_samples=-1,

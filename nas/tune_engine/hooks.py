@@ -61,8 +61,8 @@ class OutcomeWatch(tune.Callback):
     ) -> None:
         if "broken" in result:
             self._active.fail(WorkerSetupError(result["broken"]))
-        else:
-            self._active.complete(result["result"])
+        elif result["done"]:
+            self._active.complete(result["result"].ended())
 
     @override
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -70,15 +70,21 @@ class OutcomeWatch(tune.Callback):
 
 
 class SubmissionOrder(FIFOScheduler):
-    """Names no trial to run next, so that a new trial takes a free worker.
+    """Names no trial to run next, so that a new trial takes a free worker; stops those that do not go on.
 
     FIFOScheduler looks through all trials at every event and names the oldest that is pending. When that one
     waits for a new worker to start, it takes the free worker and the new one is cancelled: with candidates
     shorter than a worker's start, a slot whose worker died would never be filled again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, active: ActiveSearch) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's omission
+        self._active = active
+
+    @override
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Tune asks at every rung but the last."""
+        return self.CONTINUE if self._active.goes_on(result["result"]) else self.STOP
 
     @override
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:

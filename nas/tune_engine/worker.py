@@ -1,5 +1,6 @@
 """What runs on the cluster: one process per slot, which keeps the data from candidate to candidate."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -9,26 +10,25 @@ from ray import tune
 from typing_extensions import override
 
 from nas.estimators import ESTIMATORS, EstimatorData, make_estimator
+from nas.evaluation import Evaluation, evaluate, evaluation_of
+from nas.search import CandidateResult, Search
 from nas.search_spaces import get_search_space
-from nas.search_spec import NamedConfig, Resources, SearchSpec
-from nas.serial_engine import evaluate_candidate
 
 
 @dataclass(frozen=True)
 class Job:
     """What every worker of a search needs; in the object store once per node."""
 
-    search_space: NamedConfig
-    estimator: NamedConfig
-    resources: Resources
+    evaluation: Evaluation
     data: EstimatorData
 
 
-def worker_class(spec: SearchSpec, data: EstimatorData) -> type[tune.Trainable]:
+def worker_class(search: Search, data: EstimatorData) -> type[tune.Trainable]:
     """The class of a search's workers, its job put into the object store; training data only if needed."""
+    spec = search.spec
     if not getattr(ESTIMATORS.get(spec.estimator.name), "needs_train_data", True):
         data = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
-    stored_job = ray.put(Job(spec.search_space, spec.estimator, spec.resources, data))
+    stored_job = ray.put(Job(evaluation_of(spec, search.shares, data), data))
 
     class SearchWorker(CandidateWorker):
         job = stored_job
@@ -37,16 +37,18 @@ def worker_class(spec: SearchSpec, data: EstimatorData) -> type[tune.Trainable]:
 
 
 class CandidateWorker(tune.Trainable):
-    """A slot. Tune calls `setup` once, then for every candidate `reset_config` and `step`."""
+    """A slot. Tune calls `setup` once, then for every candidate `reset_config` and, at each rung, `step`."""
 
     job: ClassVar[Any]  # ObjectRef of a Job
 
     @override
     def setup(self, config: dict[str, Any]) -> None:
         job: Job = ray.get(self.job)
-        space, estimator, resources = job.search_space, job.estimator, job.resources
+        spec, self._evaluation = job.evaluation.spec, job.evaluation
+        space, estimator, resources = spec.search_space, spec.estimator, spec.resources
         torch.set_num_threads(max(1, int(resources.cpus_per_candidate)))
-        device = "cuda" if resources.gpus_per_candidate > 0 else "cpu"
+        self._device = device = "cuda" if resources.gpus_per_candidate > 0 else "cpu"
+        self._results: Iterator[CandidateResult] | None = None
         self._broken: str | None = None
         try:
             self._space = get_search_space(space.name, **space.options)
@@ -56,11 +58,15 @@ class CandidateWorker(tune.Trainable):
 
     @override
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._results = None
         return True  # the worker stays as it is for the next candidate
 
     @override
     def step(self) -> dict[str, Any]:
         if self._broken is not None:
             return {"broken": self._broken, "done": True}
-        result = evaluate_candidate(self._space, self._estimator, self.config["proposal"])
-        return {"result": result, "done": True}
+        if self._results is None:
+            proposal = self.config["proposal"]
+            self._results = evaluate(self._space, self._estimator, proposal, self._evaluation, self._device)
+        result = next(self._results)
+        return {"result": result, "done": result.rung is None}

@@ -28,9 +28,10 @@ from nas.estimators import (
 from nas.estimators.readouts import TrainingReadout
 from nas.estimators.real_batches import RATES, RealBatches, RealBatchesConfig
 from nas.estimators.resident_data import synthetic_curriculum
+from nas.evaluation import evaluate, evaluation_of
 from nas.search import Proposal
 from nas.search_spaces.base import SearchSpace
-from nas.serial_engine import evaluate_candidate
+from nas.search_spec import SearchSpec
 
 STEPS, BATCH_SIZE = 4, 16
 TRAINING = {"gtn": STEPS, "gtn_then_real": 2 * STEPS, "real_data": STEPS}
@@ -385,7 +386,8 @@ def test_what_is_wrong_with_a_candidate_is_its_failure(
 ) -> None:
     proposal = Proposal(0, Architecture("faulty", fault), fault, seed=0)
     space: Any = FaultySpace()
-    result = evaluate_candidate(space, make_estimator(name, data), proposal)
+    evaluation = evaluation_of(SearchSpec(), (1.0,), data)
+    (result,) = evaluate(space, make_estimator(name, data), proposal, evaluation)
     assert result.score is None
     assert result.failure is not None
     assert result.failure.reason == reason

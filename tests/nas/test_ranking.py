@@ -12,7 +12,7 @@ def score(accuracy: float, *, loss: float = 1.0, params: int = 10, flops: int = 
 
 
 def test_directions() -> None:
-    gained, spent = ("score", "accuracy"), ("loss", "params", "flops", "seconds")
+    gained, spent = ("score", "accuracy"), ("loss", "params", "flops", "seconds", "latency_ms")
     assert dict.fromkeys(gained, 1) | dict.fromkeys(spent, -1) == DIRECTIONS
     assert gains([score(0.9, loss=0.1), score(0.8, params=7)], ["accuracy", "loss", "params"]).tolist() == [
         [0.9, -0.1, -10],

@@ -1,5 +1,6 @@
 """The bookkeeping of a search: numbers, refusals, replays. No training, no Ray: milliseconds."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,17 @@ import pytest
 
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Failure, Proposal, Search
+from nas.search import CandidateResult, Failure, Proposal, Search, rung_metric
 from nas.search_spec import SearchSpec
 
 IMAGE_SHAPE, NUM_CLASSES = (1, 4, 4), 3
 ALGORITHMS = {
     "random_search": {"name": "random_search"},
     "regularized_evolution": {"name": "regularized_evolution", "population_size": 4, "sample_size": 2},
+    "local_search": {"name": "local_search", "initial_samples": 2},
+    "tpe": {"name": "tpe", "startup_candidates": 4},
+    "nsga2": {"name": "nsga2", "population_size": 4},
+    "predictor_evolution": {"name": "predictor_evolution", "initial_samples": 4, "pool_size": 10},
 }
 
 
@@ -162,7 +167,7 @@ def test_impossible_constraints_exhaust_the_space_at_once() -> None:
     assert search.propose() is None
     assert search.finished
     assert search.exhausted is not None
-    assert "28 others violate the constraints (max_params=None max_flops=1)" in search.exhausted
+    assert "28 others violate the constraints (max_flops=1)" in search.exhausted
 
 
 def test_a_failed_candidate_counts_against_the_budget_and_is_not_proposed_again() -> None:
@@ -195,3 +200,98 @@ def test_a_result_is_a_score_or_a_failure() -> None:
     proposal = Proposal(3, Architecture("letters", "abcabc"), "aabbcc", 0)
     with pytest.raises(ValueError, match="candidate 3 needs either"):
         CandidateResult(proposal)
+
+
+def test_every_objective_is_rewarded_in_its_own_direction(monkeypatch: pytest.MonkeyPatch) -> None:
+    search, told = make_search(make_spec(objectives=["loss", "accuracy", "params"])), []
+    monkeypatch.setattr(search.algorithm, "tell", lambda architecture, rewards: told.append(rewards))
+    for accuracy in (0.25, None):
+        proposal = search.propose()
+        assert proposal is not None
+        if accuracy is None:
+            search.complete(CandidateResult(proposal, failure=Failure("error", "")))
+        else:
+            search.complete(CandidateResult(proposal, CandidateScore(accuracy, 2.0, (), 5, 7, 0.1, {})))
+    assert told == [[-2.0, 0.25, -5.0], None]
+
+
+def test_nsga2_finds_both_ends_of_a_trade_off() -> None:
+    """Words of eight letters; one objective wants every "c", the other every "a"."""
+    letters = {"search_space": {"name": "letters", "length": 8}, "max_candidates": 40}
+
+    def front_ends(algorithm: dict[str, Any]) -> set[str]:
+        search = make_search(
+            make_spec(**letters, algorithm=algorithm, objectives=["accuracy", "loss"], seed=1)
+        )
+        words = []
+        while (proposal := search.propose()) is not None:
+            words.append(proposal.canonical_hash)
+            word = words[-1]
+            score = CandidateScore(word.count("c") / 8, 1 - word.count("a") / 8, (), 5, 7, 0.1, {})
+            search.complete(CandidateResult(proposal, score))
+        return {letter * 8 for letter in "abc"} & set(words)
+
+    assert front_ends({"name": "nsga2", "population_size": 8}) >= {"a" * 8, "c" * 8}
+
+
+RUNGS = {"algorithm": {"name": "successive_halving", "reduction_factor": 2, "rungs": 3}}
+
+
+def run_in_rungs(search: Search, count: int = 10**9) -> list[CandidateResult]:
+    """Evaluate as an engine does; the reward at every rung is the share of "c"."""
+    results: list[CandidateResult] = []
+    while len(results) < count and (proposal := search.propose()) is not None:
+        accuracy, extra = proposal.architecture.encoding.count("c") / 6, {}
+        for rung, share in enumerate(search.shares):
+            extra |= {"depth": share}
+            if share < 1:
+                extra |= {rung_metric(rung): accuracy}
+            score = CandidateScore(accuracy, 1 - accuracy, (), 5, 7, 0.1, dict(extra))
+            result = CandidateResult(proposal, score, rung=rung if share < 1 else None)
+            if not search.goes_on(result):
+                break
+        results.append(result.ended())
+        search.complete(results[-1])
+    return results
+
+
+def test_candidates_stop_at_the_rung_where_they_are_not_among_the_best() -> None:
+    search = make_search(make_spec(**RUNGS))
+    assert search.shares == (0.25, 0.5, 1.0)
+    results = run_in_rungs(search)
+    depths = [result.score.extra["depth"] for result in results if result.score]
+    assert depths[0] == 1.0, "nothing to compare the first one with"
+    accuracies = [result.score.accuracy for result in results if result.score]
+    for number, (accuracy, depth) in enumerate(zip(accuracies, depths, strict=True)):
+        went_on = accuracy >= float(np.median(accuracies[: number + 1]))
+        assert (depth > 0.25) == went_on
+    assert set(depths) >= {0.25, 1.0}
+
+
+@pytest.mark.parametrize("killed_after", range(12))
+def test_rungs_are_replayed_from_the_record(killed_after: int) -> None:
+    spec = make_spec(**RUNGS)
+    uninterrupted = run_in_rungs(make_search(spec))
+    killed = make_search(spec)
+    history = run_in_rungs(killed, killed_after)
+    cut_off = killed.propose()
+    assert cut_off is not None
+    replayed = make_search(spec, history, [cut_off])
+    assert history + run_in_rungs(replayed) == uninterrupted
+
+
+def test_a_known_score_is_recalled_unless_it_would_not_be_the_same() -> None:
+    def recall(proposal: Proposal) -> CandidateResult | None:
+        known = evaluated(proposal) if proposal.number % 2 else None
+        return known and replace(known, notes={"reused_from": "other-3"})
+
+    search = make_search(make_spec(), recall=recall)
+    first, second = search.propose(), search.propose()
+    assert first is not None
+    assert second is not None
+    assert search.recall(first) is None
+    known = search.recall(second)
+    assert known is not None
+    assert known.notes == {"reused_from": "other-3"}
+    for changes in (RUNGS, {"objectives": ["accuracy", "latency_ms"]}):
+        assert make_search(make_spec(**changes), recall=recall).recall(second) is None

@@ -23,8 +23,9 @@ def test_json_in_json_out() -> None:
         "max_candidates": 100,
         "max_seconds": None,
         "objectives": ["accuracy", "params"],
-        "constraints": {"max_params": None, "max_flops": 1000},
+        "constraints": {"max_params": None, "max_flops": 1000, "max_latency_ms": None},
         "resources": {"cpus_per_candidate": 1.0, "gpus_per_candidate": 0.0},
+        "latency": {"batch_size": 1, "repeats": 20},
         "max_concurrent": None,
         "seed": 0,
     }
@@ -94,3 +95,11 @@ def test_a_search_that_leaves_its_objectives_out_follows_the_readout() -> None:
     assert objectives() == ("accuracy",)
     assert objectives(estimator=late) == ("score",)
     assert objectives(estimator=late, objectives=["accuracy", "params"]) == ("accuracy", "params")
+
+
+def test_stopping_early_needs_an_estimator_with_more_than_one_depth() -> None:
+    halving = NamedConfig(name="successive_halving")
+    assert validate_spec(SearchSpec(algorithm=halving)).algorithm.options["reduction_factor"] == 3
+    with pytest.raises(ValidationError, match="zero_cost has only one depth; choose one of: gtn") as refused:
+        validate_spec(SearchSpec(algorithm=halving, estimator=NamedConfig(name="zero_cost")))
+    assert refused.value.errors()[0]["loc"] == ("estimator", "name")

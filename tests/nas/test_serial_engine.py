@@ -9,6 +9,8 @@ import torch
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
 from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
+from nas.estimators import make_estimator
+from nas.estimators.base import CandidateScore
 from nas.search import CandidateResult, Proposal
 
 
@@ -98,3 +100,49 @@ def test_an_exception_of_the_observer_is_raised(data: EstimatorData) -> None:
 
     with pytest.raises(OSError, match="the disk is full"):
         SerialEngine().run(make_search(), data, Unwritable())
+
+
+def test_poor_candidates_stop_early_on_the_curriculum(data: EstimatorData) -> None:
+    record = Record()
+    halving = {"name": "successive_halving", "reduction_factor": 2, "rungs": 2}
+    search = make_search(algorithm=halving, max_candidates=8)
+    SerialEngine().run(search, data, record)
+    scores = [result.score for result in record.results if result.score]
+    assert {score.extra["depth"] for score in scores} == {0.5, 1.0}
+    for score in scores:
+        assert len(score.loss_curve) == 2 * score.extra["depth"], "of two inner steps"
+    full = next(result for result in record.results if result.score and result.score.extra["depth"] == 1)
+    alone = make_estimator("gtn", data).estimate(search.space, full.proposal.architecture, seed=0)
+    assert full.score is not None
+    assert (full.score.accuracy, full.score.loss_curve) == (alone.accuracy, alone.loss_curve)
+
+
+def test_latency_is_measured_before_training_and_can_rule_a_candidate_out(data: EstimatorData) -> None:
+    record = Record()
+    SerialEngine().run(make_search(objectives=["accuracy", "latency_ms"]), data, record)
+    for result in record.results:
+        assert result.score is not None
+        assert 0 < result.score.latency_ms == result.score.extra["latency_ms"]
+        assert "thread" in result.notes["latency_device"]
+    slow = Record()
+    SerialEngine().run(make_search(constraints={"max_latency_ms": 1e-6}), data, slow)
+    failures = [result.failure for result in slow.results if result.failure]
+    assert {failure.reason for failure in failures} == {"constraint"}
+    assert all(
+        "above max_latency_ms 1e-06" in result.failure.detail for result in slow.results if result.failure
+    )
+
+
+def test_a_recalled_score_is_recorded_and_not_measured(data: EstimatorData) -> None:
+    record, score = Record(), CandidateScore(0.5, 1.0, (), 1, 2, 3.0, {})
+
+    def recall(proposal: Proposal) -> CandidateResult | None:
+        return (
+            CandidateResult(proposal, score, notes={"reused_from": "a-1"}) if proposal.number == 2 else None
+        )
+
+    body = {"search_space": {"name": "nasbench201", "channels": 4, "cells_per_stage": 1}, "max_candidates": 4}
+    search = Search(SearchSpec.model_validate(body), (1, 8, 8), 10, recall=recall)
+    SerialEngine().run(search, data, record)
+    assert search.finished
+    assert [result.score == score for result in record.results] == [False, False, True, False]

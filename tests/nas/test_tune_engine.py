@@ -16,6 +16,7 @@ import torch
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
 from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
+from nas.estimators.base import CandidateScore
 from nas.search import CandidateResult, Proposal
 from nas.search_spec import Resources
 from nas.tune_engine import TuneEngine, WorkerSetupError
@@ -128,6 +129,36 @@ def test_one_slot_gives_the_candidates_of_the_serial_engine(data: EstimatorData)
     assert [r.proposal.number for r in one_slot.results] == list(range(8))
     assert len(set(one_slot.readouts("pid"))) == 1  # one worker served all
     assert set(one_slot.readouts("train_size")) == {0.0}  # and was not sent what it does not need
+
+
+def test_candidates_stop_at_rungs_as_in_the_serial_engine(data: EstimatorData) -> None:
+    halving = {"name": "successive_halving", "reduction_factor": 2, "rungs": 2}
+    changes = {"algorithm": halving, "estimator": {"name": "gtn"}, "max_candidates": 8}
+    TuneEngine().run(make_search(**changes), data, one_slot := Record())
+    SerialEngine().run(make_search(**changes), data, serial := Record())
+    assert set(one_slot.readouts("depth")) == {0.5, 1.0}
+    assert [replace(r.score, seconds=0.0) for r in one_slot.results if r.score] == [
+        replace(r.score, seconds=0.0) for r in serial.results if r.score
+    ]
+    assert all(result.rung is None for result in one_slot.results)
+
+
+def test_known_scores_are_recorded_without_an_evaluation(data: EstimatorData) -> None:
+    """The worker would die of them."""
+    script = {encoding_of(number): "die" for number in (0, 1, 3)}
+    score = CandidateScore(0.5, 1.0, (), 1, 2, 3.0, {})
+
+    def recall(proposal: Proposal) -> CandidateResult | None:
+        known = CandidateResult(proposal, score, notes={"reused_from": "other-7"})
+        return known if proposal.architecture.encoding in script else None
+
+    spec = make_search(estimator={"name": "scripted", "script": script}).spec
+    search = Search(spec, (1, 8, 8), 10, recall=recall)
+    TuneEngine().run(search, data, record := Record())
+    assert search.finished
+    assert numbers(record) == list(range(6))
+    reused = {r.proposal.number for r in record.results if r.notes.get("reused_from") == "other-7"}
+    assert reused == {0, 1, 3}
 
 
 def test_failing_candidates_are_results_and_are_not_tried_again(data: EstimatorData) -> None:

@@ -29,7 +29,7 @@ def search(
     for number in numbers:
         architecture = algorithm.ask(np.random.default_rng([seed, number]))
         reward = None if number % failing == failing - 1 else space.truth(architecture)
-        algorithm.tell(architecture, reward)
+        algorithm.tell(architecture, None if reward is None else (reward,))
         told.append((architecture, reward))
     return told
 
@@ -72,7 +72,7 @@ def test_replayed_history_continues_as_the_uninterrupted_search(name: str, toy_s
     uninterrupted = search(get_algorithm(name, toy_space), toy_space, range(80))
     resumed = get_algorithm(name, toy_space)
     for architecture, reward in uninterrupted[:45]:
-        resumed.tell(architecture, reward)
+        resumed.tell(architecture, None if reward is None else (reward,))
     assert search(resumed, toy_space, range(45, 80)) == uninterrupted[45:]
 
 

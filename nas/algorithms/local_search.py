@@ -1,0 +1,90 @@
+"""Local search (White, Nolen & Savani, "Exploring the Loss Landscape in NAS", UAI 2021).
+
+From a start, evaluate neighbours; move where it is better; at a local optimum begin again elsewhere.
+"""
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from nas.algorithms.base import Rewards
+from nas.architecture import Architecture
+from nas.search_spaces.base import SearchSpace
+
+
+class LocalSearchConfig(BaseModel):
+    """How a search begins, and how eager it moves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    initial_samples: int = Field(
+        10, ge=1, le=100_000, description="Random architectures, the best of which is the first start."
+    )
+    move_at_once: bool = Field(
+        True,
+        description="Move to the first neighbour that is better, as the defaults were best in "
+        "benchmarks/bench_search.py; false: to the best of all neighbours, as in the paper's Algorithm 1.",
+    )
+
+
+class LocalSearch:
+    """Hill climbing with restarts. Neighbours count as evaluated once an isomorphic architecture was."""
+
+    name = "local_search"
+    description = "Hill climbing over neighbours, beginning again at random at a local optimum."
+    Config = LocalSearchConfig
+
+    def __init__(self, space: SearchSpace, config: LocalSearchConfig) -> None:
+        self.space, self.config = space, config
+        self._rewards: dict[str, float | None] = {}  # by canonical hash; None where the evaluation failed
+        self._best_start: tuple[Architecture, float] | None = None
+        self._starts = 0
+        self._current: tuple[Architecture, float] | None = None
+        self._neighbours: dict[str, Architecture] = {}  # of the current one, by canonical hash
+        self._open: dict[str, Architecture] = {}  # those not evaluated yet
+
+    def ask(self, rng: np.random.Generator) -> Architecture:
+        """Propose a neighbour of the current architecture, or any one to start from."""
+        if not self._open:
+            return self.space.sample(rng)
+        return list(self._open.values())[rng.integers(len(self._open))]
+
+    def tell(self, architecture: Architecture, rewards: Rewards | None) -> None:
+        """Move if this is better; look for another start when all neighbours are evaluated."""
+        canonical_hash = self.space.canonical_hash(architecture)
+        reward = self._rewards[canonical_hash] = rewards[0] if rewards else None
+        self._open.pop(canonical_hash, None)
+        if self._current is None:
+            self._tell_start(architecture, reward)
+        elif reward is not None and reward > self._current[1] and self.config.move_at_once:
+            self._move(architecture, reward)
+        if self._current is not None and not self._open:
+            self._leave()
+
+    def _tell_start(self, architecture: Architecture, reward: float | None) -> None:
+        """The best of the first samples is the first start; later ones are single."""
+        self._starts += 1
+        if reward is not None and (self._best_start is None or reward > self._best_start[1]):
+            self._best_start = architecture, reward
+        if self._best_start is not None and self._starts >= self.config.initial_samples:
+            self._move(*self._best_start)
+            self._best_start = None
+
+    def _move(self, architecture: Architecture, reward: float) -> None:
+        self._current = architecture, reward
+        neighbours = {self.space.canonical_hash(each): each for each in self.space.neighbours(architecture)}
+        neighbours.pop(self.space.canonical_hash(architecture), None)
+        self._neighbours = neighbours
+        self._open = {key: each for key, each in neighbours.items() if key not in self._rewards}
+
+    def _leave(self) -> None:
+        """All neighbours are evaluated: go to the best one if it is better, else begin again."""
+        assert self._current is not None
+        while not self._open:
+            rewards = [
+                (reward, key) for key in self._neighbours if (reward := self._rewards[key]) is not None
+            ]
+            best, key = max(rewards, default=(-np.inf, ""))
+            if best <= self._current[1]:
+                self._current = None
+                return
+            self._move(self._neighbours[key], best)

@@ -1,0 +1,64 @@
+"""NSGA-II (Deb et al., IEEE Transactions on Evolutionary Computation 6(2), 2002), as Optuna has it."""
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nas.algorithms.optuna_search import OptunaSearch
+from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+
+
+class NSGA2Config(BaseModel):
+    """Options of Optuna's NSGAIISampler."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    population_size: int = Field(20, ge=2, le=100_000, description="Architectures of a generation.")
+    mutation_probability: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Odds that a choice is drawn anew; null: 1 / choices.",
+    )
+    crossover_probability: float = Field(0.9, ge=0, le=1, description="Odds that a child has two parents.")
+
+
+class NSGA2(OptunaSearch):
+    """Evolves the Pareto front over all objectives of the search; a generation is counted by completion."""
+
+    name = "nsga2"
+    description = "NSGA-II: evolves the Pareto front over all objectives of the search (Optuna)."
+    Config = NSGA2Config
+    multi_objective = True
+
+    def __init__(self, space: SearchSpace, config: NSGA2Config) -> None:
+        super().__init__(space)
+        self.config = config
+
+    def sampler(self, seed: int) -> "BaseSampler":
+        """Optuna's NSGAIISampler."""
+        from optuna.samplers import NSGAIISampler
+
+        return NSGAIISampler(
+            population_size=self.config.population_size,
+            mutation_prob=self.config.mutation_probability,
+            crossover_prob=self.config.crossover_probability,
+            seed=seed,
+        )
+
+    def told_attributes(self, number: int) -> dict[str, Any]:
+        """The generation, under the sampler's own key."""
+        from optuna.samplers import NSGAIISampler
+
+        return {NSGAIISampler._GENERATION_KEY: number // self.config.population_size}
+
+    def prepare(self, study: "Study", told: int) -> None:
+        """Choose the generation's parents: the sampler orders them differently when it just chose them."""
+        from optuna.samplers import NSGAIISampler
+
+        if isinstance(study.sampler, NSGAIISampler):
+            study.sampler.get_parent_population(study, told // self.config.population_size)

@@ -1,0 +1,123 @@
+"""Evolution guided by a predictor: many mutants are judged by a model of the rewards, one is evaluated.
+
+As in BANANAS (White et al., AAAI 2021): an ensemble predicts what was not evaluated, mutants of the best are
+its pool, and what is proposed maximises an optimistic prediction.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import ndtri  # type: ignore[import-untyped]  # SciPy ships no types
+
+from nas.algorithms.base import Rewards
+from nas.architecture import Architecture
+from nas.search_spaces.base import SearchSpace
+
+MAX_TRAINING = 500
+"""Architectures that the predictor is fitted to: the most recent half, and the best of the others."""
+
+
+class PredictorEvolutionConfig(BaseModel):
+    """Sizes of the start, the pool and the ensemble."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    initial_samples: int = Field(
+        20, ge=4, le=100_000, description="Random architectures before the predictor is used."
+    )
+    parents: int = Field(10, ge=1, le=1000, description="Best architectures whose children fill the pool.")
+    pool_size: int = Field(
+        100, ge=2, le=10_000, description="Architectures that the predictor judges for each proposal."
+    )
+    ensemble_size: int = Field(5, ge=2, le=100, description="Models, each fitted to a resample.")
+    optimism: float = Field(
+        0.5, ge=0, le=10, description="Standard deviations of the ensemble added to its mean."
+    )
+
+
+class PredictorEvolution:
+    """Proposes the most promising of many children of the best architectures."""
+
+    name = "predictor_evolution"
+    description = "Evolution guided by an ensemble of kernel regressors on the features of the space."
+    Config = PredictorEvolutionConfig
+
+    def __init__(self, space: SearchSpace, config: PredictorEvolutionConfig) -> None:
+        self.space, self.config = space, config
+        self._told: list[tuple[Architecture, float]] = []
+        self._seen: set[str] = set()
+        self._ensemble: _Ensemble | None = None
+
+    def ask(self, rng: np.random.Generator) -> Architecture:
+        """Propose the child with the best prediction, or any architecture while too few are known."""
+        if len(self._told) < self.config.initial_samples:
+            return self.space.sample(rng)
+        pool = self._pool(rng)
+        if not pool:
+            return self.space.sample(rng)
+        if self._ensemble is None:
+            self._ensemble = self._fit()
+        features = np.stack([self.space.features(architecture) for architecture in pool])
+        return pool[int(np.argmax(self._ensemble.optimistic(features, self.config.optimism)))]
+
+    def tell(self, architecture: Architecture, rewards: Rewards | None) -> None:
+        """Learn a reward; a failed architecture is not proposed again, and nothing else is learnt from it."""
+        self._seen.add(self.space.canonical_hash(architecture))
+        if rewards is not None:
+            self._told.append((architecture, rewards[0]))
+            self._ensemble = None
+
+    def _pool(self, rng: np.random.Generator) -> list[Architecture]:
+        """Children of the best that were not evaluated: mutants, twice mutated ones, and crossovers."""
+        best = sorted(self._told, key=lambda told: told[1], reverse=True)[: self.config.parents]
+        parents = [architecture for architecture, _ in best]
+        pool: dict[str, Architecture] = {}
+        for _ in range(self.config.pool_size):
+            child = parents[rng.integers(len(parents))]
+            kind = rng.integers(3)
+            if kind == 2:
+                child = self.space.crossover(child, parents[rng.integers(len(parents))], rng)
+            for _ in range(1 + (kind == 1)):
+                child = self.space.mutate(child, rng)
+            canonical_hash = self.space.canonical_hash(child)
+            if canonical_hash not in self._seen:
+                pool.setdefault(canonical_hash, child)
+        return list(pool.values())
+
+    def _fit(self) -> "_Ensemble":
+        recent = self._told[-MAX_TRAINING // 2 :]
+        older = sorted(self._told[: -len(recent)], key=lambda told: -told[1])[: MAX_TRAINING - len(recent)]
+        training = [*older, *recent]
+        features = np.stack([self.space.features(architecture) for architecture, _ in training])
+        rewards = np.array([reward for _, reward in training])
+        # The seed is the number of successes: the same after a replay.
+        return _Ensemble(features, rewards, self.config.ensemble_size, seed=len(self._told))
+
+
+class _Ensemble:
+    """Kernel ridge regressors on bootstrap resamples; rewards as normal quantiles of their ranks.
+
+    Ranks, because a few failed trainings among the rewards would otherwise stretch the scale.
+    """
+
+    def __init__(
+        self, features: NDArray[np.float64], rewards: NDArray[np.float64], size: int, *, seed: int
+    ) -> None:
+        from scipy.stats import rankdata  # type: ignore[import-untyped]  # SciPy ships no types
+        from sklearn.kernel_ridge import KernelRidge
+
+        rng = np.random.default_rng(seed)
+        targets = ndtri((rankdata(rewards) - 0.5) / len(rewards))
+        # Features are mostly one-hot: a length scale of their own number of differences is a mild one.
+        self._gamma = 1.0 / max(1.0, features.sum(axis=1).mean())
+        self._models = []
+        for _ in range(size):
+            drawn = rng.integers(len(features), size=len(features))
+            model = KernelRidge(alpha=0.1, kernel="rbf", gamma=self._gamma)
+            self._models.append(model.fit(features[drawn], targets[drawn]))
+
+    def optimistic(self, features: NDArray[np.float64], optimism: float) -> NDArray[np.float64]:
+        """Mean of the predictions plus `optimism` standard deviations, [N]."""
+        predictions = np.stack([model.predict(features) for model in self._models])
+        optimistic: NDArray[np.float64] = predictions.mean(axis=0) + optimism * predictions.std(axis=0)
+        return optimistic

@@ -1,0 +1,116 @@
+"""One candidate's evaluation: what must be measured before any training, then the score, rung by rung."""
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from nas.estimators.base import (
+    CandidateFailed,
+    CandidateScore,
+    Estimator,
+    EstimatorData,
+    MultiFidelityEstimator,
+)
+from nas.latency import device_name, latency_ms
+from nas.ranking import reward
+from nas.search import CandidateResult, Failure, Proposal, rung_metric
+from nas.search_spaces.base import ImageShape, SearchSpace
+from nas.search_spec import SearchSpec
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What all candidates of a search are evaluated with; small, and sent to every worker."""
+
+    spec: SearchSpec
+    shares: tuple[float, ...]  # of the training, after which a candidate is judged; the last is 1
+    image_shape: ImageShape
+    num_classes: int
+
+
+def evaluate(
+    space: SearchSpace,
+    estimator: Estimator,
+    proposal: Proposal,
+    evaluation: Evaluation,
+    device: str | torch.device = "cpu",
+) -> Iterator[CandidateResult]:
+    """Results at every rung; the last has no `rung` and is final. A single one unless there are rungs.
+
+    Whatever the evaluation raises becomes the candidate's failure.
+    """
+    try:
+        yield from _results(space, estimator, proposal, evaluation, torch.device(device))
+    except CandidateFailed as failed:
+        yield CandidateResult(proposal, failure=Failure(failed.reason, failed.detail))
+    except Exception as error:  # a candidate's fault must not end the search
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        detail = (
+            f"{type(error).__name__}: {error} (in {frame.name}, {Path(frame.filename).name}:{frame.lineno})"
+        )
+        yield CandidateResult(proposal, failure=Failure("error", detail))
+
+
+def _results(
+    space: SearchSpace, estimator: Estimator, proposal: Proposal, evaluation: Evaluation, device: torch.device
+) -> Iterator[CandidateResult]:
+    extra, notes = {}, {}
+    if evaluation.spec.measures_latency:
+        extra["latency_ms"] = _admitted_latency(space, proposal, evaluation, device)
+        notes["latency_device"] = device_name(device)
+    if evaluation.shares == (1.0,):
+        score = estimator.estimate(space, proposal.architecture, seed=proposal.seed)
+        yield CandidateResult(proposal, score=_with(score, extra), notes=notes)
+        return
+    seconds = 0.0
+    for rung, share in enumerate(evaluation.shares):
+        score = _estimate_in_part(estimator, space, proposal, share)
+        seconds += score.seconds
+        extra["depth"] = share
+        score = replace(_with(score, extra), seconds=seconds)
+        if share == 1:
+            yield CandidateResult(proposal, score=score, notes=notes)
+        else:
+            extra[rung_metric(rung)] = reward(score, evaluation.spec.objectives[0])
+            yield CandidateResult(proposal, score=_with(score, extra), notes=notes, rung=rung)
+
+
+def _estimate_in_part(
+    estimator: Estimator, space: SearchSpace, proposal: Proposal, share: float
+) -> CandidateScore:
+    if not isinstance(estimator, MultiFidelityEstimator):
+        raise CandidateFailed("error", f"estimator {estimator.name!r} has one depth and cannot stop early")
+    return estimator.estimate_in_part(space, proposal.architecture, seed=proposal.seed, share=share)
+
+
+def _admitted_latency(
+    space: SearchSpace, proposal: Proposal, evaluation: Evaluation, device: torch.device
+) -> float:
+    """Raises CandidateFailed for a network that is slower than the constraint allows: it is not trained."""
+    network = space.build(
+        proposal.architecture,
+        image_shape=evaluation.image_shape,
+        num_classes=evaluation.num_classes,
+        seed=proposal.seed,
+    )
+    measured = latency_ms(network, evaluation.image_shape, evaluation.spec.latency, device)
+    limit = evaluation.spec.constraints.max_latency_ms
+    if limit is not None and measured > limit:
+        raise CandidateFailed(
+            "constraint",
+            f"latency is {measured:.3g} ms on {device_name(device)}, above max_latency_ms {limit:g}",
+        )
+    return measured
+
+
+def _with(score: CandidateScore, extra: dict[str, float]) -> CandidateScore:
+    return replace(score, extra=score.extra | extra)
+
+
+def evaluation_of(spec: SearchSpec, shares: tuple[float, ...], data: EstimatorData) -> Evaluation:
+    """The evaluation of a search on these data."""
+    channels, height, width = data.validation_images.shape[1:]
+    return Evaluation(spec, shares, (channels, height, width), data.curriculum_labels.shape[-1])
