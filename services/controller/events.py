@@ -14,7 +14,6 @@ from fastapi.sse import ServerSentEvent
 
 from services.controller.dependencies import StoreDep
 from services.controller.event_feed import EventFeed
-from services.controller.jobs import find_final_training, find_meta_training, find_search
 from services.controller.views import event_view
 from services.errors import NotFoundError, StoreUnavailableError
 from services.store import EventRecord, JobRecord, Store
@@ -39,7 +38,9 @@ class EventStream:
     after: int
 
 
-def _stream_of(find_job: Callable[..., JobRecord]) -> Callable[..., EventStream]:
+def stream_of(find_job: Callable[..., JobRecord]) -> Callable[..., EventStream]:
+    """A dependency: the stream that a client asks for, of the job that another dependency finds."""
+
     def stream(
         job: Annotated[JobRecord, Depends(find_job)],
         store: StoreDep,
@@ -58,11 +59,6 @@ def _stream_of(find_job: Callable[..., JobRecord]) -> Callable[..., EventStream]
         return EventStream(job.id, last_event_id)
 
     return stream
-
-
-MetaTrainingEvents = Annotated[EventStream, Depends(_stream_of(find_meta_training))]
-SearchEvents = Annotated[EventStream, Depends(_stream_of(find_search))]
-FinalTrainingEvents = Annotated[EventStream, Depends(_stream_of(find_final_training))]
 
 
 async def send_events(request: Request, stream: EventStream) -> AsyncIterator[ServerSentEvent]:

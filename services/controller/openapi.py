@@ -20,6 +20,7 @@ TAGS = [
     {"name": "searches", "description": "From a checkpoint to ranked architectures."},
     {"name": "candidates", "description": "Architectures: rank, retrain, export."},
     {"name": "final trainings", "description": "Candidates on real data, with their test accuracy."},
+    {"name": "fidelity reports", "description": "How well estimators rank architectures."},
     {"name": "catalogue", "description": "What can be asked for."},
     {"name": "system", "description": "Cluster, health, metrics."},
 ]
@@ -29,13 +30,15 @@ Errors are problem details (RFC 9457), `application/problem+json`. Lists are pag
 server-sent events, resumable with `Last-Event-ID`. Within `/v1` only additions are made.
 """
 _SEARCH_OPERATIONS = (
-    "get_search", "pause_search", "resume_search", "cancel_search", "delete_search",
+    "get_search", "pause_search", "resume_search", "cancel_search", "extend_search", "clone_search",
+    "delete_search",
     "list_search_candidates", "get_pareto_front",
 )  # fmt: skip
 _CANDIDATE_OPERATIONS = ("get_candidate", "retrain_candidate", "export_candidate")
 _CHECKPOINT_OPERATIONS = ("get_checkpoint", "download_checkpoint", "get_samples")
 _META_TRAINING_OPERATIONS = ("get_meta_training", "cancel_meta_training")
 _FINAL_TRAINING_OPERATIONS = ("get_final_training", "cancel_final_training")
+_FIDELITY_REPORT_OPERATIONS = ("get_fidelity_report", "cancel_fidelity_report")
 _ITS_ID, _FIRST_ID = "$response.body#/id", "$response.body#/items/0/id"
 LINKS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
     ("create_meta_training", "201"): ("meta_training_id", _ITS_ID, _META_TRAINING_OPERATIONS),
@@ -43,11 +46,14 @@ LINKS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
     ("create_checkpoint", "201"): ("checkpoint_id", _ITS_ID, _CHECKPOINT_OPERATIONS),
     ("list_checkpoints", "200"): ("checkpoint_id", _FIRST_ID, _CHECKPOINT_OPERATIONS),
     ("create_search", "201"): ("search_id", _ITS_ID, _SEARCH_OPERATIONS),
+    ("clone_search", "201"): ("search_id", _ITS_ID, _SEARCH_OPERATIONS),
     ("list_searches", "200"): ("search_id", _FIRST_ID, _SEARCH_OPERATIONS),
     ("list_search_candidates", "200"): ("candidate_id", _FIRST_ID, _CANDIDATE_OPERATIONS),
     ("list_candidates", "200"): ("candidate_id", _FIRST_ID, _CANDIDATE_OPERATIONS),
     ("retrain_candidate", "202"): ("final_training_id", _ITS_ID, _FINAL_TRAINING_OPERATIONS),
     ("list_final_trainings", "200"): ("final_training_id", _FIRST_ID, _FINAL_TRAINING_OPERATIONS),
+    ("create_fidelity_report", "201"): ("fidelity_report_id", _ITS_ID, _FIDELITY_REPORT_OPERATIONS),
+    ("list_fidelity_reports", "200"): ("fidelity_report_id", _FIRST_ID, _FIDELITY_REPORT_OPERATIONS),
 }
 """By operation id and status: the parameter that an answer gives, where it is, and who takes it."""
 _REFERENCE = "#/components/schemas/{model}"

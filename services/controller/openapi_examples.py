@@ -2,7 +2,9 @@
 
 from typing import Any
 
-_TIMES = {
+_JOB = {
+    "priority": 0,
+    "waiting_for": None,
     "created_at": "2026-01-01T12:00:00Z",
     "started_at": "2026-01-01T12:00:03Z",
     "finished_at": None,
@@ -43,7 +45,7 @@ META_TRAINING: dict[str, Any] = {
     "name": "digits, 10 inner steps",
     "state": "running",
     "progress": {"done": 120, "total": 500},
-    **_TIMES,
+    **_JOB,
     "error": None,
     "request": {"name": "digits, 10 inner steps", "dataset": {"name": "digits"}, "seed": 0},
     "checkpoint_id": None,
@@ -54,7 +56,7 @@ SEARCH: dict[str, Any] = {
     "name": "first search",
     "state": "running",
     "progress": {"done": 40, "total": 100},
-    **_TIMES,
+    **_JOB,
     "error": None,
     "request": _SEARCH_REQUEST,
     "checkpoint_id": _CHECKPOINT_ID,
@@ -66,7 +68,7 @@ FINAL_TRAINING: dict[str, Any] = {
     "name": "",
     "state": "succeeded",
     "progress": {"done": 30, "total": 30},
-    **_TIMES,
+    **_JOB,
     "finished_at": "2026-01-01T12:01:00Z",
     "error": None,
     "request": {"epochs": 30, "seed": 0},
@@ -93,6 +95,19 @@ _CATALOGUE = {
         }
     ],
     "next_cursor": None,
+}
+
+
+FIDELITY_REPORT: dict[str, Any] = {
+    "id": "8c1f0a5be2d39917",
+    "name": "",
+    "state": "running",
+    "progress": {"done": 40, "total": 120},
+    **_JOB,
+    "error": None,
+    "request": {"checkpoint_id": _CHECKPOINT_ID, "estimators": [{"name": "gtn"}], "candidates": 60},
+    "checkpoint_id": _CHECKPOINT_ID,
+    "report": None,
 }
 
 
@@ -124,6 +139,8 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("pause_search", "200"): SEARCH | {"state": "paused"},
     ("resume_search", "200"): SEARCH | {"state": "queued"},
     ("cancel_search", "200"): SEARCH | {"state": "cancelled"},
+    ("clone_search", "201"): SEARCH | _NEW | {"progress": {"done": 0, "total": 100}, "best": None},
+    ("extend_search", "200"): SEARCH | {"state": "queued", "progress": {"done": 100, "total": 150}},
     ("list_search_candidates", "200"): _page(CANDIDATE),
     ("get_pareto_front", "200"): {"items": [CANDIDATE], "next_cursor": None},
     ("list_candidates", "200"): _page(CANDIDATE),
@@ -134,6 +151,10 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("list_final_trainings", "200"): _page(FINAL_TRAINING),
     ("get_final_training", "200"): FINAL_TRAINING,
     ("cancel_final_training", "200"): FINAL_TRAINING | {"state": "cancelled", "test_accuracy": None},
+    ("create_fidelity_report", "201"): FIDELITY_REPORT | _NEW | {"progress": {"done": 0, "total": 120}},
+    ("list_fidelity_reports", "200"): _page(FIDELITY_REPORT),
+    ("get_fidelity_report", "200"): FIDELITY_REPORT,
+    ("cancel_fidelity_report", "200"): FIDELITY_REPORT | {"state": "cancelled"},
     ("list_search_spaces", "200"): _CATALOGUE,
     ("list_algorithms", "200"): _CATALOGUE,
     ("list_estimators", "200"): _CATALOGUE,

@@ -21,6 +21,9 @@ from services.errors import ConflictError
 from services.settings import Settings
 from services.store import Scope, Store
 
+BOOTSTRAP = "bootstrap"
+"""The id of a caller with the key of the settings."""
+
 CREATE_KEY = "create one with `gtn-nas api-key create` or set GTN_NAS_API_KEY"
 
 _bearer = HTTPBearer(
@@ -105,7 +108,7 @@ def _caller_with_key(token: str, settings: Settings, store: Store) -> Caller | N
     if settings.api_key is not None and hmac.compare_digest(
         token.encode(), settings.api_key.get_secret_value().encode()
     ):
-        return Caller("bootstrap", may_submit=True)
+        return Caller(BOOTSTRAP, may_submit=True)
     key = store.authenticate(token)
     return None if key is None else Caller(key.id, may_submit=key.allows(Scope.SUBMIT))
 

@@ -11,10 +11,11 @@ from nas.search_spaces import SEARCH_SPACES
 from nas.search_spec import NamedConfig, validate_spec
 from services.controller.error_handlers import field_problems
 from services.controller.problems import Problem, invalid, invalid_field
-from services.errors import NotFoundError
+from services.errors import ConflictError, NotFoundError
 from services.schemas.requests import MetaTrainingRequest, SearchRequest
+from services.schemas.search_steering import SearchExtension
 from services.settings import Settings
-from services.store import CheckpointRecord, Store
+from services.store import CheckpointRecord, JobRecord, JsonObject, Store
 
 Checked = TypeVar("Checked")
 
@@ -33,7 +34,32 @@ def check_search(request: SearchRequest, settings: Settings, store: Store) -> Se
     require_checkpoint(request.checkpoint_id, settings, store)
     fields = {"search space": "search_space", "algorithm": "algorithm", "estimator": "estimator"}
     complete = _named(fields, lambda: validate_spec(request))
-    return request.model_copy(update={field: getattr(complete, field) for field in fields.values()})
+    completed = (*fields.values(), "objectives")
+    return request.model_copy(update={field: getattr(complete, field) for field in completed})
+
+
+def changed_search(job: JobRecord, changes: JsonObject) -> SearchRequest:
+    """The search's request with other values for some fields. Answers 422 when they do not fit together."""
+    try:
+        return SearchRequest.model_validate(job.request | changes)
+    except ValidationError as error:
+        raise invalid(*field_problems(error.errors(include_url=False))) from error
+
+
+def extended_search(job: JobRecord, extension: SearchExtension) -> JsonObject:
+    """The search's request with what the extension adds. Answers 409 when that would change nothing."""
+    seconds = job.request["max_seconds"]
+    if extension.additional_seconds and seconds is None:
+        raise ConflictError(
+            f"search {job.id} has no max_seconds that could be extended; leave additional_seconds out"
+        )
+    if (job.result or {}).get("timed_out") and not extension.additional_seconds:
+        raise ConflictError(f"search {job.id} has used up its max_seconds; give additional_seconds too")
+    changes: JsonObject = {
+        "max_candidates": job.request["max_candidates"] + extension.additional_candidates,
+        "max_seconds": None if seconds is None else seconds + extension.additional_seconds,
+    }
+    return changed_search(job, changes).model_dump(mode="json")
 
 
 def require_checkpoint(checkpoint_id: str, settings: Settings, store: Store) -> CheckpointRecord:
@@ -71,10 +97,16 @@ def check_dataset(dataset: DatasetSpec, settings: Settings, field: str) -> Datas
         raise invalid_field(
             f"{field}.path", f"data set {dataset.name!r} needs a path", None, "a file or folder"
         )
-    return dataset.model_copy(update={"path": _within_roots(dataset.path, settings, field)})
+    path = within_roots(dataset.path, settings, field)
+    # Elsewhere the workers' files are not the controller's, and only they can tell.
+    if settings.one_machine and not path.exists():
+        raise invalid_field(
+            f"{field}.path", "no such file or folder on this machine", dataset.path, "a path that exists"
+        )
+    return dataset.model_copy(update={"path": str(path)})
 
 
-def _within_roots(given: str, settings: Settings, field: str) -> str:
+def within_roots(given: str, settings: Settings, field: str) -> Path:
     """The path without links and dots, if a root holds it: requests must not reach the rest of the disk."""
     try:
         path = Path(given).expanduser().resolve()
@@ -88,7 +120,7 @@ def _within_roots(given: str, settings: Settings, field: str) -> str:
             given,
             f"a path below {' or '.join(map(str, roots))} (GTN_NAS_DATASET_ROOTS)",
         )
-    return str(path)
+    return path
 
 
 def _check_learner_space(space: NamedConfig) -> NamedConfig:

@@ -12,6 +12,8 @@ from services.schemas import (
     CandidateView,
     CheckpointView,
     EventView,
+    FidelityReportView,
+    FidelitySummary,
     FinalTrainingSummary,
     FinalTrainingView,
     JobView,
@@ -56,10 +58,16 @@ def final_training_view(job: JobRecord) -> FinalTrainingView:
     )
 
 
+def fidelity_report_view(job: JobRecord) -> FidelityReportView:
+    """A fidelity report."""
+    return FidelityReportView(**_shared(job), checkpoint_id=job.subject_id or "", report=job.result)
+
+
 _VIEWS: dict[JobKind, Callable[[JobRecord], JobView]] = {
     JobKind.META_TRAINING: meta_training_view,
     JobKind.SEARCH: search_view,
     JobKind.FINAL_TRAINING: final_training_view,
+    JobKind.FIDELITY_REPORT: fidelity_report_view,
 }
 
 
@@ -73,10 +81,19 @@ def candidate_detail(record: CandidateRecord, final_training: JobRecord | None =
     return CandidateDetail(**_candidate(record, final_training), loss_curve=record.loss_curve)
 
 
-def checkpoint_view(record: CheckpointRecord) -> CheckpointView:
-    """A frozen checkpoint."""
+def checkpoint_view(record: CheckpointRecord, fidelity: JobRecord | None = None) -> CheckpointView:
+    """A frozen checkpoint, with its latest fidelity report."""
+    summary = None
+    if fidelity is not None:
+        measured = (fidelity.result or {}).get("estimators", [])
+        spearman = {each["estimator"]: each["spearman"]["value"] for each in measured}
+        summary = FidelitySummary(id=fidelity.id, state=fidelity.state, spearman=spearman)
     return CheckpointView(
-        id=record.id, size_bytes=record.size_bytes, manifest=record.manifest, created_at=record.created_at
+        id=record.id,
+        size_bytes=record.size_bytes,
+        manifest=record.manifest,
+        created_at=record.created_at,
+        fidelity_report=summary,
     )
 
 
@@ -96,6 +113,8 @@ def _shared(job: JobRecord) -> dict[str, Any]:
         "finished_at": job.finished_at,
         "error": None if job.error is None else ProblemDetails.model_validate(job.error),
         "request": job.request,
+        "priority": job.priority,
+        "waiting_for": job.waiting_for,
     }
 
 

@@ -19,6 +19,12 @@ JobName = Annotated[
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
+Priority = Annotated[
+    int,
+    Field(ge=-1000, le=1000, description="higher starts first; equal ones take turns between API keys"),
+]
+
+
 class MetaTrainingRequest(BaseModel):
     """The body of `POST /v1/meta-trainings`."""
 
@@ -42,6 +48,7 @@ class MetaTrainingRequest(BaseModel):
     dataset: DatasetSpec
     config: MetaTrainingConfig = MetaTrainingConfig()
     seed: Seed = 0
+    priority: Priority = 0
     learner_space: NamedConfig | None = Field(
         default=None, description="also meta-train on learners drawn from this search space"
     )
@@ -82,6 +89,7 @@ class SearchRequest(SearchSpec):
 
     name: JobName = ""
     checkpoint_id: str = Field(description="the frozen checkpoint whose synthetic data score the candidates")
+    priority: Priority = 0
 
 
 class RetrainRequest(FinalTrainingConfig):
@@ -93,3 +101,4 @@ class RetrainRequest(FinalTrainingConfig):
 
     name: JobName = ""
     seed: Seed = 0
+    priority: Priority = 0

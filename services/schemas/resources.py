@@ -37,6 +37,8 @@ class JobView(BaseModel):
     finished_at: datetime | None
     error: ProblemDetails | None = Field(description="why the job failed")
     request: dict[str, Any] = Field(description="the request as submitted, with the defaults filled in")
+    priority: int = Field(0, description="higher starts first")
+    waiting_for: str | None = Field(None, description="why a running job does not get on, such as a GPU")
 
 
 class EventView(BaseModel):

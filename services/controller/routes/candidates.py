@@ -8,6 +8,7 @@ from services.controller.caching import IfNoneMatch, conditional
 from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
 from services.controller.exports import ExportFormat, export_trained, trained_weights
 from services.controller.idempotency import IdempotencyKeyHeader
+from services.controller.jobs import OwnerKey
 from services.controller.problems import CONFLICT, Problem
 from services.controller.queries import CandidateParameters
 from services.controller.rankings import candidate_views, latest_final_training
@@ -65,6 +66,7 @@ def retrain_candidate(
     response: Response,
     settings: SettingsDep,
     store: StoreDep,
+    owner_key: OwnerKey,
     idempotency: IdempotencyKeyHeader,
     request: RetrainRequest | None = None,
 ) -> FinalTrainingView:
@@ -84,6 +86,8 @@ def retrain_candidate(
         request=request.model_dump(mode="json"),
         subject_id=candidate.id,
         progress_total=request.epochs,
+        priority=request.priority,
+        owner_key_id=owner_key,
         origin=current_origin(),
         idempotency=idempotency,
     )

@@ -1,24 +1,28 @@
 """Meta-training runs: /v1/meta-trainings."""
 
-from collections.abc import AsyncIterator
-
-from fastapi import APIRouter, Request, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import Response
 
 from services.controller.dependencies import SettingsDep, StoreDep
-from services.controller.events import NOTHING_MORE, MetaTrainingEvents, send_events
 from services.controller.idempotency import IdempotencyKeyHeader
-from services.controller.jobs import MetaTraining
-from services.controller.queries import JobParameters
-from services.controller.security import READS, SUBMITS
+from services.controller.jobs import OwnerKey
+from services.controller.routes.job_routes import JobResource, add_cancel, add_events, add_get, add_list
+from services.controller.security import SUBMITS
 from services.controller.validation import check_meta_training
-from services.controller.views import meta_training_view, page_view
-from services.lifecycle import Action, JobKind
-from services.schemas import MetaTrainingView, Page
+from services.controller.views import meta_training_view
+from services.lifecycle import JobKind
+from services.schemas import MetaTrainingView
 from services.schemas.requests import MetaTrainingRequest
 from services.telemetry import current_origin
 
-router = APIRouter(prefix="/v1/meta-trainings", tags=["meta-trainings"], dependencies=[READS])
+META_TRAININGS = JobResource(
+    kind=JobKind.META_TRAINING,
+    noun="meta-training run",
+    plural="meta-trainings",
+    events="`state`, `progress`, `meta_step`",
+    model=MetaTrainingView,
+    view=meta_training_view,
+)
+router = META_TRAININGS.router
 
 
 @router.post("", status_code=201, dependencies=[SUBMITS], summary="Submit a meta-training run")
@@ -27,6 +31,7 @@ def create_meta_training(
     response: Response,
     settings: SettingsDep,
     store: StoreDep,
+    owner_key: OwnerKey,
     idempotency: IdempotencyKeyHeader,
 ) -> MetaTrainingView:
     """Meta-train a generator on a data set. Its product is a frozen checkpoint."""
@@ -37,40 +42,15 @@ def create_meta_training(
         request=request.model_dump(mode="json"),
         progress_total=request.config.meta_steps,
         origin=current_origin(),
+        priority=request.priority,
+        owner_key_id=owner_key,
         idempotency=idempotency,
     )
     response.headers["Location"] = f"{router.prefix}/{job.id}"
     return meta_training_view(job)
 
 
-@router.get("", summary="List meta-training runs, newest first")
-def list_meta_trainings(query: JobParameters, store: StoreDep) -> Page[MetaTrainingView]:
-    """One page of runs."""
-    page = store.list_jobs(JobKind.META_TRAINING, state=query.state, limit=query.limit, cursor=query.cursor)
-    return page_view(page, meta_training_view)
-
-
-@router.get("/{meta_training_id}", summary="Get a meta-training run")
-def get_meta_training(job: MetaTraining) -> MetaTrainingView:
-    """One run; `checkpoint_id` names its product once it has succeeded."""
-    return meta_training_view(job)
-
-
-@router.post("/{meta_training_id}/cancel", dependencies=[SUBMITS], summary="Cancel a meta-training run")
-def cancel_meta_training(job: MetaTraining, store: StoreDep) -> MetaTrainingView:
-    """Cancel a run that has not ended; its worker lets go of it within seconds."""
-    return meta_training_view(store.act(job.id, Action.CANCEL))
-
-
-@router.get(
-    "/{meta_training_id}/events",
-    response_class=EventSourceResponse,
-    responses=NOTHING_MORE,
-    summary="Follow a meta-training run as server-sent events",
-)
-async def follow_meta_training(
-    request: Request, stream: MetaTrainingEvents
-) -> AsyncIterator[ServerSentEvent]:
-    """Its events until it has ended: `state`, `progress`, `meta_step`. Resumable with `Last-Event-ID`."""
-    async for event in send_events(request, stream):
-        yield event
+add_list(router, META_TRAININGS)
+add_get(router, META_TRAININGS, "One run; `checkpoint_id` names its product once it has succeeded.")
+add_cancel(router, META_TRAININGS)
+add_events(router, META_TRAININGS)

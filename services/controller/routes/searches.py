@@ -1,25 +1,34 @@
 """Architecture searches: /v1/searches."""
 
-from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import Body, Response
 
 from services.controller.dependencies import SettingsDep, StoreDep
-from services.controller.events import NOTHING_MORE, SearchEvents, send_events
 from services.controller.idempotency import IdempotencyKeyHeader
-from services.controller.jobs import Search
-from services.controller.queries import JobParameters, SearchCandidateParameters
+from services.controller.jobs import OwnerKey, Search
+from services.controller.queries import SearchCandidateParameters
 from services.controller.rankings import best_candidate, candidate_views, estimate_cost
-from services.controller.security import READS, SUBMITS
-from services.controller.validation import check_search
-from services.controller.views import page_view, search_view
+from services.controller.routes.job_routes import JobResource, add_events, add_list
+from services.controller.security import SUBMITS
+from services.controller.validation import changed_search, check_search, extended_search
+from services.controller.views import search_view
 from services.lifecycle import Action, JobKind
 from services.schemas import CandidateView, Page, SearchPlan, SearchView
 from services.schemas.requests import SearchRequest
+from services.schemas.search_steering import SearchChanges, SearchExtension
+from services.store import IdempotencyKey, Store
 from services.telemetry import current_origin
 
-router = APIRouter(prefix="/v1/searches", tags=["searches"], dependencies=[READS])
+SEARCHES = JobResource(
+    kind=JobKind.SEARCH,
+    noun="search",
+    plural="searches",
+    events="`state`, `candidate`, `extended`, `waiting`",
+    model=SearchView,
+    view=search_view,
+)
+router = SEARCHES.router
 
 
 @router.post(
@@ -35,6 +44,7 @@ def create_search(
     response: Response,
     settings: SettingsDep,
     store: StoreDep,
+    owner_key: OwnerKey,
     idempotency: IdempotencyKeyHeader,
     validate_only: bool = False,
 ) -> SearchView | Response:
@@ -44,28 +54,52 @@ def create_search(
     estimate of what it would cost.
     """
     request = check_search(request, settings, store)
-    body = request.model_dump(mode="json")
     if validate_only:
+        body = request.model_dump(mode="json")
         plan = SearchPlan(request=body, estimate=estimate_cost(store, body))
         return Response(plan.model_dump_json(), media_type="application/json")
+    return _submit(request, response, store, owner_key, idempotency)
+
+
+@router.post("/{search_id}/clone", status_code=201, dependencies=[SUBMITS], summary="Clone a search")
+def clone_search(
+    job: Search,
+    response: Response,
+    settings: SettingsDep,
+    store: StoreDep,
+    owner_key: OwnerKey,
+    idempotency: IdempotencyKeyHeader,
+    changes: Annotated[SearchChanges | None, Body()] = None,
+) -> SearchView:
+    """Submit a new search with the request of this one, whatever its state, except for the fields given."""
+    given = {} if changes is None else changes.model_dump(mode="json", exclude_unset=True)
+    request = check_search(changed_search(job, given), settings, store)
+    return _submit(request, response, store, owner_key, idempotency)
+
+
+def _submit(
+    request: SearchRequest,
+    response: Response,
+    store: Store,
+    owner_key: str | None,
+    idempotency: IdempotencyKey | None,
+) -> SearchView:
     job = store.create_job(
         JobKind.SEARCH,
         name=request.name,
-        request=body,
+        request=request.model_dump(mode="json"),
         subject_id=request.checkpoint_id,
         progress_total=request.max_candidates,
         origin=current_origin(),
+        priority=request.priority,
+        owner_key_id=owner_key,
         idempotency=idempotency,
     )
     response.headers["Location"] = f"{router.prefix}/{job.id}"
     return search_view(job)
 
 
-@router.get("", summary="List searches, newest first")
-def list_searches(query: JobParameters, store: StoreDep) -> Page[SearchView]:
-    """One page of searches, without their best candidates."""
-    page = store.list_jobs(JobKind.SEARCH, state=query.state, limit=query.limit, cursor=query.cursor)
-    return page_view(page, search_view)
+add_list(router, SEARCHES)
 
 
 @router.get("/{search_id}", summary="Get a search")
@@ -98,21 +132,25 @@ def cancel_search(job: Search, store: StoreDep) -> SearchView:
     return _act(store, job.id, Action.CANCEL)
 
 
-def _act(store: StoreDep, search_id: str, action: Action) -> SearchView:
+@router.post("/{search_id}/extend", dependencies=[SUBMITS], summary="Extend a search")
+def extend_search(
+    job: Search, extension: SearchExtension, store: StoreDep, idempotency: IdempotencyKeyHeader
+) -> SearchView:
+    """Give a search more candidates, or more time. One that has ended goes on; nothing is evaluated twice.
+
+    A search that succeeded or failed is queued again and starts from what it has. A running one takes the
+    addition up when it comes to its old end. A cancelled one is over for good: clone it.
+    """
+    extended = store.extend(job.id, lambda found: extended_search(found, extension), idempotency=idempotency)
+    return search_view(extended, best_candidate(store, extended))
+
+
+def _act(store: Store, search_id: str, action: Action) -> SearchView:
     job = store.act(search_id, action)
     return search_view(job, best_candidate(store, job))
 
 
-@router.get(
-    "/{search_id}/events",
-    response_class=EventSourceResponse,
-    responses=NOTHING_MORE,
-    summary="Follow a search as server-sent events",
-)
-async def follow_search(request: Request, stream: SearchEvents) -> AsyncIterator[ServerSentEvent]:
-    """Its events until it has ended: `state`, `candidate`. Resumable with `Last-Event-ID`."""
-    async for event in send_events(request, stream):
-        yield event
+add_events(router, SEARCHES)
 
 
 @router.get("/{search_id}/candidates", summary="List the candidates of a search, best first")

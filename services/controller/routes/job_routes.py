@@ -1,0 +1,112 @@
+"""What every kind of job has under /v1: a list, itself, its end, its events. Each kind adds its own."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from services.controller.dependencies import StoreDep
+from services.controller.events import NOTHING_MORE, EventStream, send_events, stream_of
+from services.controller.jobs import find_job
+from services.controller.queries import JobParameters
+from services.controller.security import READS, SUBMITS
+from services.controller.views import page_view
+from services.lifecycle import Action, JobKind
+from services.schemas import JobView, Page
+from services.store import JobRecord
+
+View = TypeVar("View", bound=JobView)
+
+
+@dataclass(frozen=True, slots=True)
+class JobResource(Generic[View]):
+    """A kind of job as the API names and shows it."""
+
+    kind: JobKind
+    noun: str  # "final training"
+    plural: str  # "final trainings", the routes' tag
+    events: str  # the types of its events
+    model: type[View]
+    view: Callable[[JobRecord], View]
+
+    @property
+    def router(self) -> APIRouter:
+        """An empty router for it."""
+        path = "/v1/" + self.plural.replace(" ", "-")
+        return APIRouter(prefix=path, tags=[self.plural], dependencies=[READS])
+
+    @property
+    def word(self) -> str:
+        """Its name in operation ids: "final_training"."""
+        return self.kind.value
+
+
+def add_list(router: APIRouter, resource: JobResource[View]) -> None:
+    """GET of the collection."""
+
+    def list_jobs(query: JobParameters, store: StoreDep) -> Any:
+        page = store.list_jobs(resource.kind, state=query.state, limit=query.limit, cursor=query.cursor)
+        return page_view(page, resource.view)
+
+    router.get(
+        "",
+        name=f"list_{resource.plural.replace(' ', '_').replace('-', '_')}",
+        response_model=Page[resource.model],  # type: ignore[name-defined]  # a class made at run time
+        summary=f"List {resource.plural}, newest first",
+        description=f"One page of {resource.plural}.",
+    )(list_jobs)
+
+
+def add_get(router: APIRouter, resource: JobResource[View], description: str) -> None:
+    """GET of one job."""
+    job_of_path = find_job(resource.kind)
+
+    def get_job(job: Annotated[JobRecord, Depends(job_of_path)]) -> Any:
+        return resource.view(job)
+
+    router.get(
+        f"/{{{resource.word}_id}}",
+        name=f"get_{resource.word}",
+        response_model=resource.model,
+        summary=f"Get a {resource.noun}",
+        description=description,
+    )(get_job)
+
+
+def add_cancel(router: APIRouter, resource: JobResource[View]) -> None:
+    """POST of its end."""
+    job_of_path = find_job(resource.kind)
+
+    def cancel_job(job: Annotated[JobRecord, Depends(job_of_path)], store: StoreDep) -> Any:
+        return resource.view(store.act(job.id, Action.CANCEL))
+
+    router.post(
+        f"/{{{resource.word}_id}}/cancel",
+        name=f"cancel_{resource.word}",
+        response_model=resource.model,
+        dependencies=[SUBMITS],
+        summary=f"Cancel a {resource.noun}",
+        description=f"Cancel a {resource.noun} that has not ended; its worker lets go of it within seconds.",
+    )(cancel_job)
+
+
+def add_events(router: APIRouter, resource: JobResource[View]) -> None:
+    """GET of its events as a stream."""
+    stream_of_path = stream_of(find_job(resource.kind))
+
+    async def follow_job(
+        request: Request, stream: Annotated[EventStream, Depends(stream_of_path)]
+    ) -> AsyncIterator[ServerSentEvent]:
+        async for event in send_events(request, stream):
+            yield event
+
+    router.get(
+        f"/{{{resource.word}_id}}/events",
+        name=f"follow_{resource.word}",
+        response_class=EventSourceResponse,
+        responses=NOTHING_MORE,
+        summary=f"Follow a {resource.noun} as server-sent events",
+        description=f"Its events until it has ended: {resource.events}. Resumable with `Last-Event-ID`.",
+    )(follow_job)
