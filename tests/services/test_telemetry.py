@@ -121,8 +121,9 @@ def test_a_search_hangs_under_the_request_that_submitted_it(
     controller: tuple[str, Path], collector: Collector, checkpoint: FrozenCheckpoint, tmp_path: Path
 ) -> None:
     url, log_path = controller
-    httpx2.post(
-        f"{url}/v1/checkpoints",
+    http = httpx2.Client(base_url=url, timeout=60)
+    http.post(
+        "/v1/checkpoints",
         content=checkpoint.to_bytes(),
         headers={"Content-Type": "application/octet-stream"},
     ).raise_for_status()
@@ -133,10 +134,10 @@ def test_a_search_hangs_under_the_request_that_submitted_it(
         "max_concurrent": 1,
     }
     headers = {"traceparent": f"00-{TRACE_ID}-{CLIENT_SPAN}-01", "X-Request-ID": "the-request"}
-    search_id = httpx2.post(f"{url}/v1/searches", json=body, headers=headers).raise_for_status().json()["id"]
+    search_id = http.post("/v1/searches", json=body, headers=headers).raise_for_status().json()["id"]
 
     def ended() -> bool:
-        return bool(httpx2.get(f"{url}/v1/searches/{search_id}").json()["state"] == "succeeded")
+        return bool(http.get(f"/v1/searches/{search_id}").json()["state"] == "succeeded")
 
     wait_until(ended)
     wait_until(lambda: any(span.name == "search job" for span in collector.spans))

@@ -60,15 +60,16 @@ def _talk(url: str, token: str) -> list[str]:
         except httpx2.TransportError:
             assert time.monotonic() < deadline, "the controller does not start"
             time.sleep(0.1)
+    http = httpx2.Client(base_url=url, timeout=60)
     answers = []
     for key in (token, BOOTSTRAP, "a-key-that-is-wrong"):
         headers = {"Authorization": f"Bearer {key}", "X-Api-Key": key, "Cookie": f"key={key}"}
         answers += [
-            httpx2.get(f"{url}/v1/searches", headers=headers).text,
-            httpx2.get(f"{url}/v1/searches", params={"nosuch": 1}, headers=headers).text,
-            httpx2.post(f"{url}/v1/searches", json={"name": 1}, headers=headers).text,
-            httpx2.post(f"{url}/v1/checkpoints", content=b"x", headers=headers).text,
-            httpx2.get(f"{url}/readyz", headers=headers).text,
-            httpx2.get(f"{url}/metrics", headers=headers).text,
+            http.get("/v1/searches", headers=headers).text,
+            http.get("/v1/searches", params={"nosuch": 1}, headers=headers).text,
+            http.post("/v1/searches", json={"name": 1}, headers=headers).text,
+            http.post("/v1/checkpoints", content=b"x", headers=headers).text,
+            http.get("/readyz", headers=headers).text,
+            http.get("/metrics", headers=headers).text,
         ]
     return answers
