@@ -74,6 +74,16 @@ class Settings(BaseSettings):
         3, ge=1, description="A job fails when so many runners in a row died on it without any progress."
     )
 
+    shutdown_grace_seconds: float = Field(
+        10.0, ge=0, description="How long a controller that is told to end lets requests and streams end."
+    )
+    resource_wait_seconds: float = Field(
+        600.0,
+        ge=0,
+        description="A search fails when for so long no node of the cluster could hold one candidate; "
+        "0: it waits for ever. A local Ray, which gets no further node, is not waited for.",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_json: bool = Field(False, description="Log one JSON object per line, for machines.")
 
@@ -128,6 +138,11 @@ class Settings(BaseSettings):
         if self.dataset_roots:
             return self.dataset_roots
         return (Path("/"),) if self.loopback else (self.data_dir / "datasets",)
+
+    @property
+    def one_machine(self) -> bool:
+        """Whether all processes share this machine's files: the database is one of them."""
+        return self.resolved_database_url.startswith("sqlite")
 
     @property
     def loopback(self) -> bool:

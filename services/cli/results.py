@@ -57,13 +57,14 @@ def show(candidate: CandidateId, as_json: options.AsJson = False, url: options.U
     """
     with connect(url) as client:
         found = client.get_candidate(candidate)
+        space_config = client.get_search(found.search_id).request["search_space"]
     if as_json:
         print_json(found)
         return
     from nas import Architecture, get_search_space
     from nas.drawing import draw_text
 
-    space = get_search_space(found.architecture.space)
+    space = get_search_space(**space_config)
     drawing = draw_text(space, Architecture(found.architecture.space, found.architecture.encoding))
     say(describe(found, drawing))
 

@@ -41,6 +41,8 @@ def test_train_gtn_submits_file_and_set_options_with_the_latter_winning(
     config = tmp_path / "config.toml"
     config.write_text('inner_steps = 4\nmeta_steps = 7\nlearner_channels = [8, 8]\nlearner = "strided"\n')
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "set.npz").touch()
     arguments = ("--config", config, "--set", "meta_steps=9", "--set", "inner_optimizer=adam")
     job_id = run("train-gtn", "--dataset", "npz:some/set.npz", *arguments, "--seed", 5).stdout.strip()
     job = store.get_job(job_id, JobKind.META_TRAINING)
@@ -147,18 +149,58 @@ def test_what_the_controller_refuses_names_the_field(url: str, run: Run, checkpo
         assert complaint in str(result.exception)
 
 
+def test_jobs_are_listed_by_kind_and_state_newest_first(run: Run, search_id: str) -> None:
+    trained = run("train-gtn", "--dataset", "digits", "--name", "mine").stdout.strip()
+    again = run("search", "--candidates", 3).stdout.strip()
+
+    def listed(*arguments: str) -> list[str]:
+        return [job["id"] for job in json.loads(run("jobs", *arguments, "--json").stdout)]
+
+    assert listed() == [again, trained, search_id]
+    assert listed("--limit", "2") == [again, trained]
+    assert listed("--kind", "search") == [again, search_id]
+    assert listed("--state", "running") == [search_id]
+    assert listed("--kind", "final-training") == []
+    words = run("jobs").stdout.split()
+    assert [word for word in words if word in {again, trained, search_id}] == [again, trained, search_id]
+
+
+def test_status_tells_what_a_job_is_and_how_far(run: Run, search_id: str) -> None:
+    facts = dict(line.split(maxsplit=1) for line in run("status", search_id).stdout.splitlines())
+    assert facts["state"] == "running, 3/5"
+    assert facts["best"] == f"{search_id}-2, accuracy 90.00%"
+    assert json.loads(run("status", search_id, "--json").stdout)["id"] == search_id
+
+
+def test_every_command_on_jobs_speaks_json(run: Run, search_id: str, store: Store) -> None:
+    for command, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
+        assert json.loads(run(command, search_id, "--json").stdout)["state"] == state
+    assert json.loads(run("delete", search_id, "--json").stdout) == {"id": search_id, "deleted": True}
+    assert json.loads(run("jobs", "--json").stdout) == []
+
+
+def test_files_are_told_as_json(run: Run, checkpoint_file: Path, tmp_path: Path) -> None:
+    stored = json.loads(run("checkpoint", "import", checkpoint_file, "--json").stdout)
+    assert json.loads(run("checkpoint", "show", "latest", "--json").stdout) == stored
+    for command, name in (("export", "again.gtn"), ("samples", "samples.png")):
+        told = json.loads(run("checkpoint", command, "latest", "-o", tmp_path / name, "--json").stdout)
+        assert told == {"path": str(tmp_path / name)}
+        assert (tmp_path / name).stat().st_size > 0
+
+
 def test_api_keys_are_made_listed_and_revoked_on_the_database(tmp_path: Path) -> None:
     def keys(*arguments: str) -> Result:
         result = CliRunner().invoke(app, ["api-key", *arguments, "--data-dir", str(tmp_path)])
         assert result.exit_code == 0, result.output
         return result
 
-    token = keys("create", "alice", "--scope", "read").stdout.strip()
+    created = json.loads(keys("create", "alice", "--scope", "read", "--json").stdout)
+    token = created["token"]
     database_url = f"sqlite:///{tmp_path / 'gtn-nas.db'}"
     with open_store(database_url) as store:
         key = store.authenticate(token)
     assert key is not None
-    assert (key.name, key.scopes) == ("alice", (Scope.READ,))
+    assert (key.id, key.name, key.scopes) == (created["id"], "alice", (Scope.READ,))
     listed = keys("list", "--json").stdout
     assert json.loads(listed)[0]["id"] == key.id
     assert token not in listed
@@ -178,6 +220,8 @@ def test_the_schema_is_told_and_brought_up_to_date(tmp_path: Path) -> None:
     upgraded = db("upgrade")
     assert upgraded.exit_code == 0
     assert db("current").stdout == upgraded.stdout
+    answer = CliRunner().invoke(app, ["db", "current", "--data-dir", str(tmp_path), "--json"])
+    assert json.loads(answer.stdout) == dict.fromkeys(("revision", "needed"), upgraded.stdout.strip())
 
 
 def test_fidelity_answers_with_the_contracts_json(checkpoint_file: Path, tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
 """Progress as a person sees it on a terminal, and as a log file gets it."""
 
+import re
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from services.cli.progress import News, progress_display
+from services.cli.progress import News, duration, progress_display
 from services.schemas import EventView
 
 
-def event(type_: str, **data: Any) -> EventView:
-    return EventView(id=1, type=type_, data=data, created_at=datetime(2026, 1, 1, tzinfo=UTC))
+def event(type_: str, second: float = 0, **data: Any) -> EventView:
+    moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+    return EventView(id=1, type=type_, data=data, created_at=moment)
 
 
 EVENTS = [
@@ -61,3 +63,57 @@ def test_every_kind_of_job_tells_its_own_measure(told: EventView, detail: str) -
     news = News(total=9)
     news.take(told)
     assert (news.done, news.total, news.detail) == (7, 9, detail)
+
+
+def candidate(second: float, done: int) -> EventView:
+    return event("candidate", second, done=done, total=40, metrics={"accuracy": 0.5})
+
+
+def test_rate_and_time_left_are_those_of_the_events_without_the_start() -> None:
+    news = News(total=40)
+    news.take(event("state", 0, state="running", action="claim"))
+    news.take(candidate(12, 1))  # eleven of these seconds were the workers' start
+    assert news.forecast == ""
+    news.take(candidate(12.5, 2))
+    assert news.forecast == "2/s, 19 s left"
+    for done in range(3, 21):
+        news.take(candidate(11.5 + done / 2, done))
+    assert news.forecast == "2/s, 10 s left"
+
+    news.take(event("state", 100, state="paused", action="pause"))
+    assert news.forecast == ""
+    news.take(event("state", 900, state="running", action="claim"))
+    assert news.forecast == ""  # the pause says nothing about the pace
+    news.take(candidate(912, 21))
+    news.take(candidate(916, 22))
+    assert news.forecast == "0.25/s, 1 min 12 s left"
+
+
+def test_an_extended_search_has_further_to_go() -> None:
+    news = News(total=5)
+    news.take(event("extended", max_candidates=50, max_seconds=None))
+    assert news.total == 50
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (7500, "2 h 5 min")])
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("columns", [60, 80, 160])
+def test_a_bar_fits_its_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    news = News(total=40)
+    with progress_display("final training") as display:
+        for told in (event("state", 0, state="running"), candidate(1, 16), candidate(1.5, 17)):
+            news.take(told)
+            display.show(news)
+    last = capsys.readouterr().err.replace("\x1b[?25h", "").replace("\x1b[2K", "").split("\r")[-1].strip()
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last)
+    assert len(plain) <= columns
+    for part in ("17/40", "2/s, 12 s left", "best accuracy 50.0%"):
+        assert part in plain

@@ -40,6 +40,28 @@ def test_help_says_what_it_does_and_gives_an_example(command: tuple[str, ...]) -
     assert f"Example: gtn-nas {' '.join(command)}" in " ".join(result.stdout.split())
 
 
+def test_every_command_with_a_result_has_json() -> None:
+    services = {("demo",), ("up",), ("serve",), ("meta-worker",)}
+    without = {
+        command
+        for command in COMMANDS
+        if "--json" not in CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"}).stdout
+    }
+    assert without == services
+
+
+def test_shells_complete_commands_and_values() -> None:
+    def completed(words: str) -> list[str]:
+        environment = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        result = CliRunner().invoke(
+            app, [], prog_name="gtn-nas", env=environment | {"_GTN_NAS_COMPLETE": "complete_bash"}
+        )
+        return result.stdout.split()
+
+    assert completed("gtn-nas che") == ["checkpoint"]
+    assert completed("gtn-nas jobs --state pa") == ["paused"]
+
+
 def test_help_needs_none_of_the_heavy_libraries() -> None:
     heavy = {"torch", "ray", "sqlalchemy", "fastapi", "httpx2"}
     code = f"import sys, services.cli; print({heavy} & {{*sys.modules}})"
@@ -61,6 +83,8 @@ def test_help_needs_none_of_the_heavy_libraries() -> None:
         ("export c-1 -o out --format pickle", "pickle"),
         ("fidelity", "--table"),
         ("api-key create alice --scope root", "root"),
+        ("extend a1", "--candidates"),
+        ("jobs --state asleep", "asleep"),
         ("launch", "launch"),
     ],
 )

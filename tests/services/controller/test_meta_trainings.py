@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 
+from gtn_core import DatasetSpec
+from services.controller.validation import check_dataset
 from services.lifecycle import JobKind
+from services.settings import Settings
 from services.store import Store
 
 BODY = {
@@ -117,7 +121,7 @@ def test_an_unknown_data_set_is_answered_with_those_that_are_known(http: TestCli
 
 def test_paths_lie_below_a_configured_root_whatever_they_are_called(http: TestClient, tmp_path: Path) -> None:
     root, outside = tmp_path / "datasets", tmp_path / "private"
-    root.mkdir()
+    (root / "mnist").mkdir(parents=True)
     outside.mkdir()
     (root / "link").symlink_to(outside)
     answers = {
@@ -129,6 +133,20 @@ def test_paths_lie_below_a_configured_root_whatever_they_are_called(http: TestCl
     # What is stored is the path that was checked, so that a later link changes nothing.
     assert answers[root / "mnist"].json()["request"]["dataset"]["path"] == str((root / "mnist").resolve())
     assert str(root) in answers[outside].json()["errors"][0]["expected"]
+
+
+def test_a_path_that_does_not_exist_is_refused_where_all_processes_share_the_files(
+    http: TestClient, settings: Settings, tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "datasets" / "nowhere")
+    body = {"dataset": {"name": "mnist", "path": missing}}
+    (error,) = http.post("/v1/meta-trainings", json=body).json()["errors"]
+
+    assert (error["field"], error["given"]) == ("dataset.path", missing)
+    assert error["message"] == "no such file or folder on this machine"
+    assert settings.one_machine
+    elsewhere = settings.model_copy(update={"database_url": SecretStr("postgresql://db/gtn_nas")})
+    assert check_dataset(DatasetSpec(name="mnist", path=missing), elsewhere, "dataset").path == missing
 
 
 def test_learner_space_options_are_filled_in(http: TestClient) -> None:
