@@ -18,11 +18,12 @@ from services.errors import IllegalTransitionError
 
 
 class JobKind(StrEnum):
-    """The three kinds of long work; all share one life cycle."""
+    """The kinds of long work; all share one life cycle."""
 
     META_TRAINING = "meta_training"
     SEARCH = "search"
     FINAL_TRAINING = "final_training"
+    FIDELITY_REPORT = "fidelity_report"
 
 
 class JobState(StrEnum):

@@ -9,6 +9,7 @@ from services.cli import options
 from services.cli.console import connect, local_time, print_json, say
 from services.cli.progress import watch
 from services.cli.tables import Column, Rows, print_table
+from services.lifecycle import JobState
 
 if TYPE_CHECKING:
     from services.client import Client, Job
@@ -31,27 +32,17 @@ class Kind(StrEnum):
     META_TRAINING = "meta-training"
     SEARCH = "search"
     FINAL_TRAINING = "final-training"
-
-
-class State(StrEnum):
-    """The states of a job; again here, because `services.lifecycle` takes too long to import for `--help`."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
+    FIDELITY_REPORT = "fidelity-report"
 
 
 def jobs(
     kind: Annotated[Kind | None, typer.Option(help="Only jobs of this kind.")] = None,
-    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
     limit: options.Limit = 20,
     as_json: options.AsJson = False,
     url: options.Url = None,
 ) -> None:
-    """List searches, meta-trainings and final trainings, newest first.
+    """List jobs of every kind, newest first.
 
     Example: `gtn-nas jobs --state running`
     """
@@ -89,17 +80,16 @@ def follow(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
         print_json(ended)
 
 
-def _list(client: "Client", kind: Kind, state: State | None, limit: int) -> "list[Job]":
-    from services.lifecycle import JobState
-
-    wanted = None if state is None else JobState(state)
+def _list(client: "Client", kind: Kind, state: JobState | None, limit: int) -> "list[Job]":
     match kind:
         case Kind.META_TRAINING:
-            return list(client.list_meta_trainings(state=wanted, limit=limit))
+            return list(client.list_meta_trainings(state=state, limit=limit))
         case Kind.SEARCH:
-            return list(client.list_searches(state=wanted, limit=limit))
+            return list(client.list_searches(state=state, limit=limit))
         case Kind.FINAL_TRAINING:
-            return list(client.list_final_trainings(state=wanted, limit=limit))
+            return list(client.list_final_trainings(state=state, limit=limit))
+        case Kind.FIDELITY_REPORT:
+            return list(client.list_fidelity_reports(state=state, limit=limit))
 
 
 def _cells(kind: Kind, job: "Job") -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from typing import Self
 
 from services.client.calls import Awaited, Blocking
 from services.client.candidates import CandidateCalls
+from services.client.fidelity_reports import FidelityReportCalls
 from services.client.jobs import JobCalls
 from services.client.meta_trainings import CheckpointCalls, MetaTrainingCalls
 from services.client.network import AsyncNetwork, BlockingNetwork
@@ -11,7 +12,15 @@ from services.client.searches import SearchCalls
 from services.client.system import SystemCalls
 
 
-class Calls(MetaTrainingCalls, CheckpointCalls, SearchCalls, CandidateCalls, JobCalls, SystemCalls):
+class Calls(
+    MetaTrainingCalls,
+    CheckpointCalls,
+    SearchCalls,
+    CandidateCalls,
+    FidelityReportCalls,
+    JobCalls,
+    SystemCalls,
+):
     """Everything the API offers."""
 
 

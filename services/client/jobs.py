@@ -9,14 +9,15 @@ import httpx2
 from services.client.calls import call, listing
 from services.client.connection import Connection, path_of
 from services.client.errors import ApiError
-from services.schemas import EventView, FinalTrainingView, MetaTrainingView, SearchView
+from services.schemas import EventView, FidelityReportView, FinalTrainingView, MetaTrainingView, SearchView
 
-Job = MetaTrainingView | SearchView | FinalTrainingView
+Job = MetaTrainingView | SearchView | FinalTrainingView | FidelityReportView
 
 COLLECTIONS: dict[str, type[Job]] = {
     "searches": SearchView,
     "meta-trainings": MetaTrainingView,
     "final-trainings": FinalTrainingView,
+    "fidelity-reports": FidelityReportView,
 }
 
 
@@ -25,7 +26,7 @@ class JobCalls(Connection):
 
     @call
     async def get_job(self, job_id: str) -> Job:
-        """A search, meta-training or final training. Raises ApiError 404 when none has this id."""
+        """A job of whatever kind. Raises ApiError 404 when none has this id."""
         return (await self._find(job_id))[1]
 
     @call

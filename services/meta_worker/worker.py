@@ -10,6 +10,7 @@ from services.errors import ServiceError, StoreUnavailableError
 from services.execution import Ending, execute
 from services.lease import Lease, new_owner
 from services.lifecycle import JobKind
+from services.meta_worker.fidelity_job import run_fidelity_report
 from services.meta_worker.final_training_job import run_final_training
 from services.meta_worker.job_state import discard_ended, state_folder
 from services.meta_worker.meta_training_job import run_meta_training
@@ -24,6 +25,7 @@ RunJob = Callable[[Lease, Backend, Path], JsonObject]
 KINDS: dict[JobKind, RunJob] = {
     JobKind.META_TRAINING: run_meta_training,
     JobKind.FINAL_TRAINING: run_final_training,
+    JobKind.FIDELITY_REPORT: run_fidelity_report,
 }
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,15 @@ from services.schemas.candidates import (
     CandidateView,
     FinalTrainingSummary,
 )
-from services.schemas.checkpoints import CheckpointView
-from services.schemas.jobs import CostEstimate, FinalTrainingView, MetaTrainingView, SearchPlan, SearchView
+from services.schemas.checkpoints import CheckpointView, FidelitySummary
+from services.schemas.jobs import (
+    CostEstimate,
+    FidelityReportView,
+    FinalTrainingView,
+    MetaTrainingView,
+    SearchPlan,
+    SearchView,
+)
 from services.schemas.problems import FieldProblem, ProblemDetails
 from services.schemas.resources import EventView, JobView, Page, Progress
 from services.schemas.system import (
@@ -39,6 +46,8 @@ __all__ = [
     "ClusterView",
     "CostEstimate",
     "EventView",
+    "FidelityReportView",
+    "FidelitySummary",
     "FieldProblem",
     "FinalTrainingSummary",
     "FinalTrainingView",

@@ -5,6 +5,16 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from services.lifecycle import JobState
+
+
+class FidelitySummary(BaseModel):
+    """The latest fidelity report that was asked for with a checkpoint."""
+
+    id: str
+    state: JobState
+    spearman: dict[str, float | None] = Field(description="by estimator, once the report is there")
+
 
 class CheckpointView(BaseModel):
     """A frozen checkpoint that is stored here."""
@@ -13,3 +23,4 @@ class CheckpointView(BaseModel):
     size_bytes: int
     manifest: dict[str, Any] = Field(description="configuration, data set, fingerprint, metrics, versions")
     created_at: datetime
+    fidelity_report: FidelitySummary | None = Field(None, description="null where none was asked for")

@@ -1,4 +1,4 @@
-"""The three kinds of long work as the API shows them."""
+"""The kinds of long work as the API shows them."""
 
 from typing import Any
 
@@ -32,6 +32,15 @@ class FinalTrainingView(JobView):
     test_accuracy: float | None
     validation_accuracy: float | None
     result: dict[str, Any] | None = Field(description="accuracies, history and the digest of the weights")
+
+
+class FidelityReportView(JobView):
+    """How well estimators rank architectures of known accuracy, with the data of one checkpoint."""
+
+    checkpoint_id: str
+    report: dict[str, Any] | None = Field(
+        description="rank correlations with intervals by estimator, and every candidate's scores"
+    )
 
 
 class CostEstimate(BaseModel):

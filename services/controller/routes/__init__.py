@@ -5,6 +5,7 @@ from services.controller.routes import (
     catalogue,
     checkpoints,
     docs,
+    fidelity_reports,
     final_trainings,
     home,
     meta_trainings,
@@ -21,7 +22,8 @@ ROUTERS = [
         checkpoints,
         searches,
         candidates,
-        final_trainings,
+        fidelity_reports,
+    final_trainings,
         catalogue,
         system,
     )

@@ -14,6 +14,7 @@ from services.controller.queries import PageParameters
 from services.controller.security import READS, SUBMITS
 from services.controller.views import checkpoint_view, page_view
 from services.errors import NotFoundError
+from services.lifecycle import JobKind
 from services.schemas import CheckpointView, Page
 from services.store import CheckpointRecord
 
@@ -89,14 +90,17 @@ def create_checkpoint(
 
 @router.get("", summary="List checkpoints, newest first")
 def list_checkpoints(query: PageParameters, store: StoreDep) -> Page[CheckpointView]:
-    """One page of checkpoints."""
-    return page_view(store.list_checkpoints(limit=query.limit, cursor=query.cursor), checkpoint_view)
+    """One page of checkpoints, each with its latest fidelity report."""
+    page = store.list_checkpoints(limit=query.limit, cursor=query.cursor)
+    reports = store.latest_jobs_of(JobKind.FIDELITY_REPORT, [record.id for record in page.items])
+    return page_view(page, lambda record: checkpoint_view(record, reports.get(record.id)))
 
 
 @router.get("/{checkpoint_id}", summary="Get a checkpoint's manifest")
-def get_checkpoint(checkpoint: Checkpoint) -> CheckpointView:
-    """Configuration, data set and fingerprint, metrics, versions."""
-    return checkpoint_view(checkpoint)
+def get_checkpoint(checkpoint: Checkpoint, store: StoreDep) -> CheckpointView:
+    """Configuration, data set and fingerprint, metrics, versions; its latest fidelity report."""
+    reports = store.latest_jobs_of(JobKind.FIDELITY_REPORT, [checkpoint.id])
+    return checkpoint_view(checkpoint, reports.get(checkpoint.id))
 
 
 @router.get(

@@ -1,0 +1,57 @@
+"""Fidelity reports: /v1/fidelity-reports."""
+
+from fastapi import Response
+
+from services.controller.dependencies import SettingsDep, StoreDep
+from services.controller.fidelity_validation import check_fidelity_report
+from services.controller.idempotency import IdempotencyKeyHeader
+from services.controller.jobs import OwnerKey
+from services.controller.routes.job_routes import JobResource, add_cancel, add_events, add_get, add_list
+from services.controller.security import SUBMITS
+from services.controller.views import fidelity_report_view
+from services.lifecycle import JobKind
+from services.schemas import FidelityReportView
+from services.schemas.fidelity import FidelityReportRequest
+from services.telemetry import current_origin
+
+FIDELITY_REPORTS = JobResource(
+    kind=JobKind.FIDELITY_REPORT,
+    noun="fidelity report",
+    plural="fidelity reports",
+    events="`state`, `progress`, `scored`",
+    model=FidelityReportView,
+    view=fidelity_report_view,
+)
+router = FIDELITY_REPORTS.router
+
+
+@router.post("", status_code=201, dependencies=[SUBMITS], summary="Ask for a fidelity report")
+def create_fidelity_report(
+    request: FidelityReportRequest,
+    response: Response,
+    settings: SettingsDep,
+    store: StoreDep,
+    owner_key: OwnerKey,
+    idempotency: IdempotencyKeyHeader,
+) -> FidelityReportView:
+    """Measure how well estimators rank architectures: against a table, or against longer real trainings."""
+    request = check_fidelity_report(request, settings, store)
+    job = store.create_job(
+        JobKind.FIDELITY_REPORT,
+        name=request.name,
+        request=request.model_dump(mode="json"),
+        progress_total=request.evaluations(with_table=request.table is not None),
+        subject_id=request.checkpoint_id,
+        origin=current_origin(),
+        priority=request.priority,
+        owner_key_id=owner_key,
+        idempotency=idempotency,
+    )
+    response.headers["Location"] = f"{router.prefix}/{job.id}"
+    return fidelity_report_view(job)
+
+
+add_list(router, FIDELITY_REPORTS)
+add_get(router, FIDELITY_REPORTS, "One report; `report` is there once it has succeeded.")
+add_cancel(router, FIDELITY_REPORTS)
+add_events(router, FIDELITY_REPORTS)
