@@ -1,16 +1,21 @@
 """Everything that meta-training can be told, with its bounds: the only place with defaults."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-CurriculumKind = Literal["full", "shuffled_batches", "all_shuffled", "none"]
+CurriculumKind = Literal["full", "shuffled_batches", "all_shuffled", "none", "pixels"]
+LabelKind = Literal["fixed", "soft"]
 InnerOptimizerName = Literal["sgd", "adam"]
 LearnerKind = Literal["pooled", "strided"]
-LearnerNormalization = Literal["batch", "mean_only"]
+LearnerNormalization = Literal["batch", "mean_only", "either"]
+AugmentPolicy = Literal["none", "crop", "crop_flip"]
+Precision = Literal["float32", "tf32"]
 MetaGradientForm = Literal["graph", "recompute", "hessian_vector"]
 
 _Width = Annotated[int, Field(ge=1, le=8192)]
+_Factor = Annotated[float, Field(gt=0, le=64)]
+_Depth = Annotated[int, Field(ge=1, le=16)]
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -23,7 +28,11 @@ class MetaTrainingConfig(BaseModel):
     curriculum: CurriculumKind = Field(
         "full",
         description="full: learned latents in a fixed order; shuffled_batches: the batches in random order; "
-        "all_shuffled: the samples shuffled over all batches; none: fresh noise at every step",
+        "all_shuffled: the samples shuffled over all batches; none: fresh noise at every step; pixels: "
+        "learned images in a fixed order and no generator, as in data set distillation",
+    )
+    labels: LabelKind = Field(
+        "fixed", description="fixed: balanced classes; soft: learned distributions that start near those"
     )
     inner_steps: int = Field(10, ge=1, le=1024, description="T, the steps that a learner takes")
     batch_size: int = Field(32, ge=2, le=4096, description="B, synthetic images per inner step")
@@ -40,6 +49,9 @@ class MetaTrainingConfig(BaseModel):
     generator_channels: tuple[_Width, _Width] = Field(
         (32, 16), description="channels at a quarter and at half of the image's size"
     )
+    generator_weight_normalization: bool = Field(
+        True, description="weights of the generator as length and direction"
+    )
 
     # The inner optimizer, learned in log space from these initial values.
     inner_optimizer: InnerOptimizerName = Field("sgd", description="the optimizer of a learner")
@@ -54,8 +66,24 @@ class MetaTrainingConfig(BaseModel):
         (16, 32), min_length=1, max_length=16, description="channels of each 3x3 convolution"
     )
     learner_hidden: _Width = Field(64, description="hidden units of a pooled learner")
+    learner_pool_size: Literal[2, 3] = Field(
+        2, description="height and width of a pooled learner's max pooling, whose stride is 2"
+    )
     learner_normalization: LearnerNormalization = Field(
-        "batch", description="batch: mean and deviation of the batch; mean_only: its mean alone"
+        "batch",
+        description="batch: mean and deviation of the batch; mean_only: its mean alone; either: drawn for "
+        "each learner",
+    )
+    learner_weight_normalization: bool = Field(
+        True, description="weights of the learners as length and direction"
+    )
+    learner_width_range: tuple[_Factor, _Factor] = Field(
+        (1.0, 1.0), description="learners are drawn this many times as wide, evenly in log scale"
+    )
+    learner_depth_range: tuple[_Depth, _Depth] | None = Field(
+        None,
+        description="convolutions of a learner, drawn between these; further ones repeat the last width; "
+        "none: those of learner_channels",
     )
     learners_per_meta_step: int = Field(
         1, ge=1, le=256, description="learners whose meta-gradients are averaged"
@@ -72,6 +100,18 @@ class MetaTrainingConfig(BaseModel):
     intermediate_loss_weight: float = Field(
         1.0, ge=0, le=1, description="weight of the outer losses before the last, whose weight is 1"
     )
+    warmup_meta_steps: int = Field(
+        0, ge=0, le=1_000_000, description="meta steps over which unrolls grow from short ones to all T steps"
+    )
+    window: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="inner steps of a randomly placed window that the meta-gradient goes back through "
+        "(Feng et al., RaT-BPTT); 0: all",
+    )
+    augment: AugmentPolicy = Field("none", description="random changes of the real images of an outer loss")
+    gradient_clipping: bool = Field(True, description="whether meta-gradients are clipped at all")
     clip_factor: float = Field(
         3.0, gt=0, le=1e6, description="a meta-gradient is clipped at this multiple of the running norm"
     )
@@ -85,9 +125,25 @@ class MetaTrainingConfig(BaseModel):
     recompute_block: int = Field(
         0, ge=0, le=1024, description="inner steps that are recomputed together; 0: one, where any are"
     )
+    precision: Precision = Field(
+        "float32",
+        description="tf32: products of matrices and convolutions in TensorFloat-32; needs a CUDA device",
+    )
     validate_every: int = Field(
         100, ge=0, le=1_000_000, description="meta steps between validations; 0: only at the end"
     )
     save_every: int = Field(
         50, ge=1, le=1_000_000, description="meta steps between saves of the resumable state"
     )
+
+    @model_validator(mode="after")
+    def _ranges_are_ordered(self) -> Self:
+        for name in ("learner_width_range", "learner_depth_range"):
+            found = getattr(self, name)
+            if found is not None and found[0] > found[1]:
+                raise ValueError(f"{name} {list(found)} ends before it starts; give the smaller one first")
+        if self.window > self.inner_steps:
+            raise ValueError(
+                f"window ({self.window}) is longer than inner_steps ({self.inner_steps}); lower it"
+            )
+        return self

@@ -1,5 +1,6 @@
 """What learners are trained on: batches made by the generator, and the inner optimizer's learned schedule."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,6 +12,9 @@ from torch.utils.checkpoint import checkpoint
 from gtn_core.config import InnerOptimizerName, MetaTrainingConfig
 from gtn_core.generator import Generator
 from gtn_core.inner_optimizer import InnerSchedule
+
+FIRST_SOFT_LABEL = 0.9
+"""What a soft label gives its image's class before meta-training; the other classes share the rest."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +67,27 @@ class SyntheticCurriculum:
         return replace(
             self,
             images=self.images.detach().requires_grad_(),
+            labels=self.labels.detach().requires_grad_(self.labels.requires_grad),
             learning_rates=self.learning_rates.detach().requires_grad_(),
             momenta=self.momenta.detach().requires_grad_(),
         )
 
     def backward_from(self, leaves: "SyntheticCurriculum") -> None:
         """Carry the gradients that arrived in `leaves` back to what this curriculum was made from."""
-        torch.autograd.backward(
-            [self.images, self.learning_rates, self.momenta],
-            [leaves.images.grad, leaves.learning_rates.grad, leaves.momenta.grad],
-        )
+        names = ("images", "labels", "learning_rates", "momenta")
+        pairs = [(getattr(self, name), getattr(leaves, name).grad) for name in names]
+        reached = [(tensor, gradient) for tensor, gradient in pairs if gradient is not None]
+        tensors, gradients = zip(*reached, strict=True)
+        torch.autograd.backward(tensors, gradients)
 
 
 class LearnedCurriculum(nn.Module):
-    """All that meta-training learns: generator, latents, and a learning rate and momentum per inner step."""
+    """All that meta-training learns: what makes the images, soft labels, and the inner schedule."""
 
-    latents: nn.Parameter  # [T, B, Z]; not there when the curriculum is "none"
-    labels: Tensor  # [T, B, K], fixed and balanced
+    latents: nn.Parameter  # [T, B, Z]; not there when the curriculum is "none" or "pixels"
+    pixels: nn.Parameter  # [T, B, C, H, W]; there when the curriculum is "pixels", in the generator's place
+    label_logits: nn.Parameter  # [T, B, K]; there when labels are soft
+    labels: Tensor  # [T, B, K], fixed and balanced: the classes of the images
 
     def __init__(
         self, config: MetaTrainingConfig, *, image_shape: tuple[int, int, int], num_classes: int
@@ -88,17 +96,25 @@ class LearnedCurriculum(nn.Module):
         self.kind = config.curriculum
         self.image_shape, self.num_classes = image_shape, num_classes
         self.latent_scale = config.latent_scale
-        self.latent_shape = (config.inner_steps, config.batch_size, config.latent_size)
-        self.generator = Generator(
-            image_shape=image_shape,
-            num_classes=num_classes,
-            latent_size=config.latent_size,
-            hidden=config.generator_hidden,
-            channels=config.generator_channels,
-        )
-        if self.kind != "none":
+        batches = (config.inner_steps, config.batch_size)
+        self.latent_shape = (*batches, config.latent_size)
+        if self.kind == "pixels":
+            self.pixels = nn.Parameter(torch.randn(*batches, *image_shape))
+        else:
+            self.generator = Generator(
+                image_shape=image_shape,
+                num_classes=num_classes,
+                latent_size=config.latent_size,
+                hidden=config.generator_hidden,
+                channels=config.generator_channels,
+                weight_normalization=config.generator_weight_normalization,
+            )
+        if self.kind not in ("none", "pixels"):
             self.latents = nn.Parameter(self._noise(None))
         self.register_buffer("labels", _balanced_labels(config, num_classes))
+        if config.labels == "soft":
+            rest = (1 - FIRST_SOFT_LABEL) / (num_classes - 1)
+            self.label_logits = nn.Parameter(self.labels * math.log(FIRST_SOFT_LABEL / rest))
         self.schedule = InnerSchedule(config)
 
     def forward(
@@ -110,25 +126,26 @@ class LearnedCurriculum(nn.Module):
         ones. Without `shuffle` their batches come in the order in which they are stored. With `recompute`
         the generator's activations are computed again going backward, one batch at a time.
         """
-        latents, labels = self._ordered(rng, shuffle)
+        classes = self.labels
+        targets = self.label_logits.softmax(dim=2) if hasattr(self, "label_logits") else classes
         learning_rates, momenta = self.schedule()
-        generate = partial(checkpoint, self.generator, use_reentrant=False) if recompute else self.generator
-        images = [generate(*batch) for batch in zip(latents, labels, strict=True)]
-        return SyntheticCurriculum(
-            torch.stack(images), labels, learning_rates, momenta, self.schedule.inner_optimizer
-        )
+        if self.kind == "pixels":
+            images = self.pixels.clone()  # not the leaf, which asks for a gradient even under no_grad
+        else:
+            latents = self._noise(rng).to(classes) if self.kind == "none" else self.latents
+            if shuffle and self.kind in ("shuffled_batches", "all_shuffled"):
+                latents, classes, targets = self._shuffled(rng, latents, classes, targets)
+            generate = (
+                partial(checkpoint, self.generator, use_reentrant=False) if recompute else self.generator
+            )
+            images = torch.stack([generate(*batch) for batch in zip(latents, classes, strict=True)])
+        return SyntheticCurriculum(images, targets, learning_rates, momenta, self.schedule.inner_optimizer)
 
-    def _ordered(self, rng: torch.Generator, shuffle: bool) -> tuple[Tensor, Tensor]:
-        """Latents [T, B, Z] and labels [T, B, K] in the order of one learner."""
-        if self.kind == "none":
-            return self._noise(rng).to(self.labels), self.labels
-        if self.kind == "full" or not shuffle:
-            return self.latents, self.labels
-        # The unit that is shuffled: a whole batch, or a single sample.
+    def _shuffled(self, rng: torch.Generator, *parts: Tensor) -> list[Tensor]:
+        """The parts [T, B, ...] in one random order; whole batches are shuffled, or single samples."""
         flat = 0 if self.kind == "shuffled_batches" else 1
-        latents, labels = self.latents.flatten(0, flat), self.labels.flatten(0, flat)
-        order = torch.randperm(len(labels), generator=rng).to(labels.device)
-        return latents[order].view_as(self.latents), labels[order].view_as(self.labels)
+        order = torch.randperm(len(parts[0].flatten(0, flat)), generator=rng).to(parts[0].device)
+        return [part.flatten(0, flat)[order].view_as(part) for part in parts]
 
     def _noise(self, rng: torch.Generator | None) -> Tensor:
         return self.latent_scale * torch.randn(self.latent_shape, generator=rng)

@@ -6,6 +6,7 @@
     ├── CheckpointError           a frozen checkpoint that is missing, corrupt or does not fit
     ├── InvalidArchitectureError  an encoding that is not of its search space
     ├── MemoryLimitError          a configuration that does not fit the device's memory
+    ├── DeviceError               an option that the device at hand does not have
     ├── MetaTrainingDiverged      an unroll whose loss or gradient is not finite
     ├── FinalTrainingDiverged     a final training whose loss is not finite
     └── ExportError               a trained network that cannot be written out or read back
@@ -53,6 +54,10 @@ class MetaTrainingDiverged(GtnNasError):  # noqa: N818 - the field's word for it
 
 class MemoryLimitError(GtnNasError):
     """A configuration whose estimated memory is more than the device has."""
+
+
+class DeviceError(GtnNasError):
+    """An option that needs another device than the one at hand."""
 
 
 class FinalTrainingDiverged(GtnNasError):  # noqa: N818 - as above

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gtn_core.layers import LEAK, weight_normalised
+from gtn_core.layers import LEAK, LayerT, initialised
 
 
 class Generator(nn.Module):
@@ -22,6 +22,7 @@ class Generator(nn.Module):
         latent_size: int,
         hidden: int,
         channels: tuple[int, int],
+        weight_normalization: bool,
     ) -> None:
         super().__init__()
         image_channels, height, width = image_shape
@@ -30,19 +31,25 @@ class Generator(nn.Module):
         # Sizes that four does not divide are generated a little larger and cropped.
         self.coarse_shape = (coarse, -(-height // 4), -(-width // 4))
         coarse_units = coarse * self.coarse_shape[1] * self.coarse_shape[2]
+
+        def layer(each: LayerT) -> LayerT:
+            return initialised(each, weight_normalization=weight_normalization)
+
         self.linears = nn.Sequential(
-            weight_normalised(nn.Linear(latent_size + num_classes, hidden)),
+            layer(nn.Linear(latent_size + num_classes, hidden)),
             nn.BatchNorm1d(hidden, track_running_stats=False),
             nn.LeakyReLU(LEAK),
-            weight_normalised(nn.Linear(hidden, coarse_units)),
+            layer(nn.Linear(hidden, coarse_units)),
             nn.BatchNorm1d(coarse_units, track_running_stats=False),
             nn.LeakyReLU(LEAK),
         )
         self.convolutions = nn.Sequential(
-            *_upsampling_convolution(coarse, fine),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            layer(nn.Conv2d(coarse, fine, 3, padding=1, padding_mode="reflect")),
             nn.BatchNorm2d(fine, track_running_stats=False),
             nn.LeakyReLU(LEAK),
-            *_upsampling_convolution(fine, image_channels),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            layer(nn.Conv2d(fine, image_channels, 3, padding=1, padding_mode="reflect")),
         )
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
@@ -50,10 +57,3 @@ class Generator(nn.Module):
         features = self.linears(torch.cat([latents, labels], dim=1)).unflatten(1, self.coarse_shape)
         height, width = self.image_size
         return 2 * torch.tanh(self.convolutions(features)[..., :height, :width])
-
-
-def _upsampling_convolution(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:
-    return (
-        nn.Upsample(scale_factor=2, mode="nearest"),
-        weight_normalised(nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode="reflect")),
-    )

@@ -18,11 +18,16 @@ LEAK = 0.1
 """Slope of every leaky ReLU below zero."""
 
 
-def weight_normalised(layer: LayerT) -> LayerT:
-    """The layer with its weight as length and direction (Salimans & Kingma, 2016), drawn after He et al."""
+def initialised(layer: LayerT, *, weight_normalization: bool) -> LayerT:
+    """The layer with weights drawn after He et al. and biases of zero, weight-normalised if asked."""
     nn.init.kaiming_normal_(layer.weight, a=LEAK)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+    return weight_normalised(layer) if weight_normalization else layer
+
+
+def weight_normalised(layer: LayerT) -> LayerT:
+    """The layer with its weight as length and direction (Salimans & Kingma, 2016)."""
     register_parametrization(layer, "weight", _LengthAndDirection())
     return layer
 

@@ -1,12 +1,16 @@
 """The networks that learn during meta-training: convnets after the paper's, and their sampler."""
 
-from typing import Protocol
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Protocol
 
+import numpy as np
 from torch import Tensor, nn
 
-from gtn_core.config import LearnerNormalization, MetaTrainingConfig
-from gtn_core.layers import LEAK, MeanOnlyBatchNorm, weight_normalised
-from gtn_core.randomness import seeded_initialisation
+from gtn_core.config import MetaTrainingConfig
+from gtn_core.layers import LEAK, MeanOnlyBatchNorm, initialised
+from gtn_core.randomness import derive_seed, seeded_initialisation
 
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
@@ -25,46 +29,82 @@ def learner_name(sampler: LearnerSampler) -> str:
     return getattr(sampler, "__qualname__", None) or str(sampler)
 
 
+@dataclass(frozen=True, slots=True)
+class ConvNetShape:
+    """One convnet of those that a configuration describes."""
+
+    channels: tuple[int, ...]
+    hidden: int
+    pool_size: int
+    normalization: Literal["batch", "mean_only"]
+    weight_normalization: bool
+
+
 class ConvNetSampler:
-    """Draws the convnet that the configuration describes: one architecture, fresh weights."""
+    """Draws convnets that the configuration describes: fresh weights, and the shape where it gives ranges."""
 
     def __init__(self, config: MetaTrainingConfig) -> None:
         self.config = config
 
     def __call__(self, *, image_shape: ImageShape, num_classes: int, seed: int) -> nn.Module:
-        """A convnet with weights drawn from `seed`."""
+        """A convnet whose shape and weights are drawn from `seed`."""
+        shape = self.shape(seed)
+        network = StridedConvNet if self.config.learner == "strided" else PooledConvNet
         with seeded_initialisation(seed):
-            if self.config.learner == "strided":
-                return StridedConvNet(image_shape, num_classes, self.config)
-            return PooledConvNet(image_shape, num_classes, self.config)
+            return network(image_shape, num_classes, shape)
+
+    def shape(self, seed: int) -> ConvNetShape:
+        """The shape that `seed` draws."""
+        config, rng = self.config, np.random.default_rng(derive_seed(seed, "convnet shape"))
+        factor = math.exp(rng.uniform(*np.log(config.learner_width_range)))
+        low, high = config.learner_depth_range or (len(config.learner_channels),) * 2
+        depth = int(rng.integers(low, high, endpoint=True))
+        channels = (*config.learner_channels, *config.learner_channels[-1:] * depth)[:depth]
+        either: tuple[Literal["batch", "mean_only"], ...] = ("batch", "mean_only")
+        normalization = config.learner_normalization
+        return ConvNetShape(
+            channels=tuple(max(1, round(factor * width)) for width in channels),
+            hidden=max(1, round(factor * config.learner_hidden)),
+            pool_size=config.learner_pool_size,
+            normalization=either[rng.integers(2)] if normalization == "either" else normalization,
+            weight_normalization=config.learner_weight_normalization,
+        )
 
     def __str__(self) -> str:
-        channels = "/".join(map(str, self.config.learner_channels))
-        hidden = f", {self.config.learner_hidden} hidden units" if self.config.learner == "pooled" else ""
-        return f"{self.config.learner} convnet, {channels} channels{hidden}"
+        config = self.config
+        channels = "/".join(map(str, config.learner_channels))
+        hidden = f", {config.learner_hidden} hidden units" if config.learner == "pooled" else ""
+        low, high = config.learner_width_range
+        widths = "" if low == high == 1 else f", {low:g} to {high:g} times as wide"
+        depths = config.learner_depth_range
+        deep = "" if depths is None else f", {depths[0]} to {depths[1]} convolutions"
+        return f"{config.learner} convnet, {channels} channels{hidden}{widths}{deep}"
 
 
 class PooledConvNet(nn.Module):
-    """3x3 convolutions, each followed by 2x2 max pooling, then a hidden layer, for small images."""
+    """3x3 convolutions, each followed by max pooling of stride 2, then a hidden layer, for small images."""
 
-    def __init__(self, image_shape: ImageShape, num_classes: int, config: MetaTrainingConfig) -> None:
+    def __init__(self, image_shape: ImageShape, num_classes: int, shape: ConvNetShape) -> None:
         super().__init__()
         inputs, height, width = image_shape
+        layer = partial(initialised, weight_normalization=shape.weight_normalization)
+        # Either halves height and width, rounded up.
+        pool = {2: nn.MaxPool2d(2, ceil_mode=True), 3: nn.MaxPool2d(3, stride=2, padding=1)}[shape.pool_size]
         stages: list[nn.Module] = []
-        for outputs in config.learner_channels:
+        for outputs in shape.channels:
             stages += [
-                weight_normalised(nn.Conv2d(inputs, outputs, 3, padding=1)),
-                _norm(config.learner_normalization, outputs, nn.BatchNorm2d),
+                layer(nn.Conv2d(inputs, outputs, 3, padding=1)),
+                _norm(shape.normalization, outputs, nn.BatchNorm2d),
                 nn.LeakyReLU(LEAK),
-                nn.MaxPool2d(2, ceil_mode=True),
+                pool,
             ]
             inputs, height, width = outputs, -(-height // 2), -(-width // 2)
         self.features = nn.Sequential(*stages, nn.Flatten())
         self.classifier = nn.Sequential(
-            weight_normalised(nn.Linear(inputs * height * width, config.learner_hidden)),
-            _norm(config.learner_normalization, config.learner_hidden, nn.BatchNorm1d),
+            layer(nn.Linear(inputs * height * width, shape.hidden)),
+            _norm(shape.normalization, shape.hidden, nn.BatchNorm1d),
             nn.LeakyReLU(LEAK),
-            weight_normalised(nn.Linear(config.learner_hidden, num_classes)),
+            layer(nn.Linear(shape.hidden, num_classes)),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -76,19 +116,20 @@ class PooledConvNet(nn.Module):
 class StridedConvNet(nn.Module):
     """3x3 convolutions, every second of stride 2, then global average pooling, for colour images."""
 
-    def __init__(self, image_shape: ImageShape, num_classes: int, config: MetaTrainingConfig) -> None:
+    def __init__(self, image_shape: ImageShape, num_classes: int, shape: ConvNetShape) -> None:
         super().__init__()
         inputs = image_shape[0]
+        layer = partial(initialised, weight_normalization=shape.weight_normalization)
         stages: list[nn.Module] = []
-        for position, outputs in enumerate(config.learner_channels):
+        for position, outputs in enumerate(shape.channels):
             stages += [
-                weight_normalised(nn.Conv2d(inputs, outputs, 3, stride=1 + position % 2, padding=1)),
-                _norm(config.learner_normalization, outputs, nn.BatchNorm2d),
+                layer(nn.Conv2d(inputs, outputs, 3, stride=1 + position % 2, padding=1)),
+                _norm(shape.normalization, outputs, nn.BatchNorm2d),
                 nn.LeakyReLU(LEAK),
             ]
             inputs = outputs
         self.features = nn.Sequential(*stages)
-        self.classifier = weight_normalised(nn.Linear(inputs, num_classes))
+        self.classifier = layer(nn.Linear(inputs, num_classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, C, H, W] -> logits [B, K]."""
@@ -97,7 +138,7 @@ class StridedConvNet(nn.Module):
 
 
 def _norm(
-    kind: LearnerNormalization, channels: int, full: type[nn.BatchNorm1d | nn.BatchNorm2d]
+    kind: Literal["batch", "mean_only"], channels: int, full: type[nn.BatchNorm1d | nn.BatchNorm2d]
 ) -> nn.Module:
     if kind == "mean_only":
         return MeanOnlyBatchNorm(channels)

@@ -160,7 +160,8 @@ def _generator(config: MetaTrainingConfig, image_shape: ImageShape, num_classes:
     with seeded_initialisation(0):
         curriculum = LearnedCurriculum(one_step, image_shape=image_shape, num_classes=num_classes)
     weights = sum(each.numel() for each in curriculum.parameters())
-    per_step = config.batch_size * config.latent_size
+    by_step = {"latents", "pixels", "label_logits"}
+    per_step = sum(each.numel() for name, each in curriculum.named_parameters() if name in by_step)
     saved = _Saved(list(curriculum.parameters()))
     with saved_tensors_hooks(saved.pack, lambda tensor: tensor):
         synthetic = curriculum(torch.Generator())

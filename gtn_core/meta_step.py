@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from gtn_core.augmentation import augmentation
 from gtn_core.config import MetaGradientForm, MetaTrainingConfig
 from gtn_core.data import Split
 from gtn_core.errors import MetaTrainingDiverged
@@ -15,6 +16,7 @@ from gtn_core.learners import LearnerSampler, learner_name
 from gtn_core.meta_training_state import MetaTrainingState
 from gtn_core.outer_loss import outer_loss
 from gtn_core.randomness import derive_seed, torch_generator
+from gtn_core.windows import draw_window
 
 RUNNING_NORM_DECAY = 0.95
 """Of the mean norm that meta-gradients are clipped against: it remembers about twenty meta steps."""
@@ -53,8 +55,9 @@ def meta_step(
         learner = sampler(
             image_shape=curriculum.image_shape, num_classes=curriculum.num_classes, seed=learner_seed
         ).to(train.labels.device)
-        real = _random_batch(train, config.outer_batch_size, torch_generator(seed, "real", step, index))
-        loss, accuracy = outer_loss(learner, leaves, real, config, form=form)
+        real = _random_batch(train, config, torch_generator(seed, "real", step, index))
+        window = draw_window(config, step, torch_generator(seed, "window", step, index))
+        loss, accuracy = outer_loss(learner, leaves, real, config, form=form, window=window)
         name = f"{learner_name(sampler)} (seed {learner_seed})"
         _require_finite(loss.item(), "outer loss", name, step, config)
         torch.autograd.backward(loss / config.learners_per_meta_step)
@@ -71,16 +74,17 @@ def meta_step(
     return MetaStepOutcome(mean(losses), mean(accuracies), norm.item())
 
 
-def _random_batch(split: Split, size: int, rng: torch.Generator) -> Split:
-    """`size` images drawn with replacement."""
-    index = torch.randint(len(split), (size,), generator=rng).to(split.labels.device)
-    return Split(split.images[index], split.labels[index])
+def _random_batch(split: Split, config: MetaTrainingConfig, rng: torch.Generator) -> Split:
+    """Images drawn with replacement, and augmented as configured."""
+    index = torch.randint(len(split), (config.outer_batch_size,), generator=rng).to(split.labels.device)
+    return Split(augmentation(config.augment)(split.images[index], rng), split.labels[index])
 
 
 def _clip(state: MetaTrainingState, config: MetaTrainingConfig, norm: Tensor) -> None:
     """Hold the meta-gradient's norm to a multiple of its running mean, which is kept in the state."""
-    limit = config.clip_factor * (state.running_norm or norm.item())
-    clip_grads_with_norm_(state.curriculum.parameters(), limit, norm)
+    limit = config.clip_factor * (state.running_norm or norm.item()) if config.gradient_clipping else math.inf
+    if config.gradient_clipping:
+        clip_grads_with_norm_(state.curriculum.parameters(), limit, norm)
     clipped = min(norm.item(), limit)
     previous = state.running_norm or clipped
     state.running_norm = RUNNING_NORM_DECAY * previous + (1 - RUNNING_NORM_DECAY) * clipped

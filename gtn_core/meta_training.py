@@ -24,6 +24,7 @@ from gtn_core.meta_training_state import (
     restore_state,
     save_state,
 )
+from gtn_core.precision import arithmetic
 from gtn_core.randomness import derive_seed, torch_generator
 
 VALIDATION_LEARNERS = 4
@@ -60,6 +61,7 @@ def meta_train(
     same checkpoint as one that was never stopped. `on_step` may raise to stop; the state is saved first.
 
     Raises:
+        DeviceError: the device lacks what the configuration asks for.
         MemoryLimitError: a meta step would need more memory than there is.
         MetaTrainingDiverged: a loss or the meta-gradient is not finite; the saved state is from before.
         CheckpointError: the file at `state_path` is corrupt, or of another run.
@@ -75,7 +77,8 @@ def meta_train(
 
     while state.step < config.meta_steps:
         started = time.perf_counter()
-        outcome = meta_step(state, train, sampler, config, seed=seed, form=form)
+        with arithmetic(config.precision, device):
+            outcome = meta_step(state, train, sampler, config, seed=seed, form=form)
         seconds = time.perf_counter() - started
         accuracies = []
         if config.validate_every and state.step % config.validate_every == 0:

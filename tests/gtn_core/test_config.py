@@ -29,6 +29,13 @@ from gtn_core import MetaTrainingConfig
         ("recompute_block", -1),
         ("save_every", 0),
         ("latent", 8),
+        ("labels", "noisy"),
+        ("learner_pool_size", 4),
+        ("learner_width_range", [0, 1]),
+        ("learner_depth_range", [0, 2]),
+        ("augment", "flip"),
+        ("precision", "int8"),
+        ("meta_gradient", "forward"),
     ],
 )
 def test_values_out_of_bounds_are_refused_by_name(name: str, value: object) -> None:
@@ -45,3 +52,16 @@ def test_it_survives_json() -> None:
 def test_every_field_is_described() -> None:
     described = {name for name, field in MetaTrainingConfig.model_fields.items() if field.description}
     assert described == set(MetaTrainingConfig.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learner_width_range": (2, 1)}, r"learner_width_range \[2.0, 1.0\] ends before it starts"),
+        ({"learner_depth_range": (3, 2)}, r"learner_depth_range \[3, 2\] ends before it starts"),
+        ({"inner_steps": 4, "window": 5}, r"window \(5\) is longer than inner_steps \(4\)"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        MetaTrainingConfig.model_validate(options)

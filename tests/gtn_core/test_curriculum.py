@@ -39,6 +39,41 @@ def test_labels_are_one_hot_and_balanced(kind: str, tiny_config: MetaTrainingCon
         assert labels.sum(dim=1).max() == 3
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_soft_labels_start_near_the_class_of_their_image_and_stay_with_it(
+    kind: str, tiny_config: MetaTrainingConfig
+) -> None:
+    config = tiny_config.model_copy(update={"labels": "soft"})
+    curriculum = make(kind, config)
+    labels = curriculum(rng(0)).labels
+    torch.testing.assert_close(labels.sum(dim=2), torch.ones(3, 10))
+    torch.testing.assert_close(labels.amax(dim=2), torch.full((3, 10), 0.9))
+    fixed = make(kind, tiny_config)(rng(0)).labels
+    assert torch.equal(labels.argmax(dim=2), fixed.argmax(dim=2))
+
+
+def test_pixels_are_learned_as_they_are_without_a_generator(tiny_config: MetaTrainingConfig) -> None:
+    curriculum = make("pixels", tiny_config)
+    assert {name for name, _ in curriculum.named_parameters()} == {
+        "pixels",
+        "schedule.log_learning_rates",
+        "schedule.momentum_logits",
+    }
+    assert torch.equal(curriculum(rng(0)).images, curriculum.pixels)
+
+
+def test_recomputing_the_generator_changes_no_gradient(tiny_config: MetaTrainingConfig) -> None:
+    curriculum = make("full", tiny_config).double()
+    kept, recomputed = (
+        torch.autograd.grad(
+            curriculum(rng(0), recompute=recompute).images.square().sum(),
+            list(curriculum.generator.parameters()),
+        )
+        for recompute in (False, True)
+    )
+    torch.testing.assert_close(recomputed, kept, rtol=1e-12, atol=1e-12)
+
+
 def test_full_is_one_fixed_course(tiny_config: MetaTrainingConfig) -> None:
     curriculum = make("full", tiny_config)
     assert torch.equal(curriculum(rng(0)).images, curriculum(rng(1)).images)
@@ -61,7 +96,7 @@ def test_shuffled_batches_keeps_batches_whole(tiny_config: MetaTrainingConfig) -
 
 def test_all_shuffled_mixes_the_samples_of_all_batches(tiny_config: MetaTrainingConfig) -> None:
     curriculum = make("all_shuffled", tiny_config)
-    latents, labels = curriculum._ordered(rng(3), shuffle=True)
+    latents, labels = curriculum._shuffled(rng(3), curriculum.latents, curriculum.labels)
     stored = {
         tuple(row.tolist()) for row in torch.cat([curriculum.latents, curriculum.labels], 2).flatten(0, 1)
     }

@@ -7,7 +7,14 @@ from gtn_core import Generator
 
 def make(image_shape: tuple[int, int, int]) -> Generator:
     torch.manual_seed(0)
-    return Generator(image_shape=image_shape, num_classes=5, latent_size=6, hidden=16, channels=(8, 4))
+    return Generator(
+        image_shape=image_shape,
+        num_classes=5,
+        latent_size=6,
+        hidden=16,
+        channels=(8, 4),
+        weight_normalization=True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gtn_core import ConvNetSampler, MetaTrainingConfig
-from gtn_core.learners import learner_name
+from gtn_core.learners import ConvNetShape, learner_name
 
 CONFIGS = {
     "pooled": MetaTrainingConfig(learner_channels=(4, 8), learner_hidden=16),
@@ -48,3 +48,46 @@ def test_learners_have_a_name_that_no_process_changes() -> None:
     assert learner_name(ConvNetSampler(CONFIGS["pooled"])) == "pooled convnet, 4/8 channels, 16 hidden units"
     assert learner_name(sample).endswith("sample")
     assert " at 0x" not in learner_name(sample)
+
+
+def shapes(count: int = 300, **options: object) -> list[ConvNetShape]:
+    config = MetaTrainingConfig.model_validate({"learner_channels": (8, 16), "learner_hidden": 32, **options})
+    return [ConvNetSampler(config).shape(seed) for seed in range(count)]
+
+
+def test_without_ranges_every_learner_has_one_shape() -> None:
+    assert set(shapes()) == {ConvNetShape((8, 16), 32, 2, "batch", True)}
+
+
+def test_widths_depths_and_normalisation_are_drawn_between_their_ends() -> None:
+    drawn = shapes(learner_width_range=(0.5, 2.0), learner_depth_range=(1, 3), learner_normalization="either")
+    assert {len(shape.channels) for shape in drawn} == {1, 2, 3}
+    first = [shape.channels[0] for shape in drawn]
+    assert (min(first), max(first)) == (4, 16)
+    # Evenly in log scale: half of them below the configured width; four standard deviations of 300 draws.
+    assert abs(sum(width < 8 for width in first) / 300 - 0.45) < 0.12
+    assert all(shape.channels[2] == shape.channels[1] for shape in drawn if len(shape.channels) == 3)
+    assert {shape.normalization for shape in drawn} == {"batch", "mean_only"}
+    assert drawn == shapes(
+        learner_width_range=(0.5, 2.0), learner_depth_range=(1, 3), learner_normalization="either"
+    )
+
+
+@pytest.mark.parametrize("learner", ["pooled", "strided"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_drawn_shape_is_the_network_that_is_built(learner: str, depth: int) -> None:
+    config = MetaTrainingConfig.model_validate(
+        {"learner": learner, "learner_channels": (4, 6), "learner_depth_range": (depth, depth)}
+        | {"learner_weight_normalization": False, "learner_pool_size": 3}
+    )
+    sampler = ConvNetSampler(config)
+    network = sampler(image_shape=(3, 9, 9), num_classes=5, seed=1)
+    convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert tuple(each.out_channels for each in convolutions) == sampler.shape(1).channels == (4, 6, 6)[:depth]
+    assert not any("parametrizations" in name for name, _ in network.named_parameters())
+    assert network(torch.zeros(2, 3, 9, 9)).shape == (2, 5)
+
+
+def test_a_sampler_of_ranges_says_so() -> None:
+    config = MetaTrainingConfig(learner_width_range=(0.5, 2), learner_depth_range=(1, 4))
+    assert str(ConvNetSampler(config)).endswith("0.5 to 2 times as wide, 1 to 4 convolutions")

@@ -7,10 +7,12 @@ import torch
 from torch import nn
 
 from gtn_core import ConvNetSampler, DatasetSplits, MetaTrainingConfig, Split
-from gtn_core.config import MetaGradientForm
+from gtn_core.config import AugmentPolicy, CurriculumKind, LabelKind, MetaGradientForm
 from gtn_core.meta_step import meta_step
 from gtn_core.meta_training_state import MetaTrainingState, initial_state
 from gtn_core.outer_loss import outer_loss
+from gtn_core.randomness import torch_generator
+from gtn_core.windows import draw_window
 
 StateMaker = Callable[..., tuple[MetaTrainingState, MetaTrainingConfig]]
 
@@ -95,9 +97,36 @@ def test_a_meta_gradient_is_clipped_against_those_before_it(make: StateMaker, di
     assert state.running_norm == pytest.approx(0.95 * running + 0.05 * clipped, rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["full", "shuffled_batches", "all_shuffled", "none"])
-def test_everything_that_is_learned_moves(kind: str, make: StateMaker, digits: DatasetSplits) -> None:
-    state, config = make(curriculum=kind)
+def test_without_clipping_the_meta_gradient_keeps_its_norm(make: StateMaker, digits: DatasetSplits) -> None:
+    state, config = make(gradient_clipping=False, clip_factor=0.01)
+    for _ in range(2):
+        outcome = meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
+        assert gradient(state).norm().item() == pytest.approx(outcome.gradient_norm, rel=1e-5)
+
+
+def test_an_augmented_outer_batch_is_another_one(make: StateMaker, digits: DatasetSplits) -> None:
+    losses = set()
+    for policy in get_args(AugmentPolicy):
+        state, config = make(augment=policy)
+        losses.add(meta_step(state, digits.train, ConvNetSampler(config), config, seed=0).loss)
+    assert len(losses) == 3
+
+
+def test_only_the_steps_of_the_window_are_moved(make: StateMaker, digits: DatasetSplits) -> None:
+    state, config = make(inner_steps=6, window=2)
+    drawn = draw_window(config, 0, torch_generator(0, "window", 0, 0))
+    meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
+    assert state.curriculum.latents.grad is not None
+    reached = state.curriculum.latents.grad.abs().sum(dim=(1, 2)) > 0
+    assert reached.tolist() == [drawn.start <= step < drawn.stop for step in range(6)]
+
+
+@pytest.mark.parametrize("labels", get_args(LabelKind))
+@pytest.mark.parametrize("kind", get_args(CurriculumKind))
+def test_everything_that_is_learned_moves(
+    kind: str, labels: str, make: StateMaker, digits: DatasetSplits
+) -> None:
+    state, config = make(curriculum=kind, labels=labels)
     before = {name: parameter.clone() for name, parameter in state.curriculum.named_parameters()}
     meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
     for name, parameter in state.curriculum.named_parameters():
