@@ -2,5 +2,6 @@
 
 from nas.tune_engine.engine import TuneEngine
 from nas.tune_engine.hooks import WorkerSetupError
+from nas.tune_engine.slots import NoRoomError, RoomWatch
 
-__all__ = ["TuneEngine", "WorkerSetupError"]
+__all__ = ["NoRoomError", "RoomWatch", "TuneEngine", "WorkerSetupError"]

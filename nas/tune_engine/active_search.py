@@ -11,7 +11,7 @@ import ray
 from ray.actor import ActorHandle
 
 from nas.search import CandidateResult, Failure, Proposal, Search, SearchObserver
-from nas.tune_engine.slots import Slots
+from nas.tune_engine.slots import RoomWatch, Slots
 
 MAX_RETRIES = 2
 """How often a candidate is evaluated again after its worker died."""
@@ -33,7 +33,7 @@ class ActiveSearch:
     kept, the run stops, and the engine raises it.
     """
 
-    def __init__(self, search: Search, observer: SearchObserver) -> None:
+    def __init__(self, search: Search, observer: SearchObserver, watch: RoomWatch) -> None:
         self.search, self.observer = search, observer
         self.error: Exception | None = None
         self.workers: dict[int, ActorHandle[Any]] = {}  # those in the middle of a candidate, by its number
@@ -42,7 +42,7 @@ class ActiveSearch:
         self._again: deque[Proposal] = deque()  # their workers died
         self._losses: Counter[int] = Counter()
         self._crashes = 0
-        self._slots = Slots(search.spec)
+        self._slots = Slots(search.spec, watch)
         self._deadline = time.monotonic() + (search.spec.max_seconds or math.inf)
         self._next_poll = 0.0
 
@@ -57,7 +57,10 @@ class ActiveSearch:
 
     def propose(self) -> Proposal | None:
         """A recorded candidate for a free slot; None when there is no slot or no candidate."""
-        if self._stopping or len(self._in_flight) >= self._slots.count():
+        slots = 0
+        with self._guard():
+            slots = self._slots.count()
+        if self._stopping or len(self._in_flight) >= slots:
             return None
         proposal = self._again.popleft() if self._again else self._propose_new()
         if proposal is not None:
@@ -114,6 +117,7 @@ class ActiveSearch:
         if not self._stopping and now >= self._next_poll:
             self._next_poll = now + STOP_POLL_SECONDS
             with self._guard():
+                self._slots.count()  # also while nothing is proposed, to see that there is no room
                 self._stopping = now >= self._deadline or self.observer.should_stop()
         while self._stopping and self.workers:
             ray.kill(self.workers.popitem()[1])

@@ -15,6 +15,7 @@ from nas.estimators import EstimatorData
 from nas.search import Search, SearchObserver
 from nas.tune_engine.active_search import ActiveSearch
 from nas.tune_engine.hooks import CandidateFeed, OutcomeWatch, SearchOver, SubmissionOrder, WhenToStop
+from nas.tune_engine.slots import RoomWatch
 from nas.tune_engine.worker import worker_class
 
 TUNE_SETTINGS = {
@@ -33,18 +34,23 @@ SILENT = ("ray.tune.tune", "ray.tune.analysis")
 class TuneEngine:
     """Evaluates as many candidates at a time as the cluster holds; `ray.init` is the caller's."""
 
+    def __init__(self, watch: RoomWatch | None = None) -> None:
+        """`watch` says what happens while no node can hold one candidate; by default it is waited for."""
+        self._watch = watch or RoomWatch()
+
     def run(self, search: Search, data: EstimatorData, observer: SearchObserver) -> None:
         """Return when the search is finished, its max_seconds have passed or should_stop() says so.
 
         Candidates in flight are then stopped and get no result. A candidate whose worker dies is evaluated
         again, at most twice; one that fails by itself never is. Re-raises what the observer or the algorithm
-        raises; raises WorkerSetupError when space or estimator cannot be made on a worker.
+        raises; raises WorkerSetupError when space or estimator cannot be made on a worker, NoRoomError when
+        the watch's time is over.
         """
         os.environ.update(TUNE_SETTINGS)
         for name in SILENT:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         worker = worker_class(search, data)
-        active = ActiveSearch(search, observer)
+        active = ActiveSearch(search, observer, self._watch)
         while not active.over:
             try:
                 _run_tune(worker, active)

@@ -3,7 +3,7 @@
 import structlog
 
 from nas.estimators import estimator_data
-from nas.tune_engine import TuneEngine
+from nas.tune_engine import RoomWatch, TuneEngine
 from services.checkpoints import load_checkpoint, load_checkpoint_data
 from services.execution import Ending, execute
 from services.lease import Lease, new_owner
@@ -44,14 +44,26 @@ def _evaluate_candidates(lease: Lease, backend: Backend, shutdown: Shutdown) -> 
     request = SearchRequest.model_validate(lease.job.request)
     checkpoint = load_checkpoint(backend.artifacts, request.checkpoint_id)
     splits = load_checkpoint_data(checkpoint)
-    search = rebuild_search(backend.store, lease.job.id, request, checkpoint.manifest)
+    search = lease.insist(lambda: rebuild_search(backend.store, lease.job.id, request, checkpoint.manifest))
     data = estimator_data(checkpoint.synthesize(), splits)
     log.info("search rebuilt", done=lease.job.progress_done, total=lease.job.progress_total)
     lease.raise_if_stopped()
     if not search.finished:
         with ray_session(backend.settings.ray_address):
             shutdown.listen()  # Ray has put its own handlers there
-            TuneEngine().run(search, data, StoreObserver(backend.store, lease))
+            TuneEngine(_room_watch(lease, backend)).run(search, data, StoreObserver(backend.store, lease))
     if not search.finished:
         lease.raise_if_stopped()
     return {"exhausted": search.exhausted, "timed_out": not search.finished}
+
+
+def _room_watch(lease: Lease, backend: Backend) -> RoomWatch:
+    """A search that finds no node says so where its users look; a local Ray gets no further node."""
+
+    def on_waiting(reason: str | None) -> None:
+        log.warning("no node can hold a candidate", reason=reason) if reason else log.info("there is room")
+        lease.insist(lambda: backend.store.set_waiting(lease.job.id, lease.owner, reason))
+
+    if not backend.settings.ray_address:
+        return RoomWatch(on_waiting, limit_seconds=0.0)
+    return RoomWatch(on_waiting, limit_seconds=backend.settings.resource_wait_seconds or None)

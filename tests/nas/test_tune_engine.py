@@ -19,7 +19,7 @@ from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
 from nas.estimators.base import CandidateScore
 from nas.search import CandidateResult, Proposal
 from nas.search_spec import Resources
-from nas.tune_engine import TuneEngine, WorkerSetupError
+from nas.tune_engine import NoRoomError, RoomWatch, TuneEngine, WorkerSetupError
 from nas.tune_engine.slots import slots_of_node
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -206,6 +206,49 @@ def test_a_worker_that_dies_between_two_candidates_is_replaced(data: EstimatorDa
     assert numbers(record) == list(range(6))
     assert record.failures == {}
     assert len(set(record.readouts("pid"))) == 2
+
+
+def test_the_slot_of_a_dead_worker_is_filled_again_although_candidates_are_short(
+    data: EstimatorData,
+) -> None:
+    """A new trial takes the worker that is free. Were an older one named for it, that waits for a new worker,
+    this worker would be cancelled each time: see `SubmissionOrder`."""
+
+    class Killer(Record):
+        @property
+        def pids(self) -> list[float]:
+            return self.readouts("pid")
+
+        def on_result(self, result: CandidateResult) -> None:
+            super().on_result(result)
+            if len(set(self.pids)) == 2 and self.killed is None:
+                self.killed = self.pids[-1]
+                os.kill(int(self.killed), signal.SIGKILL)
+
+        killed: float | None = None
+
+        def should_stop(self) -> bool:
+            return len(set(self.pids)) == 3 and len(set(self.pids[-6:])) == 2
+
+    search = make_search(
+        estimator={"name": "scripted", "seconds": 0.1}, max_concurrent=2, max_candidates=1500
+    )
+    TuneEngine().run(search, data, record := Killer())
+    assert not search.finished, "two workers were at work again before the candidates ran out"
+    assert record.killed not in record.pids[-6:]
+
+
+def test_a_search_that_no_node_can_hold_says_why_and_fails(data: EstimatorData) -> None:
+    reasons: list[str | None] = []
+    search = make_search(resources={"cpus_per_candidate": 1, "gpus_per_candidate": 1})
+    watch = RoomWatch(on_waiting=reasons.append, limit_seconds=3)
+    with pytest.raises(
+        NoRoomError, match=r"needs a node with 1 CPUs and 1 GPUs.* after 3 s; add such a node"
+    ):
+        TuneEngine(watch).run(search, data, record := Record())
+    assert record.results == []
+    assert len(reasons) == 1
+    assert "1 with 2 CPUs and 0 GPUs" in str(reasons[0])
 
 
 @pytest.mark.parametrize("method", ["on_proposal", "on_result", "should_stop"])
