@@ -147,6 +147,7 @@ def retrain(
     candidate: Annotated[str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.")],
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the real training data.")] = None,
     seed: options.Seed = None,
+    priority: options.Priority = None,
     follow: options.Follow = False,
     as_json: options.AsJson = False,
     url: options.Url = None,
@@ -156,7 +157,7 @@ def retrain(
     Example: `gtn-nas retrain 1f0c9a7be2d3-17 --epochs 30 --follow`
     """
     with connect(url) as client:
-        job: Job = client.retrain(candidate, **_given(epochs=epochs, seed=seed))
+        job: Job = client.retrain(candidate, **_given(epochs=epochs, seed=seed, priority=priority))
         job = _report(client, job, "final training", follow=follow, as_json=as_json)
         if follow and not as_json:
             say(f"test accuracy {job.model_dump()['test_accuracy']:.2%}")

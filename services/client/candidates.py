@@ -37,6 +37,7 @@ class RetrainOptions(TypedDict, total=False):
     augment: str | None
     seed: int | None
     name: str | None
+    priority: int | None
 
 
 class CandidateCalls(Connection):

@@ -179,6 +179,14 @@ def test_every_command_on_jobs_speaks_json(run: Run, search_id: str, store: Stor
     assert json.loads(run("jobs", "--json").stdout) == []
 
 
+def test_a_search_is_cloned_and_extended(run: Run, store: Store, search_id: str) -> None:
+    clone = run("clone", search_id, "--seed", 7, "--set", "max_candidates=9", "--priority", 2).stdout.strip()
+    job = store.get_job(clone, JobKind.SEARCH)
+    assert (job.request["seed"], job.request["max_candidates"], job.request["priority"]) == (7, 9, 2)
+    assert run("extend", search_id, "--candidates", 4).stdout == "running\n"
+    assert json.loads(run("extend", search_id, "-n", 1, "--json").stdout)["progress"]["total"] == 10
+
+
 def test_files_are_told_as_json(run: Run, checkpoint_file: Path, tmp_path: Path) -> None:
     stored = json.loads(run("checkpoint", "import", checkpoint_file, "--json").stdout)
     assert json.loads(run("checkpoint", "show", "latest", "--json").stdout) == stored

@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,17 +89,42 @@ def test_a_search_is_steered(client: Client, search: SearchView) -> None:
     assert list(client.list_searches()) == []
 
 
+def test_a_search_is_cloned_with_changes(client: Client, search: SearchView) -> None:
+    same = client.clone(search.id)
+    changed = client.clone(search.id, seed=7, max_candidates=9, priority=2, name=None)
+
+    assert len({search.id, same.id, changed.id}) == 3
+    assert same.request == search.request
+    assert changed.request == search.request | {"seed": 7, "max_candidates": 9, "priority": 2}
+
+
+def test_a_search_is_extended_once_though_the_answer_was_lost(
+    client: Client, network: Any, search: SearchView, run: Callable[[str], None]
+) -> None:
+    run(search.id)
+    network.answers_to_lose = 2
+    # The search is over, after 4 of 5 candidates.
+    extended = client.extend(search.id, candidates=10)
+
+    assert (extended.state, extended.progress.total) == (JobState.QUEUED, 15)
+    assert client.get_search(search.id).request["max_candidates"] == 15
+    assert network.requests == [f"POST /v1/searches/{search.id}/extend"] * 2
+
+
 def test_jobs_of_every_kind_are_found_by_their_id(
     client: Client, search: SearchView, run: Callable[[str], None]
 ) -> None:
     run(search.id)
-    meta_training = client.create_meta_training({"name": "digits"}, {"meta_steps": 7}, seed=1, name="a name")
+    meta_training = client.create_meta_training(
+        {"name": "digits"}, {"meta_steps": 7}, seed=1, name="a name", priority=3
+    )
     final_training = client.retrain(f"{search.id}-1", epochs=2)
 
     assert client.get_job(search.id) == client.get_search(search.id)
     assert client.get_job(meta_training.id) == client.get_meta_training(meta_training.id) == meta_training
     assert client.get_job(final_training.id) == client.get_final_training(final_training.id) == final_training
     assert (meta_training.progress.total, meta_training.name) == (7, "a name")
+    assert meta_training.request["priority"] == 3
     assert final_training.progress.total == 2
     assert [each.id for each in client.list_meta_trainings()] == [meta_training.id]
     assert [each.id for each in client.list_final_trainings()] == [final_training.id]
