@@ -1,21 +1,26 @@
 """Scatter plots of proxy scores against true accuracies, as a standalone SVG document."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
 from xml.sax.saxutils import escape
-
-from nas.fidelity import EstimatorFidelity, FidelityReport
 
 SIDE, MARGIN, COLUMNS = 300, 46, 3
 
 
-def scatter_svg(report: FidelityReport) -> str:
-    """One panel for each estimator: true accuracy to the right, score upwards, Spearman's rho above."""
-    columns = min(COLUMNS, max(1, len(report.estimators)))
-    rows = -(-len(report.estimators) // columns)
+def scatter_svg(report: Mapping[str, Any]) -> str:
+    """One panel for each estimator: true accuracy to the right, score upwards, Spearman's rho above.
+
+    `report` is what `FidelityReport.to_json` gives, also where it came over HTTP.
+    """
+    estimators = report["estimators"]
+    columns = min(COLUMNS, len(estimators))
+    rows = -(-len(estimators) // columns)
     width, height = columns * (SIDE + MARGIN) + MARGIN, rows * (SIDE + 2 * MARGIN)
     panels = [
         f"<g transform='translate({MARGIN + (number % columns) * (SIDE + MARGIN)} "
-        f"{MARGIN + (number // columns) * (SIDE + 2 * MARGIN)})'>{_panel(report, fidelity)}</g>"
-        for number, fidelity in enumerate(report.estimators)
+        f"{MARGIN + (number // columns) * (SIDE + 2 * MARGIN)})'>"
+        f"{_panel(estimator, report['candidates'])}</g>"
+        for number, estimator in enumerate(estimators)
     ]
     return "\n".join(
         [
@@ -29,17 +34,17 @@ def scatter_svg(report: FidelityReport) -> str:
     )
 
 
-def _panel(report: FidelityReport, fidelity: EstimatorFidelity) -> str:
+def _panel(estimator: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> str:
+    name = estimator["estimator"]
     points = [
-        (entry.accuracy, score, entry.architecture.encoding)
-        for entry, score in zip(report.candidates, fidelity.scores, strict=True)
-        if score is not None
+        (each["accuracy"], each["scores"][name], each["architecture"])
+        for each in candidates
+        if each["scores"][name] is not None
     ]
     truths, scores = [point[0] for point in points], [point[1] for point in points]
-    rho = fidelity.overall.spearman
     parts = [
-        f"<text x='0' y='-22' font-size='14'>{escape(fidelity.estimator)}</text>",
-        f"<text x='0' y='-7' fill='#475569'>rho {rho.value:.3f} [{rho.low:.3f}, {rho.high:.3f}], "
+        f"<text x='0' y='-22' font-size='14'>{escape(name)}</text>",
+        f"<text x='0' y='-7' fill='#475569'>rho {interval_text(estimator['spearman'])}, "
         f"n {len(points)}</text>",
         f"<rect width='{SIDE}' height='{SIDE}' fill='none' stroke='#94a3b8'/>",
     ]
@@ -60,6 +65,15 @@ def _panel(report: FidelityReport, fidelity: EstimatorFidelity) -> str:
     return "".join(parts)
 
 
-def _place(value: float, values: list[float]) -> float:
+def interval_text(interval: Mapping[str, float | None]) -> str:
+    """A statistic with its interval for people; a dash where it is undefined."""
+    if interval["value"] is None:
+        return "–"
+    if interval["low"] is None:
+        return f"{interval['value']:.3f}"
+    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+
+
+def _place(value: float, values: Sequence[float]) -> float:
     low, high = min(values), max(values)
     return SIDE / 2 if high == low else 8 + (SIDE - 16) * (value - low) / (high - low)

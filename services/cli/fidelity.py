@@ -3,26 +3,22 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from services.cli import options
-from services.cli.console import connect, stdout
-from services.cli.progress import News, progress_display
+from services.cli.console import advise, connect
+from services.cli.progress import News, progress_display, watch
 from services.cli.submission import resolve_checkpoint
+from services.cli.tables import Column, Rows, print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from gtn_core import FrozenCheckpoint
-    from nas.fidelity import FidelityReport, Interval
-
-BASELINES = ["gtn", "real_data"]
 
 
 class Population(StrEnum):
-    """Which architectures of the table can be drawn."""
+    """Which architectures can be drawn."""
 
     UNIQUE = "unique"
     ALL = "all"
@@ -30,8 +26,13 @@ class Population(StrEnum):
 
 def fidelity(
     table: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="CSV with the columns architecture, accuracy.")
-    ],
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="CSV with the columns architecture, accuracy; without one, candidates are trained for real.",
+        ),
+    ] = None,
     checkpoint: Annotated[
         str, typer.Option(help="A checkpoint file, or an id, the start of one or `latest` at the controller.")
     ] = "latest",
@@ -39,51 +40,101 @@ def fidelity(
     candidates: Annotated[int, typer.Option("--candidates", "-n", min=2, help="How many to draw.")] = 100,
     estimator: Annotated[
         list[str] | None,
-        typer.Option(help="Estimator; repeat it.", show_default=" and ".join(BASELINES)),
+        typer.Option(
+            help="NAME, NAME:KEY=VALUE,… or NAME:{JSON}; repeat it.",
+            show_default="gtn, real_data, zero_cost and ensemble",
+        ),
     ] = None,
+    labels: Annotated[
+        int, typer.Option(min=0, help="Further architectures whose accuracies `calibrated` learns from.")
+    ] = 0,
     population: Annotated[
         Population, typer.Option(help="Draw from all architectures, or from one of each isomorphism class.")
     ] = Population.UNIQUE,
+    truth_steps: Annotated[
+        int, typer.Option(min=1, help="Without a table: real steps after which an accuracy counts as true.")
+    ] = 1000,
     space_option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, such as channels=8.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes candidates, scores and intervals.")] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write scatter plots to this SVG file.")
+    ] = None,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Let a worker of the controller make the report, and follow it.")
+    ] = False,
     as_json: options.AsJson = False,
     url: options.Url = None,
 ) -> None:
     """Rank correlation of proxy scores and true accuracies, with confidence intervals; runs on this machine.
 
-    Example: `gtn-nas fidelity --checkpoint digits.gtn --table accuracies.csv --candidates 100 --json`
+    Example: `gtn-nas fidelity --checkpoint digits.gtn --table accuracies.csv --estimator gtn:passes=4 --json`
     """
-    from nas.estimators import estimator_data, make_estimator
-    from nas.fidelity import FidelityProgress, measure_fidelity
+    spec: dict[str, Any] = {
+        "search_space": {"name": space, **options.key_values(space_option)},
+        "candidates": candidates,
+        "labels": labels,
+        "population": population.value,
+        "truth_steps": truth_steps,
+        "seed": seed,
+    }
+    if estimator:
+        spec["estimators"] = [named_estimator(text) for text in estimator]
+    report = _submitted(spec, table, checkpoint, url) if submit else _made_here(spec, table, checkpoint, url)
+    if plot is not None:
+        from nas.scatter import scatter_svg
+
+        plot.write_text(scatter_svg(report), encoding="utf-8")
+        advise(f"scatter plots written to {plot}")
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        print_table(_rows(report))
+
+
+def named_estimator(text: str) -> dict[str, Any]:
+    """`gtn`, `gtn:passes=4,readout=accuracy` or `ensemble:{"members": […]}` as the API's estimator."""
+    name, _, given = text.partition(":")
+    if not given.startswith("{"):
+        return {"name": name, **options.key_values(given.split(",") if given else None)}
+    try:
+        return {"name": name, **json.loads(given)}
+    except json.JSONDecodeError as error:
+        raise typer.BadParameter(f"the options of {name} are not JSON: {error}") from error
+
+
+def _made_here(spec: dict[str, Any], table: Path | None, checkpoint: str, url: str | None) -> dict[str, Any]:
+    from nas.estimators import estimator_data
+    from nas.fidelity import FidelityProgress
+    from nas.fidelity_spec import FidelitySpec, make_fidelity_report, validate_fidelity_spec
     from nas.search_spaces import get_search_space
     from nas.true_accuracies import read_true_accuracies
     from services.checkpoints import load_checkpoint_data
 
-    search_space = get_search_space(space, **options.key_values(space_option))
-    accuracies = read_true_accuracies(table, search_space)
+    asked = validate_fidelity_spec(FidelitySpec.model_validate(spec))
+    space = get_search_space(asked.search_space.name, **asked.search_space.options)
+    accuracies = None if table is None else read_true_accuracies(table, space)
     frozen = _load(checkpoint, url)
     data = estimator_data(frozen.synthesize(), load_checkpoint_data(frozen))
-    estimators = {name: make_estimator(name, data) for name in estimator or BASELINES}
-    news = News(total=candidates * len(estimators), state="running")
+    news = News(total=asked.evaluations(with_table=table is not None), state="running")
     with progress_display("fidelity") as display:
 
         def show(progress: FidelityProgress) -> None:
             news.done, news.detail = progress.done, progress.estimator
             display.show(news)
 
-        report = measure_fidelity(
-            search_space,
-            estimators,
-            accuracies,
-            candidates=candidates,
-            population=population.value,
-            seed=seed,
-            on_candidate=show,
-        )
-    if as_json:
-        print(json.dumps(report.to_json(), indent=2))
-    else:
-        stdout().print(_table(report))
+        return make_fidelity_report(asked, data, accuracies, on_candidate=show).to_json()
+
+
+def _submitted(spec: dict[str, Any], table: Path | None, checkpoint: str, url: str | None) -> dict[str, Any]:
+    with connect(url) as client:
+        csv = None if table is None else {"csv": table.read_text(encoding="utf-8-sig")}
+        if Path(checkpoint).is_file():
+            checkpoint_id = client.create_checkpoint(Path(checkpoint)).id
+        else:
+            checkpoint_id = resolve_checkpoint(client, checkpoint)
+        job = client.create_fidelity_report(checkpoint_id=checkpoint_id, table=csv, **spec)
+        report: dict[str, Any] = watch(client, job, "fidelity report").model_dump()["report"]
+        return report
 
 
 def _load(checkpoint: str, url: str | None) -> "FrozenCheckpoint":
@@ -95,24 +146,27 @@ def _load(checkpoint: str, url: str | None) -> "FrozenCheckpoint":
         return FrozenCheckpoint.from_bytes(client.download_checkpoint(resolve_checkpoint(client, checkpoint)))
 
 
-def _table(report: "FidelityReport") -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _rows(report: dict[str, Any]) -> Rows:
+    from nas.scatter import interval_text
 
-    title = f"{report.n} candidates of the population {report.population!r}; intervals of 95 %"
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
-    for heading in ("estimator", "Spearman rho", "Kendall tau", "failed", "seconds/candidate"):
-        table.add_column(heading, justify="left" if heading == "estimator" else "right")
-    for measured in report.estimators:
-        table.add_row(
-            measured.estimator,
-            _interval(measured.overall.spearman),
-            _interval(measured.overall.kendall),
-            str(measured.failed),
-            f"{measured.seconds_per_candidate:.3f}",
+    headings = ("estimator", "Spearman rho", "Kendall tau", "better half", "best tenth", "failed", "seconds")
+    columns = [Column(heading, right=heading != "estimator") for heading in headings]
+    cells = []
+    for measured in report["estimators"]:
+        seconds = measured["seconds_per_candidate"]
+        cells.append(
+            (
+                measured["estimator"],
+                interval_text(measured["spearman"]),
+                interval_text(measured["kendall"]),
+                interval_text(measured["top_50_percent"]["spearman"]),
+                interval_text(measured["top_10_percent"]["spearman"]),
+                str(measured["failed"]),
+                "–" if seconds is None else f"{seconds:.3f}",
+            )
         )
-    return table
-
-
-def _interval(interval: "Interval") -> str:
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    title = (
+        f"{report['n']} candidates of the population {report['population']!r}; intervals of 95 %; "
+        "better half and best tenth by truth, Spearman rho"
+    )
+    return Rows(columns, cells, title=title)

@@ -230,7 +230,7 @@ def test_candidates_and_scores_stand_in_the_json(toy_space: Any) -> None:
 def test_scatter_draws_every_scored_candidate_and_nothing_else(toy_space: Any) -> None:
     estimators = {"perfect": PERFECT, "a <b>": HandMade(fails_below_a_half), "constant": CONSTANT}
     report = measure_fidelity(toy_space, estimators, TABLE, candidates=20, resamples=5)
-    document = ElementTree.fromstring(scatter_svg(report))
+    document = ElementTree.fromstring(scatter_svg(report.to_json()))
     circles = document.findall(".//{http://www.w3.org/2000/svg}circle")
     assert len(circles) == 60 - report.estimators[1].failed
     text = " ".join(document.itertext())
