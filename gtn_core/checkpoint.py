@@ -29,6 +29,7 @@ MAX_BYTES = 512 * 2**20
 """More than ten times the paper's CIFAR generator with its curriculum; what is larger is not read."""
 
 _MANIFEST_KEY = "gtn"
+StorageType = Literal["float32", "float16"]
 _Size = Annotated[int, Field(ge=1, le=65_536)]
 _Seed = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
@@ -51,6 +52,11 @@ class CheckpointManifest(BaseModel):
     learner: str = Field(description="the learners of meta-training, in words")
     metrics: dict[str, float] = Field(description="on training and validation data; never on test data")
     versions: dict[str, str]
+    storage: StorageType = Field("float32", description="in which the weights are kept; they load as float32")
+    learning_curves: dict[str, tuple[float, ...]] = Field(
+        default_factory=dict,
+        description="mean validation accuracy of fresh learners after each step, by what they learned from",
+    )
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -88,7 +94,7 @@ class FrozenCheckpoint:
         """
         curriculum = _shapes(self.manifest)
         curriculum.load_state_dict(load_tensors(self.content), assign=True)
-        curriculum.double().eval()
+        curriculum.double().eval()  # from either type without loss
         with torch.no_grad():
             noise = torch_generator(self.manifest.seed, "frozen noise")
             exact: SyntheticCurriculum = curriculum(noise, shuffle=False)
@@ -156,7 +162,7 @@ def freeze(
     learner: str,
     metrics: dict[str, float],
 ) -> FrozenCheckpoint:
-    """Freeze what meta-training learned. Raises CheckpointError when a weight is not finite."""
+    """Freeze what meta-training learned, in float32. Raises CheckpointError when a weight is not finite."""
     manifest = CheckpointManifest(
         config=config,
         seed=seed,
@@ -177,6 +183,31 @@ def freeze(
         },
     )
     tensors = {name: tensor.cpu().contiguous() for name, tensor in curriculum.state_dict().items()}
+    return _written(tensors, manifest)
+
+
+def repack(
+    checkpoint: FrozenCheckpoint,
+    *,
+    storage: StorageType,
+    learning_curves: dict[str, tuple[float, ...]] | None = None,
+) -> FrozenCheckpoint:
+    """The checkpoint with weights kept in `storage`, and with learning curves in its manifest if given.
+
+    Raises CheckpointError when a weight is beyond what float16 holds. Measure curves on what is shipped:
+    rounding moves the synthetic images a little.
+    """
+    manifest = checkpoint.manifest.model_copy(
+        update={"storage": storage, "learning_curves": learning_curves or checkpoint.manifest.learning_curves}
+    )
+    tensors = load_tensors(checkpoint.content)
+    return _written({name: tensor.to(_TYPES[storage]) for name, tensor in tensors.items()}, manifest)
+
+
+_TYPES: dict[StorageType, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}
+
+
+def _written(tensors: dict[str, Tensor], manifest: CheckpointManifest) -> FrozenCheckpoint:
     return FrozenCheckpoint.from_bytes(
         save_tensors(tensors, metadata={_MANIFEST_KEY: manifest.model_dump_json()})
     )
@@ -207,10 +238,10 @@ def _require_match(tensors: dict[str, Tensor], manifest: CheckpointManifest) -> 
     if missing := sorted(expected.keys() ^ tensors.keys()):
         raise CheckpointError(f"tensors do not match the manifest: {', '.join(missing)} missing or unknown")
     for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+        if tensor.shape != expected[name].shape or tensor.dtype != _TYPES[manifest.storage]:
             raise CheckpointError(
                 f"tensor {name} is {tensor.dtype} {tuple(tensor.shape)}; the manifest says "
-                f"{expected[name].dtype} {tuple(expected[name].shape)}"
+                f"{_TYPES[manifest.storage]} {tuple(expected[name].shape)}"
             )
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"tensor {name} holds numbers that are not finite; use an earlier one")

@@ -20,8 +20,12 @@ def train_gtn(
     dataset: Annotated[
         str, typer.Option(help="NAME or NAME:PATH, such as digits, mnist:/data/mnist, npz:/data/set.npz.")
     ],
+    preset: Annotated[
+        str | None, typer.Option(help="A named configuration: paper_mnist, paper_cifar10.")
+    ] = None,
     config: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="TOML file of the configuration.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="TOML file of the configuration; wins over --preset."),
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of the configuration; wins over --config.")
@@ -47,7 +51,10 @@ def train_gtn(
 
     Example: `gtn-nas train-gtn --dataset digits --set meta_steps=200 --follow`
     """
-    configuration = {**_read_toml(config), **options.key_values(set_)}
+    from gtn_core.presets import load_preset
+
+    named = load_preset(preset) if preset else {}
+    configuration = {**named, **_read_toml(config), **options.key_values(set_)}
     cells = options.named_config("learner-space", learner_space, learner_space_option)
     with connect(url) as client:
         job: Job = client.create_meta_training(

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from gtn_core import CheckpointError, DatasetSplits, FrozenCheckpoint, LearnedCurriculum, MetaTrainingConfig
-from gtn_core.checkpoint import freeze
+from gtn_core.checkpoint import freeze, repack
 from gtn_core.config import CurriculumKind
 
 DIGEST = """
@@ -113,6 +113,34 @@ def test_what_is_synthesized_is_what_was_learned(
         expected = learned(torch.Generator(), shuffle=False)
         torch.testing.assert_close(synthetic.images, expected.images.detach(), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(synthetic.labels, expected.labels)
+
+
+def test_half_precision_halves_the_file_and_teaches_almost_alike(
+    make: Callable[..., FrozenCheckpoint],
+) -> None:
+    whole = make(latent_size=64, generator_hidden=64)
+    half = repack(whole, storage="float16", learning_curves={"gtn": (0.5, 0.75)})
+    assert len(half.to_bytes()) < 0.6 * len(whole.to_bytes())
+    assert half.id != whole.id
+    loaded = FrozenCheckpoint.from_bytes(half.to_bytes())
+    assert loaded.manifest.storage == "float16"
+    assert loaded.manifest.learning_curves == {"gtn": (0.5, 0.75)}
+    before, after = whole.synthesize(), loaded.synthesize()
+    assert after.images.dtype == after.learning_rates.dtype == torch.float32
+    assert torch.equal(after.labels, before.labels)
+    torch.testing.assert_close(after.images, before.images, rtol=0, atol=0.02)
+    assert repack(loaded, storage="float32").synthesize().images.equal(after.images)
+
+
+def test_weights_that_half_precision_cannot_hold_are_refused(make: Callable[..., FrozenCheckpoint]) -> None:
+    huge = FrozenCheckpoint.from_bytes(edited(make(), tensors=lambda tensors: tensors["latents"].fill_(1e6)))
+    with pytest.raises(CheckpointError, match="latents holds numbers that are not finite"):
+        repack(huge, storage="float16")
+
+
+def test_a_storage_type_that_is_not_the_files_is_refused(make: Callable[..., FrozenCheckpoint]) -> None:
+    with pytest.raises(CheckpointError, match=r"is torch.float32 .* the manifest says torch.float16"):
+        FrozenCheckpoint.from_bytes(edited(make(), manifest={"storage": "float16"}))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
