@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
 
+MAX_STEPS = 50
+"""Mutations of a suggestion that is known, before it is proposed all the same."""
+
+
 class OptunaSearch(ABC):
     """Base of algorithms that a sampler of Optuna proposes for; one categorical parameter per choice."""
 
@@ -29,6 +33,7 @@ class OptunaSearch(ABC):
         self.space = space
         self._study: Study | None = None  # its number of objectives is known with the first rewards
         self._told = 0
+        self._seen: set[str] = set()  # canonical hashes
 
     @abstractmethod
     def sampler(self, seed: int) -> "BaseSampler":
@@ -56,10 +61,11 @@ class OptunaSearch(ABC):
 
         architecture = self.space.compose(choose)
         self._study.tell(trial, state=TrialState.FAIL)
-        return architecture
+        return self._new(architecture, rng)
 
     def tell(self, architecture: Architecture, rewards: Rewards | None) -> None:
         """Add a success to the study; samplers learn nothing from failures."""
+        self._seen.add(self.space.canonical_hash(architecture))
         if rewards is None:
             return
         from optuna.trial import create_trial
@@ -77,6 +83,14 @@ class OptunaSearch(ABC):
             )
         )
         self._told += 1
+
+    def _new(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        """A step or a few away from an architecture that was told: samplers repeat themselves, and are slow."""
+        for _ in range(MAX_STEPS):
+            if self.space.canonical_hash(architecture) not in self._seen:
+                break
+            architecture = self.space.mutate(architecture, rng)
+        return architecture
 
     @cached_property
     def _distributions(self) -> "dict[str, BaseDistribution]":

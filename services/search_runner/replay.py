@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from gtn_core import CheckpointManifest
-from nas.architecture import Architecture
-from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Failure, Proposal, Search
+from nas.search import Search
 from nas.search_spec import SearchSpec
 from services.lifecycle import JobState
-from services.store import CandidateRecord, EventRecord, EventType, Store
+from services.search_runner.earlier_scores import EarlierScores
+from services.search_runner.results import stored_proposal, stored_result
+from services.store import EventRecord, EventType, Store
 
 EVENTS_READ = 1000
 """Events read from the database at a time."""
@@ -23,8 +23,9 @@ def rebuild_search(store: Store, search_id: str, spec: SearchSpec, manifest: Che
         spec,
         manifest.image_shape,
         manifest.num_classes,
-        history=[_result(record) for record in store.history(search_id)],
-        in_flight=[_proposal(record) for record in store.in_flight(search_id)],
+        history=[stored_result(record) for record in store.history(search_id)],
+        in_flight=[stored_proposal(record) for record in store.in_flight(search_id)],
+        recall=EarlierScores(store, search_id),
     )
 
 
@@ -45,26 +46,3 @@ def _events(store: Store, search_id: str) -> Iterator[EventRecord]:
     while events := store.events_after(search_id, last, EVENTS_READ):
         yield from events
         last = events[-1].id
-
-
-def _proposal(record: CandidateRecord) -> Proposal:
-    architecture = Architecture(record.space, record.encoding)
-    return Proposal(record.number, architecture, record.canonical_hash, record.seed)
-
-
-def _result(record: CandidateRecord) -> CandidateResult:
-    if record.metrics is None:
-        error = record.error or {}
-        failure = Failure(error.get("reason", "error"), error.get("detail", ""))
-        return CandidateResult(_proposal(record), failure=failure)
-    extra = dict(record.metrics)
-    score = CandidateScore(
-        accuracy=extra.pop("accuracy"),
-        loss=extra.pop("loss"),
-        params=extra.pop("params"),
-        flops=extra.pop("flops"),
-        seconds=extra.pop("seconds"),
-        loss_curve=tuple(record.loss_curve or ()),
-        extra=extra,
-    )
-    return CandidateResult(_proposal(record), score=score)

@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 import structlog
 
-from nas.estimators.base import CandidateScore
 from nas.search import CandidateResult, Proposal
 from services.lease import Lease
-from services.store import JsonObject, Store
+from services.search_runner.results import stored_metrics
+from services.store import Store
 from services.telemetry import CandidateSpans
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ class StoreObserver:
                 self._lease.owner,
                 self._lease.job.id,
                 number,
-                metrics=_metrics(score) if score else None,
+                metrics=stored_metrics(result),
                 error=asdict(failure) if failure else None,
                 loss_curve=list(score.loss_curve) if score else None,
             )
@@ -61,14 +61,3 @@ class StoreObserver:
     def should_stop(self) -> bool:
         """True once the search was paused or cancelled, the lease is lost, or this process is to end."""
         return self._lease.stop_reason is not None
-
-
-def _metrics(score: CandidateScore) -> JsonObject:
-    return {
-        **score.extra,
-        "accuracy": score.accuracy,
-        "loss": score.loss,
-        "params": score.params,
-        "flops": score.flops,
-        "seconds": score.seconds,
-    }

@@ -7,13 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.errors import InvalidValueError, NotFoundError
-from services.lifecycle import CandidateState
+from services.lifecycle import CandidateState, JobKind
 from services.store.candidates import candidate_record
 from services.store.json_values import storable_text
 from services.store.pagination import MAX_PAGE, Order, read_page
-from services.store.records import CandidateFilter, CandidateRecord, Page
+from services.store.records import CandidateFilter, CandidateRecord, Page, candidate_id
 from services.store.repository import Repository
-from services.store.tables import CANDIDATES, MAX_INTEGER, METRIC_COLUMNS
+from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS
 
 ORDER_COLUMNS = (*METRIC_COLUMNS, "number", "created_at")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
@@ -54,9 +54,40 @@ class RankedCandidateRepository(Repository):
             rows, next_cursor = read_page(session, _matching(only), order, limit=limit, cursor=cursor)
             return Page([candidate_record(row._mapping) for row in rows], next_cursor)
 
+    def earlier_scores(self, search_id: str) -> dict[str, str]:
+        """Succeeded candidates of other searches that score as this one does, ids by canonical hash.
+
+        They share the checkpoint, the search space, the estimator and the seed. Raises NotFoundError.
+        """
+        jobs, same = JOBS.columns, ("search_space", "estimator", "seed")
+        with self._database.read() as session:
+            own = session.execute(
+                sa.select(jobs.subject_id, jobs.request).where(jobs.id == search_id)
+            ).first()
+            if own is None:
+                raise NotFoundError("search", search_id)
+            others = sa.select(jobs.id, jobs.request).where(
+                jobs.subject_id == own.subject_id, jobs.kind == JobKind.SEARCH, jobs.id != search_id
+            )
+            alike = [
+                other.id
+                for other in session.execute(others.order_by(jobs.created_at, jobs.id))
+                if all(other.request.get(part) == own.request.get(part) for part in same)
+            ]
+            found: dict[str, str] = {}
+            scored = sa.select(_COLUMNS.number, _COLUMNS.canonical_hash)
+            for other_id in alike:
+                rows = scored.where(
+                    _COLUMNS.search_id == other_id, _COLUMNS.state == CandidateState.SUCCEEDED
+                )
+                for row in session.execute(rows):
+                    found.setdefault(row.canonical_hash, candidate_id(other_id, row.number))
+            return found
+
     def pareto(self, search_id: str, objectives: Sequence[str]) -> list[CandidateRecord]:
         """The succeeded candidates of a search that no other dominates, best rank first.
 
+        Candidates without one of the objectives have no place on the front.
         Raises InvalidValueError for an unknown objective.
         """
         from nas.ranking import DIRECTIONS, pareto_front  # SciPy comes with it: only who asks pays
@@ -64,8 +95,11 @@ class RankedCandidateRepository(Repository):
         unknown = [name for name in objectives if name not in DIRECTIONS]
         if unknown or not objectives:
             raise InvalidValueError(f"objectives are {list(objectives)}; known: {', '.join(DIRECTIONS)}")
+        succeeded: tuple[sa.ColumnElement[bool], ...]
         succeeded = _COLUMNS.search_id == search_id, _COLUMNS.state == CandidateState.SUCCEEDED
-        values = sa.select(_COLUMNS.number, *(_COLUMNS[name] for name in objectives))
+        columns = [_metric(name) for name in objectives]
+        succeeded += tuple(column.is_not(None) for column in columns)
+        values = sa.select(_COLUMNS.number, *columns)
         with self._database.read() as session:
             points = session.execute(values.where(*succeeded)).all()
             front = pareto_front([point[1:] for point in points], [DIRECTIONS[name] for name in objectives])
@@ -76,6 +110,11 @@ class RankedCandidateRepository(Repository):
                 rows = session.execute(_RANKED.where(*succeeded, chunk))
                 records += [candidate_record(row._mapping) for row in rows]
         return sorted(records, key=lambda record: record.rank or 0)
+
+
+def _metric(name: str) -> sa.ColumnElement[Any]:
+    """A metric that has a column, or one of the estimator's own."""
+    return _COLUMNS[name] if name in METRIC_COLUMNS else _COLUMNS.extra_metrics[name].as_float()
 
 
 def candidate_order(order_by: str, *, within_search: bool) -> Order:

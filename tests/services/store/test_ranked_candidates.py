@@ -192,5 +192,16 @@ def test_pareto_front_by_hand(store: Store, running_search: MakeJob, succeed: Wr
 
 def test_pareto_refuses_unknown_objectives(store: Store):
     for objectives in ([], ["accuracy", "beauty"]):
-        with pytest.raises(InvalidValueError, match="known: accuracy, loss, params, flops, seconds"):
+        with pytest.raises(InvalidValueError, match=r"known: score, accuracy, .*, latency_ms"):
             store.pareto("search", objectives)
+
+
+def test_pareto_over_a_metric_without_a_column(store: Store, running_search: MakeJob, succeed: Write):
+    """Latency is measured on request; a candidate without it has no place on its front."""
+    search = running_search()
+    for number, (accuracy, latency) in enumerate([(0.9, 5.5), (0.8, 7.0), (0.7, 1.25)]):
+        succeed(search.id, number, accuracy=accuracy, latency_ms=latency)
+    succeed(search.id, 3, accuracy=0.95)
+    front = store.pareto(search.id, ["accuracy", "latency_ms"])
+    assert [candidate.number for candidate in front] == [0, 2]
+    assert [candidate.number for candidate in store.pareto(search.id, ["latency_ms"])] == [2]

@@ -1,0 +1,48 @@
+"""Candidates between the search and its record: metrics are numbers, notes are the text among them."""
+
+from nas.architecture import Architecture
+from nas.estimators.base import CandidateScore
+from nas.search import CandidateResult, Failure, Proposal
+from services.store import CandidateRecord, JsonObject
+
+
+def stored_metrics(result: CandidateResult) -> JsonObject | None:
+    """What the record keeps of a score and its notes."""
+    score = result.score
+    if score is None:
+        return None
+    return {
+        **score.extra,
+        **result.notes,
+        "accuracy": score.accuracy,
+        "loss": score.loss,
+        "params": score.params,
+        "flops": score.flops,
+        "seconds": score.seconds,
+    }
+
+
+def stored_proposal(record: CandidateRecord) -> Proposal:
+    """The proposal that a record began with."""
+    architecture = Architecture(record.space, record.encoding)
+    return Proposal(record.number, architecture, record.canonical_hash, record.seed)
+
+
+def stored_result(record: CandidateRecord) -> CandidateResult:
+    """The result that a record ended with."""
+    if record.metrics is None:
+        error = record.error or {}
+        failure = Failure(error.get("reason", "error"), error.get("detail", ""))
+        return CandidateResult(stored_proposal(record), failure=failure)
+    notes = {name: value for name, value in record.metrics.items() if isinstance(value, str)}
+    extra = {name: value for name, value in record.metrics.items() if name not in notes}
+    score = CandidateScore(
+        accuracy=extra.pop("accuracy"),
+        loss=extra.pop("loss"),
+        params=extra.pop("params"),
+        flops=extra.pop("flops"),
+        seconds=extra.pop("seconds"),
+        loss_curve=tuple(record.loss_curve or ()),
+        extra=extra,
+    )
+    return CandidateResult(stored_proposal(record), score=score, notes=notes)
