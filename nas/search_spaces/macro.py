@@ -150,7 +150,7 @@ class Macro(ChoiceSpace):
     def _parse(self, encoding: str) -> list[Stage]:
         try:
             value = json.loads(encoding)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
             raise _invalid(f"{encoding[:80]!r} is not JSON: {error}") from error
         stages = value.get("stages") if isinstance(value, dict) and set(value) == {"stages"} else None
         if not isinstance(stages, list) or len(stages) != len(self._network.stages):
