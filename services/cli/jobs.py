@@ -66,7 +66,9 @@ def status(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
     if as_json:
         print_json(found)
     else:
-        say("\n".join(f"{name:<12} {value}" for name, value in _facts(found) if value not in {None, ""}))
+        facts = {name.replace("_", " "): value for name, value in _facts(found).items() if value}
+        indent = max(map(len, facts))
+        say("\n".join(f"{name:<{indent}}  {value}" for name, value in facts.items()))
 
 
 def follow(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
@@ -97,23 +99,24 @@ def _cells(kind: Kind, job: "Job") -> tuple[str, ...]:
     return (kind, job.id, job.name, job.state, progress, local_time(job.created_at))
 
 
-def _facts(job: "Job") -> list[tuple[str, Any]]:
-    facts = [
-        ("id", job.id),
-        ("name", job.name),
-        ("state", f"{job.state}, {job.progress.done}/{job.progress.total}"),
-        ("error", job.error),
-        ("created", local_time(job.created_at)),
-        ("started", local_time(job.started_at)),
-        ("finished", local_time(job.finished_at)),
-    ]
+def _facts(job: "Job") -> dict[str, Any]:
+    """What there is to say of a job, in order; empty where it has nothing of the kind."""
     special = job.model_dump()
-    facts += [(name.replace("_", " "), special.get(name)) for name in ("checkpoint_id", "candidate_id")]
-    if best := special.get("best"):
-        facts.append(("best", f"{best['id']}, accuracy {best['metrics']['accuracy']:.2%}"))
-    if (accuracy := special.get("test_accuracy")) is not None:
-        facts.append(("accuracy", f"{accuracy:.2%} on test data"))
-    return facts + [(name.replace("_", " "), _short(value)) for name, value in job.request.items()]
+    best, accuracy = special.get("best"), special.get("test_accuracy")
+    return {
+        "id": job.id,
+        "name": job.name,
+        "state": f"{job.state}, {job.progress.done}/{job.progress.total}",
+        "error": job.error,
+        "best": best and f"{best['id']}, accuracy {best['metrics']['accuracy']:.2%}",
+        "test_accuracy": "" if accuracy is None else f"{accuracy:.2%}",
+        "created": local_time(job.created_at),
+        "started": local_time(job.started_at),
+        "finished": local_time(job.finished_at),
+        "checkpoint_id": special.get("checkpoint_id"),
+        "candidate_id": special.get("candidate_id"),
+        **{name: _short(value) for name, value in job.request.items() if name != "name"},
+    }
 
 
 def _short(value: Any) -> str:

@@ -101,7 +101,10 @@ def check_dataset(dataset: DatasetSpec, settings: Settings, field: str) -> Datas
     # Elsewhere the workers' files are not the controller's, and only they can tell.
     if settings.one_machine and not path.exists():
         raise invalid_field(
-            f"{field}.path", "no such file or folder on this machine", dataset.path, "a path that exists"
+            f"{field}.path",
+            f"there is no {path} on this machine",
+            dataset.path,
+            "a file or folder that exists",
         )
     return dataset.model_copy(update={"path": str(path)})
 

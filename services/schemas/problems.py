@@ -33,5 +33,6 @@ class ProblemDetails(BaseModel):
     remedy: str | None = Field(default=None, description="what to do about it")
 
     def __str__(self) -> str:
-        parts = [self.detail or self.title, *map(str, self.errors)]
+        told = self.detail or self.title
+        parts = [told, *(text for text in map(str, self.errors) if text not in told)]
         return "; ".join(parts) + (f". {self.remedy}" if self.remedy else "")

@@ -143,7 +143,7 @@ def test_a_path_that_does_not_exist_is_refused_where_all_processes_share_the_fil
     (error,) = http.post("/v1/meta-trainings", json=body).json()["errors"]
 
     assert (error["field"], error["given"]) == ("dataset.path", missing)
-    assert error["message"] == "no such file or folder on this machine"
+    assert error["message"] == f"there is no {missing} on this machine"
     assert settings.one_machine
     elsewhere = settings.model_copy(update={"database_url": SecretStr("postgresql://db/gtn_nas")})
     assert check_dataset(DatasetSpec(name="mnist", path=missing), elsewhere, "dataset").path == missing
