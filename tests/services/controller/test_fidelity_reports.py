@@ -171,3 +171,12 @@ def test_a_table_below_a_data_set_root_is_read_by_the_worker(
     queued = http.post("/v1/fidelity-reports", json=asked).json()["id"]
     Worker(settings, Shutdown()).work_once()
     assert http.get(f"/v1/fidelity-reports/{queued}").json()["report"]["n"] == 6
+
+
+def test_a_search_by_an_estimator_that_trains_nothing_is_led_by_its_score(
+    http: TestClient, checkpoint_id: str
+) -> None:
+    search = {"checkpoint_id": checkpoint_id, "search_space": SPACE, "estimator": {"name": "zero_cost"}}
+    plan = http.post("/v1/searches?validate_only=true", json=search)
+    assert plan.status_code == 200, plan.text
+    assert plan.json()["request"]["objectives"] == ["score"]
