@@ -1,6 +1,8 @@
 """Accuracy after each inner step: learners on GTN data against the same learners on real data.
 
     python benchmarks/bench_learning_speed.py --dataset digits --seeds 3
+    python benchmarks/bench_learning_speed.py --dataset mnist:PATH \\
+        --config benchmarks/configurations/mnist_cpu.toml
 
 Each seed meta-trains its own generator, whose curriculum teaches fresh learners. The baseline takes as many
 steps on real training batches of the same size; its learning rate and momentum are the best of a grid on
@@ -9,8 +11,11 @@ after everything is chosen.
 """
 
 import argparse
+import json
 import time
+import tomllib
 from itertools import product
+from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
@@ -41,7 +46,7 @@ TUNING_LEARNERS = 5
 def main() -> None:
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
-    config = MetaTrainingConfig.model_validate_json(arguments.config)
+    config = MetaTrainingConfig.model_validate(read_configuration(arguments.config))
     if arguments.meta_steps:
         config = config.model_copy(update={"meta_steps": arguments.meta_steps})
     splits = load_dataset(arguments.dataset, seed=0)
@@ -90,10 +95,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--learners", type=int, default=10, help="fresh learners measured per run")
     parser.add_argument("--meta-steps", type=int, help="instead of the configuration's")
     parser.add_argument(
-        "--config", default="{}", help="MetaTrainingConfig as JSON; missing fields by default"
+        "--config", default="{}", help="a TOML file, or JSON; fields that are missing by default"
     )
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     return parser.parse_args()
+
+
+def read_configuration(text: str) -> dict[str, Any]:
+    """The fields that a TOML file or a JSON object sets."""
+    fields = tomllib.loads(Path(text).read_text()) if text.endswith(".toml") else json.loads(text)
+    return dict(fields)
 
 
 def meta_trained(

@@ -50,8 +50,16 @@ def main() -> None:
             cell = in_fresh_process(form, steps)
             cells.append({"form": form, "inner_steps": steps, **cell})
             print(cells[-1], flush=True)
+        # After each, so that a run that is cut short keeps what it has.
+        results = collected(cells, arguments)
+        path = write_results(f"bench_meta_gradient_{arguments.device}", results)
+    print_table(results)
+    print(path)
+
+
+def collected(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> dict[str, Any]:
     config = configuration(max(arguments.steps), arguments)
-    results = {
+    return {
         "benchmark": "meta_gradient",
         **conditions(),
         "threads": arguments.threads,
@@ -63,8 +71,6 @@ def main() -> None:
         "cells": cells,
         "targets": targets(cells, config),
     }
-    print_table(results)
-    print(write_results(f"bench_meta_gradient_{arguments.device}", results))
 
 
 def parse_arguments() -> argparse.Namespace:
