@@ -44,6 +44,19 @@ def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(flipped.to(images.device), images.flip(3), images)
 
 
+def cutout(images: Tensor, generator: torch.Generator, size: int) -> Tensor:
+    """Blank a square of `size` pixels at a random centre of each image (DeVries & Taylor, 2017)."""
+    count, _, height, width = images.shape
+    inside = []
+    for length in (height, width):
+        centre = torch.randint(length, (count, 1), generator=generator)
+        offset = torch.arange(length) - centre + size // 2
+        inside.append((offset >= 0) & (offset < size))  # [B, length]
+    rows, columns = inside
+    blank = (rows[:, None, :, None] & columns[:, None, None, :]).to(images.device)
+    return images.masked_fill(blank, 0.0)
+
+
 def _crop_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     return random_flip(random_crop(images, generator), generator)
 

@@ -1,6 +1,7 @@
-"""A trained network as files that need nothing of this package: a PyTorch file, weights, ONNX."""
+"""A trained network as files that need nothing of this package: Python, weights, torch.export, ONNX."""
 
 import copy
+import io
 import json
 import math
 from collections.abc import Sequence
@@ -97,6 +98,24 @@ def export_onnx(trained: TrainedNetwork) -> bytes:
     program.model.metadata_props.update({key: _text(value) for key, value in description.items()})
     content: bytes = program.model_proto.SerializeToString()
     return content
+
+
+def export_torch(trained: TrainedNetwork) -> bytes:
+    """A `torch.export` program (.pt2): `pixels` float32 [B, C, H, W] in [0, 1] to logits [B, num_classes].
+
+    `torch.export.load(file, extra_files={"model.json": ""})` reads it and what is to know about it.
+    """
+    network = nn.Sequential(_Normalise(trained.normalization), _frozen(trained.network)).eval()
+    program = torch.export.export(
+        network,
+        (torch.zeros(2, *trained.image_shape),),
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+    )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # with this machine's paths
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files={"model.json": json.dumps(_description(trained))})
+    return buffer.getvalue()
 
 
 class _Normalise(nn.Module):

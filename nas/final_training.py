@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -17,8 +17,10 @@ from gtn_core.errors import FinalTrainingDiverged
 from gtn_core.evaluation import evaluate
 from gtn_core.randomness import torch_generator
 from nas.architecture import Architecture
-from nas.augmentation import Augmentation, AugmentPolicy, augmentation
+from nas.augmentation import Augmentation, AugmentPolicy, augmentation, cutout
 from nas.final_training_state import EpochReport, FinalTrainingState, restore_state, save_state
+from nas.regularization import RegularizedNetwork
+from nas.search_spaces import with_options
 from nas.search_spaces.base import SearchSpace
 
 __all__ = ["EpochReport", "FinalTraining", "FinalTrainingConfig", "final_train"]
@@ -38,6 +40,28 @@ class FinalTrainingConfig(BaseModel):
     weight_decay: float = Field(5e-4, ge=0, le=1, description="L2 penalty on every weight.")
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of each label spread over the classes."
+    )
+    cutout: int = Field(
+        0, ge=0, le=1024, description="Side of a square that is blanked in each image, pixels; the paper: 16."
+    )
+    drop_path: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Odds that an operation of the last cell is silenced for an image at the end of "
+        "training; less before, and nearer to the images. Where the space has it; the paper: 0.2.",
+    )
+    auxiliary_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Weight of an auxiliary classifier's loss, where the space has a place for one "
+        "(nasnet_micro); it is not part of the trained network. The paper: 0.4.",
+    )
+    space_options: dict[str, Any] = Field(
+        default_factory=dict,
+        description='Options of the search space that differ from the search, such as {"channels": 64}: '
+        "winners are trained wider and deeper than they were searched.",
     )
     augment: AugmentPolicy = Field(
         "auto",
@@ -82,10 +106,19 @@ def final_train(
         FinalTrainingDiverged: the loss is no longer finite.
         CheckpointError: the file at `state_path` is corrupt, or of another training.
     """
+    space = with_options(space, config.space_options)
     network = space.build(
         architecture, image_shape=splits.image_shape, num_classes=splits.num_classes, seed=seed
+    )
+    regularized = RegularizedNetwork(
+        network,
+        splits.image_shape,
+        splits.num_classes,
+        drop_path=config.drop_path,
+        auxiliary_weight=config.auxiliary_weight,
+        seed=seed,
     ).to(device)
-    state = _initial_state(network, config, _steps(splits.train, config) * config.epochs)
+    state = _initial_state(regularized, config, _steps(splits.train, config) * config.epochs)
     identity = {
         "space": repr((space.name, space.config)),
         "architecture": architecture.encoding,
@@ -101,9 +134,9 @@ def final_train(
         if on_epoch is not None:
             on_epoch(report)
     start, history = perf_counter(), state.history
-    test = evaluate(network, _on_device(splits.test, device))
+    test = evaluate(regularized, _on_device(splits.test, device))
     return FinalTraining(
-        network=network.cpu().eval(),
+        network=regularized.release(),
         validation_accuracy=history[-1].validation_accuracy,
         test_accuracy=test.accuracy,
         test_loss=test.loss,
@@ -113,7 +146,9 @@ def final_train(
     )
 
 
-def _initial_state(network: nn.Module, config: FinalTrainingConfig, steps: int) -> FinalTrainingState:
+def _initial_state(
+    network: RegularizedNetwork, config: FinalTrainingConfig, steps: int
+) -> FinalTrainingState:
     """The state before the first of `steps` steps."""
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -174,8 +209,16 @@ def _train_epoch(
     # Batches of nearly equal size: batch norm has no statistics for a last batch of one image.
     for batch in order.tensor_split(_steps(train, config)):
         on_batch()
-        logits = state.network(augment(train.images[batch], generator))
-        loss = F.cross_entropy(logits, train.labels[batch], label_smoothing=config.label_smoothing)
+        images = augment(train.images[batch], generator)
+        if config.cutout:
+            images = cutout(images, generator, config.cutout)
+        loss = state.network.training_loss(
+            images,
+            train.labels[batch],
+            label_smoothing=config.label_smoothing,
+            generator=generator,
+            progress=state.schedule.last_epoch / (_steps(train, config) * config.epochs),
+        )
         state.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         state.optimizer.step()

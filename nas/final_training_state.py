@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from gtn_core.errors import CheckpointError
 from gtn_core.files import write_atomically
+from nas.regularization import RegularizedNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class EpochReport:
 class FinalTrainingState:
     """The network, its optimizer and schedule, and the epochs behind them."""
 
-    network: nn.Module
+    network: RegularizedNetwork
     optimizer: torch.optim.Optimizer
     schedule: LRScheduler
     history: list[EpochReport] = field(default_factory=list)

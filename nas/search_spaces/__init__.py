@@ -1,6 +1,6 @@
 """Search spaces by name; other packages add theirs under the entry point group `gtn_nas.search_spaces`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nas.registry import Registry
@@ -20,6 +20,11 @@ SEARCH_SPACES: Registry[Callable[[Any], SearchSpace]] = Registry(
 def get_search_space(name: str, **config: Any) -> SearchSpace:
     """Make the named space. Raises UnknownNameError, or pydantic.ValidationError for a bad option."""
     return SEARCH_SPACES.get(name)(SEARCH_SPACES.config(name, **config))
+
+
+def with_options(space: SearchSpace, options: Mapping[str, Any]) -> SearchSpace:
+    """The same space, some of its options changed. Raises pydantic.ValidationError for a bad one."""
+    return get_search_space(space.name, **(space.config.model_dump() | dict(options))) if options else space
 
 
 def search_space_names() -> list[str]:

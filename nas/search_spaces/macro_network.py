@@ -1,7 +1,5 @@
 """Networks made of stages of blocks; needs torch alone, and is exported as it stands."""
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 BlockSpec = tuple[str, int, int, int, int]
@@ -15,7 +13,7 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, blocks: Sequence[BlockSpec], *, stem_channels: int, image_channels: int, num_classes: int
+        self, blocks: list[BlockSpec], *, stem_channels: int, image_channels: int, num_classes: int
     ) -> None:
         super().__init__()
         self.stem = conv_bn(image_channels, stem_channels, 3, activates=True)

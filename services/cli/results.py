@@ -21,6 +21,7 @@ class Format(StrEnum):
 
     PYTHON = "python"
     SAFETENSORS = "safetensors"
+    TORCH_EXPORT = "torch_export"
     ONNX = "onnx"
 
 

@@ -8,7 +8,7 @@ from services.client.connection import Connection, given, path_of
 from services.lifecycle import CandidateState, JobState
 from services.schemas import CandidateDetail, CandidateView, FinalTrainingView
 
-ExportFormat = Literal["python", "safetensors", "onnx"]
+ExportFormat = Literal["python", "safetensors", "torch_export", "onnx"]
 
 
 class CandidateQuery(TypedDict, total=False):

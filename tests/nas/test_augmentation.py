@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gtn_core.data import DatasetSpec
-from nas.augmentation import AugmentPolicy, augmentation, random_crop, random_flip
+from nas.augmentation import AugmentPolicy, augmentation, cutout, random_crop, random_flip
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -57,3 +57,14 @@ def test_a_mirror_only_where_it_is_safe_or_asked_for(
     lower = result[:, 0, 8:].amax(dim=1).argmax(dim=1)
     assert bool((upper > lower).any()) is mirrors
     assert (not torch.equal(result, images)) is moves
+
+
+def test_cutout_blanks_one_square_around_a_random_pixel() -> None:
+    images = torch.ones(200, 2, 6, 8)
+    blanked = cutout(images, torch.Generator().manual_seed(0), 3)
+    holes = (blanked == 0).all(dim=1)
+    assert torch.equal(blanked == 0, holes[:, None].expand_as(blanked)), "all channels alike"
+    areas = holes.sum(dim=(1, 2))
+    assert set(areas.tolist()) <= {4, 6, 9}, "3 x 3, or cut off by the border"
+    assert holes.any(dim=0).all(), "every pixel may be hit"
+    assert torch.equal(images, torch.ones_like(images))

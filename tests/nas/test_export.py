@@ -19,7 +19,7 @@ from torch import nn
 from gtn_core.data import Normalization
 from gtn_core.errors import ExportError
 from nas.architecture import Architecture
-from nas.export import TrainedNetwork, export_onnx, export_python, export_safetensors
+from nas.export import TrainedNetwork, export_onnx, export_python, export_safetensors, export_torch
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import ImageShape, SearchSpace
 
@@ -208,3 +208,80 @@ def test_without_the_extra_onnx_says_how_to_get_it() -> None:
     trained = exported()
     with pytest.raises(ExportError, match=r"pip install 'gtn-nas\[onnx\]'"):
         export_onnx(trained)
+
+
+OTHER_SPACES: dict[str, dict[str, Any]] = {
+    "nasnet_micro": {"channels": 4},
+    "resnet_macro": {"channels": 8},
+    "macro": {
+        "description": {
+            "stages": [
+                {"block": "depthwise_separable", "depth": [1, 2], "width": 8},
+                {"block": ["inverted_residual", "bottleneck"], "depth": 2, "width": 16, "stride": 2},
+            ]
+        }
+    },
+}
+
+
+def trained_of(name: str, seed: int) -> TrainedNetwork:
+    space = get_search_space(name, **OTHER_SPACES[name])
+    architecture = space.sample(np.random.default_rng(seed))
+    network = space.build(architecture, image_shape=COLOUR, num_classes=len(AWKWARD_NAMES), seed=0)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(20):
+        network(1 + torch.randn(8, *COLOUR, generator=generator))
+    return replace(exported(), space=space, architecture=architecture, network=network)
+
+
+def test_every_space_writes_a_file_that_needs_only_torch(tmp_path: Path) -> None:
+    trained = [trained_of(name, seed) for name in OTHER_SPACES for seed in range(2)]
+    paths = [str(write(export_python(each), tmp_path / f"{number}")) for number, each in enumerate(trained)]
+    process = subprocess.run(
+        [sys.executable, "-I", "-c", RUN_ALONE],
+        input=json.dumps({"pixels": pixels().tolist(), "paths": paths}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    answers = json.loads(process.stdout.splitlines()[-1])
+    for each, (logits, _) in zip(trained, answers, strict=True):
+        assert torch.allclose(torch.tensor(logits), expected_logits(each.network), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", OTHER_SPACES)
+def test_onnx_of_every_space_gives_equal_outputs_in_onnxruntime(name: str) -> None:
+    pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
+    runtime = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
+    trained = trained_of(name, 0)
+    session = runtime.InferenceSession(export_onnx(trained), providers=["CPUExecutionProvider"])
+    for count in (1, 4):
+        (logits,) = session.run(None, {"pixels": (pixels()[:count] / 255).numpy()})
+        assert np.allclose(logits, expected_logits(trained.network)[:count].numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", OTHER_SPACES)
+def test_torch_export_gives_equal_outputs_without_this_package(name: str, tmp_path: Path) -> None:
+    trained = trained_of(name, 0)
+    (tmp_path / "model.pt2").write_bytes(content := export_torch(trained))
+    script = """
+import json, sys, torch
+extra = {"model.json": ""}
+program = torch.export.load(sys.argv[1], extra_files=extra)
+pixels = torch.tensor(json.load(sys.stdin), dtype=torch.float32) / 255
+print(json.dumps([program.module()(pixels[:n]).tolist() for n in (1, 4)]), extra["model.json"], sep="\\n")
+"""
+    process = subprocess.run(
+        [sys.executable, "-I", "-c", script, str(tmp_path / "model.pt2")],
+        input=json.dumps(pixels().tolist()),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    logits, description = map(json.loads, process.stdout.splitlines())
+    for count, given in zip((1, 4), logits, strict=True):
+        assert torch.allclose(torch.tensor(given), expected_logits(trained.network)[:count], atol=1e-4)
+    assert description["architecture"] == trained.architecture.encoding
+    assert str(Path(__file__).parents[2]).encode() not in content, "paths of this machine"

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -159,3 +160,42 @@ def test_the_state_of_another_training_is_refused(few_digits: DatasetSplits, tmp
     path.write_bytes(b"half a st")
     with pytest.raises(CheckpointError, match="delete it to start again"):
         final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, state_path=path)
+
+
+NASNET = get_search_space("nasnet_micro", channels=4)
+ALL = {"cutout": 3, "drop_path": 0.3, "auxiliary_weight": 0.4, "label_smoothing": 0.1, "epochs": 2}
+
+
+def train_nasnet(splits: DatasetSplits, **config: object) -> FinalTraining:
+    architecture = NASNET.sample(np.random.default_rng(0))
+    return final_train(NASNET, architecture, splits, FinalTrainingConfig.model_validate(config), seed=0)
+
+
+def test_the_whole_recipe_leaves_a_plain_network(few_digits: DatasetSplits) -> None:
+    trained, again = (train_nasnet(few_digits, **ALL) for _ in range(2))
+    architecture = NASNET.sample(np.random.default_rng(0))
+    plain = NASNET.build(architecture, image_shape=(1, 8, 8), num_classes=10, seed=0)
+    plain.load_state_dict(trained.network.state_dict())
+    images = few_digits.test.images[:5]
+    assert torch.equal(plain.eval()(images), trained.network(images))
+    assert not any(module._forward_hooks for module in trained.network.modules())
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(trained.network.parameters(), again.network.parameters(), strict=True)
+    ), "the seed decides what is dropped, too"
+
+
+@pytest.mark.parametrize("part", ["cutout", "drop_path", "auxiliary_weight", "label_smoothing"])
+def test_each_part_of_the_recipe_changes_the_training(few_digits: DatasetSplits, part: str) -> None:
+    plain, changed = (
+        train_nasnet(few_digits, epochs=2),
+        train_nasnet(few_digits, epochs=2, **{part: ALL[part]}),
+    )
+    assert changed.history[-1].train_loss != plain.history[-1].train_loss
+
+
+def test_winners_can_be_trained_wider_than_they_were_searched(few_digits: DatasetSplits) -> None:
+    wide = train_nasnet(few_digits, epochs=1, space_options={"channels": 8, "cells_per_stage": 2})
+    narrow = train_nasnet(few_digits, epochs=1)
+    sizes = [sum(weight.numel() for weight in each.network.parameters()) for each in (wide, narrow)]
+    assert sizes[0] > 3 * sizes[1]

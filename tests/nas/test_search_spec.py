@@ -37,7 +37,7 @@ def test_json_in_json_out() -> None:
 def test_validation_fills_in_the_options_defaults() -> None:
     spec = validate_spec(SearchSpec(search_space=NamedConfig(name="nasbench201", channels=4)))
     assert spec.search_space.options == {"channels": 4, "cells_per_stage": 5}
-    assert spec.algorithm.options == {"population_size": 20, "sample_size": 5}
+    assert spec.algorithm.options == {"population_size": 20, "sample_size": 10}
 
 
 @pytest.mark.parametrize("field", ["search_space", "algorithm", "estimator"])

@@ -13,6 +13,7 @@ from services.controller.problems import CONFLICT, Problem
 from services.controller.queries import CandidateParameters
 from services.controller.rankings import candidate_views, latest_final_training
 from services.controller.security import READS, SUBMITS
+from services.controller.space_options import check_space_options
 from services.controller.validation import require_checkpoint
 from services.controller.views import candidate_detail, final_training_view
 from services.lifecycle import CandidateState, JobKind
@@ -26,6 +27,7 @@ router = APIRouter(prefix="/v1/candidates", tags=["candidates"], dependencies=[R
 MEDIA_TYPES: dict[ExportFormat, tuple[str, str]] = {
     "python": ("application/zip", "zip"),
     "safetensors": ("application/octet-stream", "safetensors"),
+    "torch_export": ("application/octet-stream", "pt2"),
     "onnx": ("application/octet-stream", "onnx"),
 }
 
@@ -80,6 +82,8 @@ def retrain_candidate(
         )
     search = store.get_job(candidate.search_id, JobKind.SEARCH)
     require_checkpoint(search.request["checkpoint_id"], settings, store)
+    if request.space_options:
+        check_space_options(search.request["search_space"], request.space_options, candidate)
     job = store.create_job(
         JobKind.FINAL_TRAINING,
         name=request.name,
