@@ -81,7 +81,7 @@ def test_help_needs_none_of_the_heavy_libraries() -> None:
         ("train-gtn --dataset digits --set =3", "KEY=VALUE"),
         ("export c-1", "--output"),
         ("export c-1 -o out --format pickle", "pickle"),
-        ("fidelity", "--table"),
+        ("fidelity --candidates 1", "--candidates"),
         ("api-key create alice --scope root", "root"),
         ("extend a1", "--candidates"),
         ("jobs --state asleep", "asleep"),
