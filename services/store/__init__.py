@@ -21,6 +21,7 @@ from services.store.jobs import JobRepository
 from services.store.leases import LeaseRepository
 from services.store.ranked_candidates import RankedCandidateRepository
 from services.store.records import (
+    AddedCheckpoint,
     ApiKeyRecord,
     CandidateFilter,
     CandidateRecord,
@@ -30,6 +31,7 @@ from services.store.records import (
     IdempotencyKey,
     JobRecord,
     JsonObject,
+    NewCandidate,
     Page,
     Scope,
     candidate_id,
@@ -87,6 +89,7 @@ def open_store(database_url: str, *, clock: Clock = utc_now) -> Store:
 
 
 __all__ = [
+    "AddedCheckpoint",
     "ApiKeyRecord",
     "CandidateFilter",
     "CandidateRecord",
@@ -97,6 +100,7 @@ __all__ = [
     "IdempotencyKey",
     "JobRecord",
     "JsonObject",
+    "NewCandidate",
     "Page",
     "Scope",
     "Store",

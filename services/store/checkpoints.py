@@ -4,9 +4,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from services.store.idempotency import earlier_answer, first_answer
 from services.store.json_values import check_json
 from services.store.pagination import Order, read_page
-from services.store.records import CheckpointRecord, JsonObject, Page
+from services.store.records import AddedCheckpoint, CheckpointRecord, IdempotencyKey, JsonObject, Page
 from services.store.repository import Repository, find
 from services.store.tables import CHECKPOINTS, Checkpoint
 
@@ -18,23 +19,38 @@ NEWEST_FIRST = Order(
 class CheckpointRepository(Repository):
     """Checkpoints, named by the hash of their content."""
 
-    def add_checkpoint(self, checkpoint_id: str, manifest: JsonObject, size_bytes: int) -> CheckpointRecord:
+    def add_checkpoint(
+        self,
+        checkpoint_id: str,
+        manifest: JsonObject,
+        size_bytes: int,
+        *,
+        idempotency: IdempotencyKey | None = None,
+    ) -> AddedCheckpoint:
         """Store a checkpoint. The id is its content, so one that is there already is the answer.
 
-        Of two that add the same checkpoint at once, one stores it and both get the same record.
+        Of two that add the same checkpoint at once, one stores it and both get the same record. An
+        idempotency key that came before gets the first answer again. Raises IdempotencyConflictError when
+        it came with another body, having stored nothing.
         """
         check_json(manifest, "manifest")
+        now = self._now()
         with self._database.write() as session:
+            earlier = earlier_answer(session, idempotency, AddedCheckpoint) if idempotency else None
+            if earlier is not None:
+                return earlier
+            created = True
             try:
                 with session.begin_nested():
                     session.add(
-                        Checkpoint(
-                            id=checkpoint_id, manifest=manifest, size_bytes=size_bytes, created_at=self._now()
-                        )
+                        Checkpoint(id=checkpoint_id, manifest=manifest, size_bytes=size_bytes, created_at=now)
                     )
             except sa.exc.IntegrityError:
-                pass
-            return _record(session.get_one(Checkpoint, checkpoint_id))
+                created = False
+            added = AddedCheckpoint(_record(session.get_one(Checkpoint, checkpoint_id)), created)
+            if idempotency is not None:
+                return first_answer(session, idempotency, added, now) or added
+            return added
 
     def get_checkpoint(self, checkpoint_id: str) -> CheckpointRecord:
         """One checkpoint. Raises NotFoundError."""

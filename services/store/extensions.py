@@ -35,7 +35,7 @@ class ExtensionRepository(Repository):
         now = self._now()
         with self._database.write() as session:
             job = find(session, Job, "search", search_id, lock=True)
-            earlier = earlier_answer(session, idempotency) if idempotency is not None else None
+            earlier = earlier_answer(session, idempotency, JobRecord) if idempotency is not None else None
             if earlier is not None:
                 return earlier
             ended = job.state.terminal

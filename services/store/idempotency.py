@@ -1,21 +1,23 @@
 """Idempotency keys: a POST that is sent twice creates one thing and is answered twice."""
 
 from datetime import datetime
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from services.errors import IdempotencyConflictError
-from services.store.records import IdempotencyKey, JobRecord
+from services.store.records import AddedCheckpoint, IdempotencyKey, JobRecord
 from services.store.tables import IdempotentRequest
 
-_ANSWER = TypeAdapter(JobRecord)
+Answer = TypeVar("Answer")
+_ANSWERS: dict[type[Any], TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (JobRecord, AddedCheckpoint)
+}
 
 
-def first_answer(
-    session: Session, request: IdempotencyKey, answer: JobRecord, now: datetime
-) -> JobRecord | None:
+def first_answer(session: Session, request: IdempotencyKey, answer: Answer, now: datetime) -> Answer | None:
     """None if this request is the first of its key, whose answer is now remembered; else the first answer.
 
     Two equal requests at once: the unique key makes the second wait for the first to commit, and then
@@ -28,17 +30,17 @@ def first_answer(
                     key=request.key,
                     method_path=request.method_path,
                     body_sha256=request.body_sha256,
-                    answer=_ANSWER.dump_python(answer, mode="json"),
+                    answer=_ANSWERS[type(answer)].dump_python(answer, mode="json"),
                     created_at=now,
                 )
             )
     except sa.exc.IntegrityError:
-        return earlier_answer(session, request)
+        return earlier_answer(session, request, type(answer))
     return None
 
 
-def earlier_answer(session: Session, request: IdempotencyKey) -> JobRecord | None:
-    """What this key was answered with; None if it never came.
+def earlier_answer(session: Session, request: IdempotencyKey, kind: type[Answer]) -> Answer | None:
+    """What this key was answered with, a record of that kind; None if it never came.
 
     Raises IdempotencyConflictError when it came with another body.
     """
@@ -47,4 +49,5 @@ def earlier_answer(session: Session, request: IdempotencyKey) -> JobRecord | Non
         return None
     if earlier.body_sha256 != request.body_sha256:
         raise IdempotencyConflictError(request.key) from None
-    return _ANSWER.validate_python(earlier.answer)
+    answer: Answer = _ANSWERS[kind].validate_python(earlier.answer)
+    return answer

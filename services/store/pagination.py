@@ -28,6 +28,9 @@ class Order:
     ties: tuple[sa.Column[Any], ...]
     descending: bool
     ties_descending: bool
+    absent: sa.ColumnElement[bool] | None = (
+        None  # what rows without a value have in common, if not NULL there
+    )
 
     @property
     def columns(self) -> tuple[sa.Column[Any], ...]:
@@ -36,48 +39,65 @@ class Order:
 
     def clauses(self) -> list[sa.ColumnElement[Any]]:
         """For ORDER BY."""
-        directions = [self.descending, *(self.ties_descending for _ in self.ties)]
-        return [
-            column.desc() if descending else column.asc()
-            for column, descending in zip(self.columns, directions, strict=True)
-        ]
+        return [self.column.desc() if self.descending else self.column.asc(), *self.tie_clauses()]
+
+    def tie_clauses(self) -> list[sa.ColumnElement[Any]]:
+        """For ORDER BY among rows of one value."""
+        return [column.desc() if self.ties_descending else column.asc() for column in self.ties]
 
 
 def read_page(
-    session: Session, statement: sa.Select[Any], order: Order, *, limit: int, cursor: str | None
+    session: Session,
+    statement: sa.Select[Any],
+    order: Order,
+    *,
+    limit: int,
+    cursor: str | None,
+    valued: bool | None = None,
 ) -> tuple[list[sa.Row[Any]], str | None]:
     """The rows of `statement` after `cursor`, at most `limit`, and the cursor of the page after them.
 
+    `valued` tells whether all of the rows, or none of them, have a value in the order's column, if that is
+    known: only one kind is then looked for.
     Raises InvalidCursorError, and InvalidValueError for a limit outside 1 to MAX_PAGE.
     """
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidValueError(f"limit is {limit}; a page has 1 to {MAX_PAGE} items")
     position = None if cursor is None else decode_cursor(order.name, order.columns, cursor)
     rows: list[sa.Row[Any]] = []
-    for part in _ranges(order, position):
+    for part in _ranges(order, position, valued):
         wanted = limit + 1 - len(rows)  # one more than the page holds tells whether another follows
         if wanted > 0:
-            rows += session.execute(statement.where(*part).order_by(*order.clauses()).limit(wanted))
+            rows += session.execute(statement.where(*part.conditions).order_by(*part.clauses).limit(wanted))
     if len(rows) <= limit:
         return rows, None
     last = rows[limit - 1]
     return rows[:limit], encode_cursor(order.name, tuple(last._mapping[column] for column in order.columns))
 
 
-def _ranges(order: Order, position: Position | None) -> Iterator[list[sa.ColumnElement[bool]]]:
+@dataclass(frozen=True)
+class _Range:
+    conditions: Sequence[sa.ColumnElement[bool]]
+    clauses: Sequence[sa.ColumnElement[Any]]
+
+
+def _ranges(order: Order, position: Position | None, valued: bool | None) -> Iterator[_Range]:
     """Conditions that cut the rows after `position` into index ranges, in the order of the list."""
     column, nullable = order.column, order.column.nullable
-    if position is None:
-        yield [column.is_not(None)] if nullable else []
-    else:
+    absent = column.is_(None) if order.absent is None else order.absent
+    after_value = position is None or position[0] is not None
+    if position is not None:
         value, *ties = position
-        tied = column.is_(None) if value is None else column == value
-        if ties:
-            yield [tied, _beyond(order.ties, ties, order.ties_descending)]
-        if value is not None:
-            yield [_beyond([column], [value], order.descending)]
-    if nullable and (position is None or position[0] is not None):
-        yield [column.is_(None)]
+        if ties and valued is not (value is None):
+            tied = absent if value is None else column == value
+            beyond = _beyond(order.ties, ties, order.ties_descending)
+            yield _Range([tied, beyond], order.tie_clauses())
+        if value is not None and valued is not False:
+            yield _Range([_beyond([column], [value], order.descending)], order.clauses())
+    elif valued is not False or not nullable:
+        yield _Range([column.is_not(None)] if nullable else [], order.clauses())
+    if nullable and after_value and valued is not True:
+        yield _Range([absent], order.tie_clauses())
 
 
 def _beyond(columns: Columns, values: Sequence[Any], descending: bool) -> sa.ColumnElement[bool]:

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from services.errors import InvalidValueError, NotFoundError
 from services.lifecycle import CandidateState, JobKind
 from services.store.candidates import candidate_record
+from services.store.engine import Database
 from services.store.json_values import storable_text
 from services.store.pagination import MAX_PAGE, Order, read_page
+from services.store.ranks import Ranks
 from services.store.records import CandidateFilter, CandidateRecord, Page, candidate_id
 from services.store.repository import Repository
 from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS
@@ -23,17 +26,21 @@ _COLUMNS = CANDIDATES.columns
 class RankedCandidateRepository(Repository):
     """The readers' side of candidates."""
 
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._ranks = Ranks()
+
     def get_candidate(self, candidate_id: str) -> CandidateRecord:
         """One candidate with its rank. Raises NotFoundError."""
         search_id, _, number = candidate_id.rpartition("-")
         if not _NUMBER.fullmatch(number) or not storable_text(search_id):
             raise NotFoundError("candidate", candidate_id)
-        wanted = _RANKED.where(_COLUMNS.search_id == search_id, _COLUMNS.number == int(number))
+        wanted = sa.select(CANDIDATES).where(_COLUMNS.search_id == search_id, _COLUMNS.number == int(number))
         with self._database.read() as session:
-            row = session.execute(wanted).one_or_none()
-        if row is None:
+            records = self._ranked(session, session.execute(wanted).all())
+        if not records:
             raise NotFoundError("candidate", candidate_id)
-        return candidate_record(row._mapping)
+        return records[0]
 
     def list_candidates(
         self,
@@ -43,7 +50,7 @@ class RankedCandidateRepository(Repository):
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[CandidateRecord]:
-        """A page of candidates, each with its rank, which is that in its whole search.
+        """A page of candidates without their loss curves, each with its rank in its whole search.
 
         `order_by` is one of ORDER_COLUMNS, with a minus for descending; candidates without the metric
         come last either way, and ties are in a fixed order (for accuracy, that of the ranks).
@@ -51,8 +58,10 @@ class RankedCandidateRepository(Repository):
         """
         order = candidate_order(order_by, within_search=only.search_id is not None)
         with self._database.read() as session:
-            rows, next_cursor = read_page(session, _matching(only), order, limit=limit, cursor=cursor)
-            return Page([candidate_record(row._mapping) for row in rows], next_cursor)
+            rows, next_cursor = read_page(
+                session, _matching(only), order, limit=limit, cursor=cursor, valued=_scored(only)
+            )
+            return Page(self._ranked(session, rows), next_cursor)
 
     def earlier_scores(self, search_id: str) -> dict[str, str]:
         """Succeeded candidates of other searches that score as this one does, ids by canonical hash.
@@ -107,9 +116,16 @@ class RankedCandidateRepository(Repository):
             records: list[CandidateRecord] = []
             for start in range(0, len(numbers), MAX_PAGE):  # engines bound the parameters of a statement
                 chunk = _COLUMNS.number.in_(numbers[start : start + MAX_PAGE])
-                rows = session.execute(_RANKED.where(*succeeded, chunk))
-                records += [candidate_record(row._mapping) for row in rows]
+                rows = session.execute(_LISTED.where(*succeeded, chunk)).all()
+                records += self._ranked(session, rows)
         return sorted(records, key=lambda record: record.rank or 0)
+
+    def _ranked(self, session: Session, rows: Sequence[sa.Row[Any]]) -> list[CandidateRecord]:
+        ranks = self._ranks.of(session, rows)
+        return [
+            candidate_record({**_LEFT_OUT, **row._mapping, "rank": rank})
+            for row, rank in zip(rows, ranks, strict=True)
+        ]
 
 
 def _metric(name: str) -> sa.ColumnElement[Any]:
@@ -132,6 +148,7 @@ def candidate_order(order_by: str, *, within_search: bool) -> Order:
         descending=descending,
         # Best accuracy first, equal ones by number, is how candidates are ranked.
         ties_descending=not descending if name == "accuracy" else descending,
+        absent=_COLUMNS.accuracy.is_(None),  # which all metrics have in common, and an index knows
     )
 
 
@@ -141,6 +158,8 @@ def _matching(only: CandidateFilter) -> sa.Select[Any]:
         conditions.append(_COLUMNS.search_id == only.search_id)
     if only.state is not None:
         conditions.append(_COLUMNS.state == only.state)
+        if only.state is not CandidateState.SUCCEEDED:
+            conditions.append(_COLUMNS.accuracy.is_(None))
     if only.search_space is not None:
         conditions.append(_COLUMNS.space == only.search_space)
     if only.max_params is not None:
@@ -149,21 +168,20 @@ def _matching(only: CandidateFilter) -> sa.Select[Any]:
         conditions.append(_COLUMNS.flops <= _clamped(only.max_flops))
     if only.min_accuracy is not None:
         conditions.append(_COLUMNS.accuracy >= only.min_accuracy)
-    return _RANKED.where(*conditions)
+    return _LISTED.where(*conditions)
+
+
+def _scored(only: CandidateFilter) -> bool | None:
+    """Whether what passes the filter has metrics, which those that succeeded have; None: some may."""
+    if only.state is not None and only.state is not CandidateState.SUCCEEDED:
+        return False
+    bounds = (only.state, only.max_params, only.max_flops, only.min_accuracy)
+    return True if any(bound is not None for bound in bounds) else None
 
 
 def _clamped(bound: int) -> int:
     return max(-MAX_INTEGER, min(bound, MAX_INTEGER))
 
 
-def _rank() -> sa.ColumnElement[int | None]:
-    """One more than the number of candidates before this one in its search: two counts over an index."""
-    other = CANDIDATES.alias("other").columns
-    ahead = sa.select(sa.func.count()).where(other.search_id == _COLUMNS.search_id)
-    better = ahead.where(other.accuracy > _COLUMNS.accuracy)
-    tied = ahead.where(other.accuracy == _COLUMNS.accuracy, other.number < _COLUMNS.number)
-    rank = 1 + better.scalar_subquery() + tied.scalar_subquery()
-    return sa.case((_COLUMNS.accuracy.is_not(None), rank))
-
-
-_RANKED = sa.select(CANDIDATES, _rank().label("rank"))
+_LEFT_OUT = {"loss_curve": None}  # the largest value of a row, and no list shows it
+_LISTED = sa.select(*(column for column in _COLUMNS if column.key not in _LEFT_OUT))

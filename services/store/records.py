@@ -59,6 +59,17 @@ class CandidateRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NewCandidate:
+    """What is known of a candidate before its evaluation."""
+
+    number: int
+    space: str
+    encoding: str
+    canonical_hash: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRecord:
     """A frozen GTN; its bytes are the artifact of the same id."""
 
@@ -66,6 +77,14 @@ class CheckpointRecord:
     manifest: JsonObject
     size_bytes: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AddedCheckpoint:
+    """A checkpoint, and whether it was stored by this request instead of being there already."""
+
+    checkpoint: CheckpointRecord
+    created: bool
 
 
 class EventType(StrEnum):

@@ -45,10 +45,44 @@ def _enum(kind: type[JobKind] | type[JobState] | type[CandidateState]) -> sa.Enu
     )
 
 
-def _best_first(column: str) -> sa.TextClause | str:
-    return sa.text("accuracy DESC") if column == "accuracy" else column
+def _candidate_indexes() -> list[sa.Index]:
+    """Lists of candidates are read along one of these, forwards or backwards (see `candidate_order`).
+
+    A candidate gets its metrics when it succeeds, so that the indexes of metrics leave the others out: a
+    proposal then costs few entries, and those without an accuracy are found at once.
+    """
+    indexes = [
+        sa.Index("ix_candidates_search_created_at", "search_id", "created_at", "number"),
+        sa.Index("ix_candidates_all_created_at", "created_at", "search_id", "number"),
+        sa.Index("ix_candidates_all_number", "number", "search_id"),
+        sa.Index("ix_candidates_search_state", "search_id", "state", "number"),
+        sa.Index("ix_candidates_search_completion", "search_id", "completion"),  # replay, ranks
+        _partial("ix_candidates_unscored", "accuracy IS NULL", "search_id", "number"),
+        _partial("ix_candidates_unscored_state", "accuracy IS NULL", "state", "search_id", "number"),
+        _partial(
+            "ix_candidates_space_accuracy", "accuracy IS NOT NULL", "space", _BEST, "search_id", "number"
+        ),
+    ]
+    for name in METRIC_COLUMNS:
+        column = _BEST if name == "accuracy" else name
+        # Filters by size come with the order by accuracy, and are looked at within its index.
+        filters = ("params", "flops") if name == "accuracy" else ()
+        given = f"{name} IS NOT NULL"
+        indexes += [
+            _partial(f"ix_candidates_search_{name}", given, "search_id", column, "number", *filters),
+            _partial(f"ix_candidates_all_{name}", given, column, "search_id", "number", *filters),
+        ]
+    return indexes
 
 
+def _partial(name: str, condition: str, *columns: str | sa.TextClause) -> sa.Index:
+    where = sa.text(condition)
+    return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+MAX_INTEGER = 2**63 - 1
+METRIC_COLUMNS = ("accuracy", "loss", "params", "flops", "seconds")
+_BEST = sa.text("accuracy DESC")
 Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 EventId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only
 
@@ -138,17 +172,7 @@ class Candidate(Table):
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (
-        # Lists of candidates are read along one of these, forwards or backwards (see candidate_orders).
-        *(
-            sa.Index(f"ix_candidates_{scope}_{column}", *leading, _best_first(column), *ties)
-            for column in ("accuracy", "loss", "params", "flops", "seconds", "created_at")
-            for scope, leading, ties in (
-                ("search", ["search_id"], ["number"]),
-                ("all", [], ["search_id", "number"]),
-            )
-        ),
-        sa.Index("ix_candidates_all_number", "number", "search_id"),
-        sa.Index("ix_candidates_search_state", "search_id", "state", "number"),
+        *_candidate_indexes(),
         # "Has an accuracy" and "succeeded" are the same thing: rank and NULL ordering lean on it.
         sa.CheckConstraint("(state = 'succeeded') = (accuracy IS NOT NULL)", name="succeeded_has_accuracy"),
     )
@@ -216,6 +240,3 @@ JOBS = cast(sa.Table, Job.__table__)
 CANDIDATES = cast(sa.Table, Candidate.__table__)
 CHECKPOINTS = cast(sa.Table, Checkpoint.__table__)
 EVENTS = cast(sa.Table, Event.__table__)
-
-MAX_INTEGER = 2**63 - 1
-METRIC_COLUMNS = ("accuracy", "loss", "params", "flops", "seconds")

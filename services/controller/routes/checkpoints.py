@@ -1,19 +1,21 @@
 """Frozen checkpoints: /v1/checkpoints. They are addressed by their content, so each is stored once."""
 
+from dataclasses import replace
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.datastructures import UploadFile
 
 from gtn_core import CheckpointError, FrozenCheckpoint
-from services.checkpoints import store_checkpoint
+from services.checkpoints import submit_checkpoint
 from services.controller.caching import IfNoneMatch, conditional
 from services.controller.dependencies import ArtifactsDep, SamplesDep, StoreDep
+from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.problems import UNSUPPORTED_MEDIA_TYPE, Problem, invalid_field
 from services.controller.queries import PageParameters
 from services.controller.security import READS, SUBMITS
 from services.controller.views import checkpoint_view, page_view
-from services.errors import NotFoundError
 from services.lifecycle import JobKind
 from services.schemas import CheckpointView, Page
 from services.store import CheckpointRecord
@@ -72,20 +74,24 @@ Checkpoint = Annotated[CheckpointRecord, Depends(_checkpoint)]
     summary="Upload a checkpoint",
 )
 def create_checkpoint(
-    data: UploadedFile, response: Response, store: StoreDep, artifacts: ArtifactsDep
+    idempotency: IdempotencyKeyHeader,  # first: it keeps the body, which a form would use up
+    data: UploadedFile,
+    response: Response,
+    store: StoreDep,
+    artifacts: ArtifactsDep,
 ) -> CheckpointView:
     """Store a frozen GTN. The file is verified in full and never unpickled."""
     try:
         checkpoint = FrozenCheckpoint.from_bytes(data)
     except CheckpointError as error:
         raise invalid_field("file", str(error), expected="a checkpoint as `download` gives it") from error
-    try:
-        record = store.get_checkpoint(checkpoint.id)
+    if idempotency is not None:  # the boundary of a form is another each time
+        idempotency = replace(idempotency, body_sha256=checkpoint.id)
+    added = submit_checkpoint(store, artifacts, checkpoint, idempotency=idempotency)
+    if not added.created:
         response.status_code = 200
-    except NotFoundError:
-        record = store_checkpoint(store, artifacts, checkpoint)
-    response.headers["Location"] = f"{router.prefix}/{record.id}"
-    return checkpoint_view(record)
+    response.headers["Location"] = f"{router.prefix}/{added.checkpoint.id}"
+    return checkpoint_view(added.checkpoint)
 
 
 @router.get("", summary="List checkpoints, newest first")
@@ -96,11 +102,13 @@ def list_checkpoints(query: PageParameters, store: StoreDep) -> Page[CheckpointV
     return page_view(page, lambda record: checkpoint_view(record, reports.get(record.id)))
 
 
-@router.get("/{checkpoint_id}", summary="Get a checkpoint's manifest")
-def get_checkpoint(checkpoint: Checkpoint, store: StoreDep) -> CheckpointView:
+@router.get("/{checkpoint_id}", response_model=CheckpointView, summary="Get a checkpoint's manifest")
+def get_checkpoint(checkpoint: Checkpoint, store: StoreDep, if_none_match: IfNoneMatch = None) -> Response:
     """Configuration, data set and fingerprint, metrics, versions; its latest fidelity report."""
     reports = store.latest_jobs_of(JobKind.FIDELITY_REPORT, [checkpoint.id])
-    return checkpoint_view(checkpoint, reports.get(checkpoint.id))
+    content = checkpoint_view(checkpoint, reports.get(checkpoint.id)).model_dump_json().encode()
+    tag = sha256(content).hexdigest()[:32]
+    return conditional(tag, if_none_match, lambda: content, media_type="application/json")
 
 
 @router.get(

@@ -51,6 +51,38 @@ def test_the_manifest_and_the_file_come_back(
     assert downloaded.headers["ETag"] == f'"{checkpoint_id}"'
 
 
+@pytest.mark.parametrize("path", ["", "/download", "/samples.png"])
+def test_what_the_client_has_by_its_etag_is_not_sent_again(
+    http: TestClient, checkpoint_id: str, path: str
+) -> None:
+    first = http.get(f"/v1/checkpoints/{checkpoint_id}{path}")
+    headers = {"If-None-Match": first.headers["ETag"]}
+    again = http.get(f"/v1/checkpoints/{checkpoint_id}{path}", headers=headers)
+    other = http.get(f"/v1/checkpoints/{checkpoint_id}{path}", headers={"If-None-Match": '"other"'})
+
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    assert (other.status_code, other.content) == (200, first.content)
+
+
+def test_an_upload_repeated_with_its_key_gets_the_first_answer(
+    http: TestClient, checkpoint: FrozenCheckpoint
+) -> None:
+    data = checkpoint.to_bytes()
+    key = {"Idempotency-Key": "upload-1"}
+    first = http.post("/v1/checkpoints", files={"file": ("a.gtn", data)}, headers=key)
+    form = http.post("/v1/checkpoints", files={"file": ("a.gtn", data)}, headers=key)
+    plain = http.post("/v1/checkpoints", content=data, headers=OCTET_STREAM | key)
+    renamed = checkpoint.manifest.model_copy(update={"seed": checkpoint.manifest.seed + 1})
+    other = save_tensors(load_tensors(data), metadata={"gtn": renamed.model_dump_json()})
+    conflict = http.post("/v1/checkpoints", content=other, headers=OCTET_STREAM | key)
+
+    assert first.status_code == 201
+    for repeated in (form, plain):
+        assert (repeated.status_code, repeated.json()) == (201, first.json())
+    assert conflict.status_code == 422
+    assert conflict.json()["type"] == "urn:gtn-nas:problem:idempotency-conflict"
+
+
 @pytest.mark.parametrize("given", ['"{id}"', 'W/"{id}"', '"x", "{id}"', "*"])
 def test_a_known_file_is_not_sent_again(http: TestClient, checkpoint_id: str, given: str) -> None:
     path = f"/v1/checkpoints/{checkpoint_id}/download"

@@ -9,23 +9,23 @@ from services.store import Store
 
 
 def test_a_checkpoint_reads_back(store: Store, clock):
-    added = store.add_checkpoint("a" * 64, {"dataset": {"name": "digits"}, "seed": 0}, 1234)
+    added = store.add_checkpoint("a" * 64, {"dataset": {"name": "digits"}, "seed": 0}, 1234).checkpoint
     assert (added.id, added.size_bytes, added.created_at) == ("a" * 64, 1234, clock())
     assert added.manifest == {"dataset": {"name": "digits"}, "seed": 0}
     assert store.get_checkpoint("a" * 64) == added
 
 
 def test_adding_again_answers_what_is_there(store: Store, clock):
-    first = store.add_checkpoint("a" * 64, {"seed": 0}, 1)
+    first = store.add_checkpoint("a" * 64, {"seed": 0}, 1).checkpoint
     clock.advance(1)
-    assert store.add_checkpoint("a" * 64, {"seed": 0}, 1) == first
+    assert store.add_checkpoint("a" * 64, {"seed": 0}, 1).checkpoint == first
     assert len(store.list_checkpoints()) == 1
 
 
 def test_two_who_add_at_once_get_the_same(store: Store):
     records = []
     threads = [
-        threading.Thread(target=lambda: records.append(store.add_checkpoint("a" * 64, {}, 1)))
+        threading.Thread(target=lambda: records.append(store.add_checkpoint("a" * 64, {}, 1).checkpoint))
         for _ in range(8)
     ]
     for thread in threads:

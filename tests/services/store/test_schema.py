@@ -9,7 +9,16 @@ from alembic.migration import MigrationContext
 
 from services.errors import SchemaMismatchError
 from services.lifecycle import JobKind
-from services.store import IdempotencyKey, Scope, current, downgrade, head, open_store, upgrade
+from services.store import (
+    CandidateFilter,
+    IdempotencyKey,
+    Scope,
+    current,
+    downgrade,
+    head,
+    open_store,
+    upgrade,
+)
 from services.store.engine import create_engine
 from services.store.tables import Table
 
@@ -42,9 +51,51 @@ def test_the_migrations_make_the_tables_of_the_code(database_url: str):
     for table in Table.metadata.tables.values():
         checks = {check["name"] for check in inspector.get_check_constraints(table.name)}
         assert {each.name for each in table.constraints if isinstance(each, sa.CheckConstraint)} == checks
-    indexes = _index_definitions(engine, "candidates")
-    assert "(search_id, accuracy DESC, number)" in indexes["ix_candidates_search_accuracy"]
-    assert "(accuracy DESC, search_id, number)" in indexes["ix_candidates_all_accuracy"]
+    migrated = {table: _index_definitions(engine, table) for table in Table.metadata.tables}
+    with engine.begin() as connection:
+        Table.metadata.drop_all(connection)
+        Table.metadata.create_all(connection)
+    assert migrated == {table: _index_definitions(engine, table) for table in Table.metadata.tables}
+    assert (
+        "(search_id, accuracy DESC, number, params, flops)"
+        in (migrated["candidates"]["ix_candidates_search_accuracy"])
+    )
+    engine.dispose()
+
+
+def test_rows_of_the_first_release_survive_the_way_to_this_one_and_back(empty_database_url: str):
+    url = empty_database_url
+    upgrade(url)
+    downgrade(url, "0001")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in _ROWS_OF_0001:
+            connection.execute(sa.text(statement))
+    before = _contents(engine)
+    assert {table: len(rows) for table, rows in before.items()} == {
+        "jobs": 1,
+        "candidates": 3,
+        "events": 1,
+        "checkpoints": 1,
+        "api_keys": 1,
+        "idempotent_requests": 1,
+    }
+    for _ in range(2):
+        upgrade(url)
+        assert current(url) == head()
+        with open_store(url) as store:
+            (job,) = store.list_jobs(JobKind.SEARCH)
+            assert (job.name, job.request, job.priority) == ("old", {"seed": 3}, 0)
+            listed = store.list_candidates(CandidateFilter(search_id=job.id))
+            assert [(each.number, each.rank, each.encoding) for each in listed] == [
+                (1, 1, "b"),
+                (0, 2, "a"),
+                (2, None, "c"),
+            ]
+            assert [each.type for each in store.events_after(job.id)] == ["state"]
+            assert [each.id for each in store.list_checkpoints()] == ["c"]
+        downgrade(url, "0001")
+        assert _contents(engine) == before
     engine.dispose()
 
 
@@ -95,6 +146,43 @@ def _populate(url: str) -> None:
         store.finish_candidate("runner", job.id, 1, error={"title": "no"})
         store.add_checkpoint("a" * 64, {"seed": 0}, 1)
         store.create_api_key("alice", [Scope.READ])
+
+
+_NOW = "'2026-01-01 00:00:00.000000'"
+_CANDIDATE = (
+    "INSERT INTO candidates (search_id, number, state, space, encoding, canonical_hash, seed, completion, "
+    "accuracy, loss, params, flops, seconds, extra_metrics, loss_curve, error, created_at) VALUES "
+)
+_ROWS_OF_0001 = [
+    "INSERT INTO jobs (id, kind, name, state, request, progress_done, progress_total, attempts, created_at) "
+    f"VALUES ('j', 'search', 'old', 'succeeded', '{{\"seed\": 3}}', 3, 3, 1, {_NOW})",
+    f"{_CANDIDATE} ('j', 0, 'succeeded', 's', 'a', 'h', 1, 1, 0.25, 1, 5, 6, 1.5, '{{}}', '[1.0]', NULL, "
+    f"{_NOW})",
+    f"{_CANDIDATE} ('j', 1, 'succeeded', 's', 'b', 'h', 2, 2, 0.75, 1, 5, 6, 1.5, '{{}}', NULL, NULL, "
+    f"{_NOW})",
+    f"{_CANDIDATE} ('j', 2, 'failed', 's', 'c', 'h', 3, 3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{{}}', "
+    f"{_NOW})",
+    f"INSERT INTO events (job_id, type, data, created_at) VALUES ('j', 'state', '{{}}', {_NOW})",
+    f"INSERT INTO checkpoints VALUES ('c', '{{}}', 7, {_NOW})",
+    f"INSERT INTO api_keys VALUES ('k', 'alice', 'p', '', '', '[]', {_NOW}, NULL, NULL)",
+    f"INSERT INTO idempotent_requests VALUES ('k', 'POST /v1/searches', 'h', '{{}}', {_NOW})",
+]
+
+
+def _contents(engine: sa.Engine) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables, by the names of the columns that the database has now."""
+    names = [name for name in sa.inspect(engine).get_table_names() if name != "alembic_version"]
+    with engine.connect() as connection:
+        return {
+            name: sorted(
+                (
+                    tuple(sorted(row._mapping.items()))
+                    for row in connection.execute(sa.text(f"SELECT * FROM {name}"))
+                ),
+                key=repr,
+            )
+            for name in names
+        }
 
 
 def _tables(url: str) -> set[str]:

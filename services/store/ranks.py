@@ -1,0 +1,117 @@
+"""Ranks of candidates within their searches, from sorted copies of the accuracies that are kept in memory.
+
+Counting the better candidates in the database costs as much as the rank is high, for each row of a page. A
+search's candidates finish in one order, though (`completion` grows with each commit), so that a copy knows
+how far it goes: what has finished since is read and merged in, and nothing is ever wrong for long enough
+to be seen. Merging M into N costs O(N + M), a rank O(log N).
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from services.store.tables import CANDIDATES, JOBS
+
+CANDIDATES_KEPT = 4_000_000
+"""In all copies of a process together, at 16 bytes each; the searches not read for longest go first."""
+
+SEARCHES_AT_A_TIME = 500
+"""Engines bound the parameters of a statement."""
+
+
+class Ranks:
+    """The ranks of one database's candidates. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._copies: OrderedDict[str, _Copy] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, session: Session, rows: Sequence[sa.Row[Any]]) -> list[int | None]:
+        """The rank of each row, which must have search_id, number and accuracy; None without an accuracy.
+
+        1 is the best accuracy of the search, equal ones are in the order of their numbers. All ranks of a
+        search are of one moment, which is not before that of the session's snapshot.
+        """
+        scored = sorted({row.search_id for row in rows if row.accuracy is not None})
+        copies = self._current(session, scored)
+        return [
+            None if row.accuracy is None else copies[row.search_id].rank(row.accuracy, row.number)
+            for row in rows
+        ]
+
+    def _current(self, session: Session, search_ids: list[str]) -> "dict[str, _Copy]":
+        copies: dict[str, _Copy] = {}
+        for start in range(0, len(search_ids), SEARCHES_AT_A_TIME):
+            part = search_ids[start : start + SEARCHES_AT_A_TIME]
+            for search_id, done in session.execute(_DONE, {"search_ids": part}):
+                known = self._get(search_id)
+                if known.done < done:
+                    known = self._keep(search_id, _brought_forward(session, search_id, known, done))
+                copies[search_id] = known
+        return copies
+
+    def _get(self, search_id: str) -> "_Copy":
+        with self._lock:
+            copy = self._copies.get(search_id, _EMPTY)
+            if copy is not _EMPTY:
+                self._copies.move_to_end(search_id)
+            return copy
+
+    def _keep(self, search_id: str, copy: "_Copy") -> "_Copy":
+        """The copy, or one that another thread has brought further meanwhile."""
+        with self._lock:
+            kept = self._copies.get(search_id, _EMPTY)
+            if kept.done < copy.done:
+                kept = self._copies[search_id] = copy
+            self._copies.move_to_end(search_id)
+            size = sum(len(each.numbers) for each in self._copies.values())
+            while size > CANDIDATES_KEPT and len(self._copies) > 1:
+                size -= len(self._copies.popitem(last=False)[1].numbers)
+            return kept
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """The succeeded candidates of a search after `done` had finished: ascending errors, then numbers."""
+
+    done: int
+    losses: NDArray[np.float64]  # [N], minus the accuracy: the best first
+    numbers: NDArray[np.int64]  # [N]
+
+    def rank(self, accuracy: float, number: int) -> int:
+        first = int(np.searchsorted(self.losses, -accuracy, side="left"))
+        last = int(np.searchsorted(self.losses, -accuracy, side="right"))
+        return 1 + first + int(np.searchsorted(self.numbers[first:last], number))
+
+
+_EMPTY = _Copy(-1, np.empty(0, np.float64), np.empty(0, np.int64))
+
+
+def _brought_forward(session: Session, search_id: str, known: _Copy, done: int) -> _Copy:
+    """The copy with what has finished since, up to `done` in the session's snapshot."""
+    finished = session.execute(_FINISHED, {"search_id_": search_id, "after": max(known.done, 0)}).all()
+    if not finished:
+        return _Copy(done, known.losses, known.numbers)
+    accuracies, numbers = zip(*finished, strict=True)
+    losses = np.concatenate([known.losses, -np.array(accuracies, np.float64)])
+    all_numbers = np.concatenate([known.numbers, np.array(numbers, np.int64)])
+    order = np.lexsort((all_numbers, losses))
+    return _Copy(done, losses[order], all_numbers[order])
+
+
+_COLUMNS = CANDIDATES.columns
+_DONE = sa.select(JOBS.columns.id, JOBS.columns.progress_done).where(
+    JOBS.columns.id.in_(sa.bindparam("search_ids", expanding=True))
+)
+_FINISHED = sa.select(_COLUMNS.accuracy, _COLUMNS.number).where(
+    _COLUMNS.search_id == sa.bindparam("search_id_"),
+    _COLUMNS.completion > sa.bindparam("after"),
+    _COLUMNS.accuracy.is_not(None),
+)
