@@ -37,7 +37,7 @@ PUBLISHED = {
 
 CHOSEN_BEFOREHAND = (
     "The ensemble's seven readouts, and a Gaussian process with the ensemble for its mean instead of ridge "
-    "regression or trees, were chosen on 300 other draws from the table (seed 1, about 8 of them reported here)."
+    "regression or trees, were chosen on 300 other draws from the table (some 8 of them are reported here)."
 )
 
 
