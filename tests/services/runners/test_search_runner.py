@@ -14,7 +14,7 @@ from services.processes import start, stop
 from services.search_runner.runner import run_search
 from services.settings import Settings
 from services.shutdown import Shutdown
-from services.store import JobRecord, Store
+from services.store import JobRecord, JsonObject, Store
 from services.wiring import Backend, child_environment
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -112,6 +112,50 @@ def test_pause_and_cancel_stop_a_runner_in_order(
     assert store.in_flight(search) == []
     numbers = [candidate.number for candidate in store.history(search)]
     assert sorted(numbers) == list(range(len(numbers)))
+
+
+def test_an_extended_search_goes_on_from_what_it_has(
+    store: Store,
+    checkpoint_id: str,
+    queue_search: QueueSearch,
+    start_runner: StartRunner,
+    wait_until: WaitUntil,
+) -> None:
+    def two_more(job: JobRecord) -> JsonObject:
+        return {**job.request, "max_candidates": job.request["max_candidates"] + 2}
+
+    search = queue_search(checkpoint_id, candidates=3, **SLOW).id
+    runner = start_runner(search)
+    wait_until(lambda: store.history(search))
+    store.extend(search, two_more)  # while it runs
+    assert runner.wait(200) == 0
+    first = store.history(search)
+    assert (store.get_job(search).state, len(first)) == (JobState.QUEUED, 3)
+    assert start_runner(search).wait(200) == 0
+    assert (store.get_job(search).state, len(store.history(search))) == (JobState.SUCCEEDED, 5)
+
+    store.extend(search, two_more)  # after its end
+    assert start_runner(search).wait(200) == 0
+    job, history = store.get_job(search), store.history(search)
+    assert (job.state, job.progress_done, job.progress_total) == (JobState.SUCCEEDED, 7, 7)
+    assert history[:3] == first
+    assert sorted(candidate.number for candidate in history) == list(range(7))
+    assert len({candidate.canonical_hash for candidate in history}) == 7
+
+
+def test_a_search_that_asks_for_more_than_there_is_fails_and_says_so(
+    store: Store, checkpoint_id: str, queue_search: QueueSearch, start_runner: StartRunner
+) -> None:
+    search = queue_search(checkpoint_id, resources={"cpus_per_candidate": 1000}).id
+    assert start_runner(search).wait(200) == 1
+    job = store.get_job(search)
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert "a candidate needs a node with 1000 CPUs" in job.error["detail"]
+    told = [event.data["waiting_for"] for event in store.events_after(search) if event.type == "waiting"]
+    assert len(told) == 1
+    assert "1000 CPUs" in told[0]
+    assert store.history(search) == store.in_flight(search) == []
 
 
 def test_a_search_that_someone_else_has_is_left_alone(

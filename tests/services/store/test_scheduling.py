@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from services.lifecycle import JobKind, JobState
-from services.store import JobRecord, Store
+from services.store import JobRecord, Store, downgrade, upgrade
 
 Queue = Callable[..., str]
 
@@ -98,3 +98,17 @@ def test_what_a_job_waits_for_is_told_once_and_forgotten_when_it_moves_on(
     assert told == ["a GPU", None, "a GPU"]
     store.release(job.id, "runner")
     assert store.get_job(job.id).waiting_for is None
+
+
+def test_jobs_of_the_first_schema_come_through_with_their_candidates(
+    store: Store, database_url: str, running_search: Callable[..., JobRecord], succeed: Callable[..., None]
+):
+    job = running_search("runner")
+    succeed(job.id, 0)
+    store.close()
+    downgrade(database_url, "0001")
+    upgrade(database_url)
+    after = store.get_job(job.id)
+    assert (after.state, after.lease_owner, after.progress_done) == (JobState.RUNNING, "runner", 1)
+    assert (after.priority, after.owner_key_id, after.waiting_for) == (0, None, None)
+    assert [candidate.number for candidate in store.history(job.id)] == [0]
