@@ -33,7 +33,7 @@ class Ledger:
         self._followers: list[threading.Thread] = []
 
     def follow(self, search_id: str) -> None:
-        """Read its events in a thread, from where an earlier reading left off, until it has ended."""
+        """Read its events in a thread, until it has ended."""
         thread = threading.Thread(target=self._follow, args=[search_id], daemon=True)
         self._followers.append(thread)
         thread.start()
@@ -48,6 +48,8 @@ class Ledger:
         """Hold the acknowledgements against the service as it is now."""
         for thread in self._followers:
             thread.join(120)
+        for search_id in searches:
+            self._follow(search_id)  # what came after a reader had seen the end, by an extension
         acknowledged = dict(self._metrics)
         losses, duplicates = list(self._changed), []
         present: dict[Key, Any] = {}

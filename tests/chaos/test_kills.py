@@ -90,7 +90,6 @@ class Work:
         last = self.searches[-1]
         wait_until(lambda: self._ended(last), seconds=400)
         self.client.extend(last, candidates=10)
-        self.ledger.follow(last)
         wait_until(lambda: self._ended(last), seconds=400)
         for job_id in (*self._trainings, *self._final_trainings):
             wait_until(lambda job_id=job_id: self._ended(job_id), seconds=400)
