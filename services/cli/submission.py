@@ -73,7 +73,10 @@ def train_gtn(
 
 def search(
     checkpoint: Annotated[str, typer.Option(help="Checkpoint id, the start of one, or `latest`.")] = "latest",
-    space: Annotated[str | None, typer.Option(help="Search space, such as nasbench201.")] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(help="Search space, such as nasbench201, or a .toml or .json file that describes one."),
+    ] = None,
     algorithm: Annotated[
         str | None, typer.Option(help="Search algorithm, such as regularized_evolution.")
     ] = None,
@@ -86,10 +89,15 @@ def search(
     estimator_option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE.")] = None,
     objective: Annotated[
         list[str] | None,
-        typer.Option(help="accuracy, loss, params, flops or seconds; repeat it, the first one leads."),
+        typer.Option(
+            help="accuracy, loss, params, flops, seconds or latency_ms; repeat it, the first one leads."
+        ),
     ] = None,
     max_params: Annotated[int | None, typer.Option(min=1, help="Most trainable parameters.")] = None,
     max_flops: Annotated[int | None, typer.Option(min=1, help="Most FLOPs of a forward pass.")] = None,
+    max_latency_ms: Annotated[
+        float | None, typer.Option(help="Longest forward pass, measured before any training.")
+    ] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Wall-clock limit of the search.")] = None,
     max_concurrent: Annotated[int | None, typer.Option(min=1, help="Most candidates at a time.")] = None,
     cpus_per_candidate: Annotated[float | None, typer.Option(min=0, help="CPU cores of one.")] = None,
@@ -114,7 +122,7 @@ def search(
         "max_candidates": candidates,
         "max_seconds": max_seconds,
         "objectives": objective or None,
-        "constraints": _given(max_params=max_params, max_flops=max_flops),
+        "constraints": _given(max_params=max_params, max_flops=max_flops, max_latency_ms=max_latency_ms),
         "resources": _given(cpus_per_candidate=cpus_per_candidate, gpus_per_candidate=gpus_per_candidate),
         "max_concurrent": max_concurrent,
         "seed": seed,
