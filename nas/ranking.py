@@ -42,13 +42,13 @@ def pareto_front(points: ArrayLike, directions: Sequence[int]) -> list[int]:
 
     `points` is [N, M]; `directions` has +1 or -1 for each of the M objectives, as in `DIRECTIONS`. A point
     dominates another when it is nowhere worse and somewhere better, so equal points stand or fall together.
-    O(N log N) for two objectives, O(N log N + N F) otherwise, F being the size of the front.
+    O(N log N) for two objectives, O(N log N + N F) at worst otherwise, F being the size of the front.
     Raises ValueError for NaN.
     """
     values = _without_nan(np.asarray(points, dtype=np.float64).reshape(-1, len(directions)) * directions)
-    distinct, position = np.unique(values, axis=0, return_inverse=True)  # rows in ascending order
+    distinct, position = _distinct(values)
     efficient = _efficient_of_two(distinct) if len(directions) == 2 else _efficient(distinct)
-    return [int(index) for index in np.flatnonzero(efficient[position.ravel()])]
+    return [int(index) for index in np.flatnonzero(efficient[position])]
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
@@ -61,6 +61,17 @@ def kendall(x: ArrayLike, y: ArrayLike) -> float:
     return float(stats.kendalltau(x, y, variant="b").statistic) if _have_order(x, y) else float("nan")
 
 
+def _distinct(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The distinct rows in ascending order, and for each row its place among them."""
+    order = np.lexsort(values.T[::-1])
+    ascending = values[order]
+    is_new = np.ones(len(values), dtype=bool)
+    is_new[1:] = (ascending[1:] != ascending[:-1]).any(axis=1)
+    position = np.empty(len(values), dtype=np.int64)
+    position[order] = np.cumsum(is_new) - 1
+    return ascending[is_new], position
+
+
 def _efficient_of_two(distinct: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Rows after a row are at least as good in the first objective: none may be as good in the second."""
     second = distinct[:, 1]
@@ -71,12 +82,19 @@ def _efficient_of_two(distinct: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _efficient(distinct: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """A row can only be dominated by rows after it, and then also by one of these that is efficient."""
-    front: list[int] = []
-    for index in reversed(range(len(distinct))):
-        if not (distinct[front] >= distinct[index]).all(axis=1).any():
-            front.append(index)
-    return np.isin(np.arange(len(distinct)), front)
+    """Best first by the sum of its places in all objectives: a row that none before it dominates stays.
+
+    Each such row takes those that it dominates out of the running, a good one most of them.
+    """
+    places = np.stack([np.searchsorted(np.sort(column), column) for column in distinct.T])  # [M, N]
+    remaining = np.argsort(-places.sum(axis=0), kind="stable")
+    places = places[:, remaining]
+    efficient = np.zeros(len(distinct), dtype=bool)
+    while len(remaining):
+        efficient[remaining[0]] = True
+        undominated = np.logical_or.reduce([place > place[0] for place in places])
+        remaining, places = remaining[undominated], places[:, undominated]
+    return efficient
 
 
 def _without_nan(values: NDArray[np.float64]) -> NDArray[np.float64]:
