@@ -81,7 +81,8 @@ def field_problems(
     """Pydantic's findings, field by field: `prefix`, then each location without its first `skip` parts."""
     return [
         FieldProblem(
-            field=".".join(map(str, (*prefix, *failure["loc"][skip:]))) or str(failure["loc"][0]),
+            # What holds between fields has no place of its own: it is the body's.
+            field=".".join(map(str, (*prefix, *failure["loc"][skip:]))) or "body",
             message=failure["msg"].removeprefix("Value error, "),
             # For a field that is missing, pydantic gives the object that lacks it: nothing was given.
             given=None if failure["type"] == "missing" else presentable(failure.get("input")),

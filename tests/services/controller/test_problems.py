@@ -92,6 +92,20 @@ def test_a_bad_field_of_a_search_is_named_with_what_was_given(
     assert store.list_jobs(JobKind.SEARCH).items == []
 
 
+@pytest.mark.parametrize("path", ["/v1/searches", "/v1/searches/{search_id}/clone"])
+def test_what_holds_between_fields_is_the_bodys(
+    http: TestClient, search_body: dict[str, Any], search_id: str, path: str
+) -> None:
+    body = (search_body if path == "/v1/searches" else {}) | {"objectives": ["loss", "loss"]}
+
+    (error,) = problem(http.post(path.format(search_id=search_id), json=body), 422, "invalid-request")[
+        "errors"
+    ]
+
+    assert error["field"] == "body"
+    assert "objectives name one twice" in error["message"]
+
+
 def test_every_bad_field_is_named_at_once(http: TestClient, search_body: dict[str, Any]) -> None:
     del search_body["checkpoint_id"]
     answer = http.post("/v1/searches", json=search_body | {"seed": -1, "max_candidates": 0})
