@@ -23,7 +23,7 @@ ROUTERS = [
         searches,
         candidates,
         fidelity_reports,
-    final_trainings,
+        final_trainings,
         catalogue,
         system,
     )
