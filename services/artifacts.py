@@ -3,10 +3,26 @@
 import hashlib
 import re
 import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from fsspec.core import url_to_fs
 
 from services.errors import ArtifactCorruptError, NotFoundError, StoreUnavailableError
+
+RENEWED_AFTER = timedelta(minutes=30)
+"""Content that is stored again after so long is written again, which protects it from collection."""
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """A file of the store: an artifact, or what a writer that was killed left of one."""
+
+    id: str  # SHA-256 in hex, also of what was to be
+    path: str
+    size_bytes: int
+    modified_at: datetime
 
 
 class ArtifactStore:
@@ -27,10 +43,10 @@ class ArtifactStore:
             ) from error
 
     def put(self, data: bytes) -> str:
-        """Store `data`; answers its id, the SHA-256 in hex. A corrupt copy already there is replaced."""
+        """Store `data`; answers its id, the SHA-256 in hex. A corrupt or an old copy is replaced."""
         sha256 = hashlib.sha256(data).hexdigest()
-        if not self._intact(sha256):
-            path = self._path(sha256)
+        path = self._path(sha256)
+        if not (self._intact(sha256) and datetime.now(UTC) - self._modified_at(path) < RENEWED_AFTER):
             partial = f"{path}.{secrets.token_hex(4)}.partial"
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._files.pipe_file(partial, data)
@@ -55,6 +71,25 @@ class ArtifactStore:
         """Whether there is an artifact of this id; its bytes are looked at by `get` alone."""
         return bool(_SHA256.fullmatch(sha256)) and bool(self._files.exists(self._path(sha256)))
 
+    def stored(self) -> Iterator[StoredArtifact]:
+        """All files of the store, whoever left them."""
+        self._files.invalidate_cache()
+        for path, about in self._files.find(self._root, detail=True).items():
+            found = _FILE_NAME.fullmatch(path.rpartition("/")[2])
+            if found is not None:  # nobody else's files are ours to judge
+                yield StoredArtifact(found[1], path, about["size"], self._modified_at(path))
+
+    def remove(self, artifact: StoredArtifact) -> None:
+        """Remove a file; one that is gone is no error."""
+        try:
+            self._files.rm_file(artifact.path)
+        except FileNotFoundError:
+            return
+
+    def _modified_at(self, path: str) -> datetime:
+        modified: datetime = self._files.modified(path)
+        return modified if modified.tzinfo is not None else modified.replace(tzinfo=UTC)
+
     def _intact(self, sha256: str) -> bool:
         try:
             self.get(sha256)
@@ -67,3 +102,4 @@ class ArtifactStore:
 
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILE_NAME = re.compile(r"([0-9a-f]{64})(?:\.[0-9a-f]{8}\.partial)?")

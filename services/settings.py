@@ -84,6 +84,16 @@ class Settings(BaseSettings):
         "0: it waits for ever. A local Ray, which gets no further node, is not waited for.",
     )
 
+    event_retention_days: int = Field(
+        0, ge=0, description="Events of jobs that ended so long ago go, but for changes of state; 0: never."
+    )
+    failed_candidate_retention_days: int = Field(
+        0,
+        ge=0,
+        description="Failed candidates of searches that ended so long ago keep their reason alone, without "
+        "details; 0: all.",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_json: bool = Field(False, description="Log one JSON object per line, for machines.")
 

@@ -11,6 +11,7 @@ from services.artifacts import ArtifactStore
 from services.controller.dispatcher import Dispatcher
 from services.controller.launcher import Launcher, RayJobsLauncher, SubprocessLauncher
 from services.errors import ServiceError
+from services.housekeeping import Housekeeping
 from services.settings import Settings
 from services.store import Store, open_store
 
@@ -71,6 +72,7 @@ def make_dispatcher(store: Store, settings: Settings) -> Dispatcher:
         poll_seconds=settings.poll_seconds,
         max_running_searches=settings.max_running_searches,
         max_attempts=settings.max_attempts,
+        housekeeping=Housekeeping(store, make_artifacts(settings), settings).turn,
     )
 
 

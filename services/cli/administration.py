@@ -124,6 +124,34 @@ def current_schema(settings: "Settings", as_json: options.AsJson = False) -> Non
         raise typer.Exit(1)
 
 
+@db_app.command("collect")
+@options.takes_settings(*options.DATABASE)
+def collect_garbage(
+    settings: "Settings",
+    grace_hours: Annotated[
+        float, typer.Option(min=1, help="Spare artifacts younger than this: somebody may be writing them.")
+    ] = 24,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Remove stored files that no checkpoint and no job refers to; the controller does so every hour.
+
+    Example: `gtn-nas db collect --dry-run`
+    """
+    from services.housekeeping import collect_artifacts
+    from services.wiring import make_artifacts, make_store
+
+    with make_store(settings) as store:
+        removed = collect_artifacts(
+            store, make_artifacts(settings), grace_seconds=3600 * grace_hours, dry_run=dry_run
+        )
+    if as_json:
+        print_json(asdict(removed) | {"dry_run": dry_run})
+    else:
+        verb = "would remove" if dry_run else "removed"
+        say(f"{verb} {removed.artifacts} files, {removed.size_bytes} bytes")
+
+
 def _without_secret(key: "ApiKeyRecord") -> dict[str, Any]:
     values = asdict(key)
     return {

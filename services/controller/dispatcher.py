@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -39,10 +40,12 @@ class Dispatcher:
         poll_seconds: float,
         max_running_searches: int,
         max_attempts: int,
+        housekeeping: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._launcher = store, launcher
         self._poll_seconds = poll_seconds
         self._max_running, self._max_attempts = max_running_searches, max_attempts
+        self._housekeeping = housekeeping
         self._early_deaths: dict[str, int] = {}  # runners of a search that died before they could claim it
         self._last_words: dict[str, str] = {}  # the log tail of a search's last runner that died
         self._has_held: set[str] = set()  # searches whose present runner was seen with the lease
@@ -69,6 +72,7 @@ class Dispatcher:
         while not self._stopping.is_set():
             try:
                 self.step()
+                self._housekeeping()
             except (ServiceError, OSError) as error:
                 log.warning("database or cluster are away", error=str(error))
             except Exception:  # a defect, but one that should not end all other searches

@@ -36,6 +36,7 @@ from services.store.records import (
     Scope,
     candidate_id,
 )
+from services.store.retention import RetentionRepository
 from services.store.schema import current, downgrade, head, require_schema, upgrade
 from services.store.summaries import SummaryRepository
 
@@ -50,6 +51,7 @@ class Store(
     EventRepository,
     ApiKeyRepository,
     SummaryRepository,
+    RetentionRepository,
 ):
     """All subjects of the store over one database. Safe to share between threads, not across a fork."""
 

@@ -1,0 +1,93 @@
+"""What the store forgets when it is told to, and which artifacts it still needs.
+
+Only jobs that ended before a moment and have no runner are touched, a bounded number of rows at a time.
+What a search is replayed from if it is extended later stays: its candidates with their outcomes, and the
+events that tell for how long it ran.
+"""
+
+import json
+import re
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from services.lifecycle import CandidateState, JobState
+from services.store.records import EventType
+from services.store.repository import Repository
+from services.store.tables import CANDIDATES, CHECKPOINTS, EVENTS, JOBS
+
+KEPT_EVENTS = [EventType.STATE, EventType.EXTENDED]
+
+
+class RetentionRepository(Repository):
+    """For `services.housekeeping`."""
+
+    def artifacts_in_use(self) -> set[str]:
+        """The ids of all artifacts that a checkpoint or a job names, in its request or its result."""
+        with self._database.read() as session:
+            ids = set(session.scalars(sa.select(CHECKPOINTS.columns.id)))
+            jobs = session.execute(sa.select(JOBS.columns.request, JOBS.columns.result))
+            for request, result in jobs.yield_per(1000):
+                ids.update(_SHA256.findall(json.dumps([request, result])))
+        return ids
+
+    def drop_events(self, ended_before: datetime, limit: int) -> int:
+        """Delete at most `limit` events of jobs that ended before; answers how many.
+
+        Changes of state stay, so that a follower of an old job still learns how it ended.
+        """
+        events = EVENTS.columns
+        old = (
+            sa.select(events.id)
+            .where(events.job_id.in_(_ended(ended_before)), events.type.not_in(KEPT_EVENTS))
+            .limit(limit)
+        )
+        with self._database.write() as session:
+            ids = session.scalars(old).all()
+            for start in range(0, len(ids), _AT_A_TIME):
+                session.execute(sa.delete(EVENTS).where(events.id.in_(ids[start : start + _AT_A_TIME])))
+            return len(ids)
+
+    def drop_failure_details(self, ended_before: datetime, limit: int) -> int:
+        """Shorten at most `limit` failed candidates of jobs that ended before; answers how many.
+
+        The reason stays and so does the candidate; the details and the loss curve go.
+        """
+        columns = CANDIDATES.columns
+        detail = columns.error["detail"].as_string()
+        wordy = (
+            sa.select(columns.search_id, columns.number, columns.error)
+            .where(
+                columns.state == CandidateState.FAILED,
+                columns.accuracy.is_(None),
+                columns.search_id.in_(_ended(ended_before)),
+                sa.or_(columns.loss_curve.is_not(None), detail != ""),
+            )
+            .limit(limit)
+        )
+        with self._database.write() as session:
+            rows = session.execute(wordy).all()
+            if rows:
+                session.execute(_SHORTEN, [_without_details(*row) for row in rows])
+            return len(rows)
+
+
+def _ended(before: datetime) -> sa.Select[tuple[str]]:
+    jobs = JOBS.columns
+    terminal = [state for state in JobState if state.terminal]
+    return sa.select(jobs.id).where(
+        jobs.state.in_(terminal), jobs.lease_owner.is_(None), jobs.finished_at < before
+    )
+
+
+def _without_details(search_id: str, number: int, error: dict[str, object] | None) -> dict[str, object]:
+    kept = {name: value for name, value in (error or {}).items() if name != "detail"}
+    return {"search_id_": search_id, "number_": number, "error": kept, "loss_curve": None}
+
+
+_AT_A_TIME = 500  # engines bound the parameters of a statement
+_SHA256 = re.compile(r'(?<=")[0-9a-f]{64}(?=")')
+_SHORTEN = sa.update(CANDIDATES).where(
+    CANDIDATES.columns.search_id == sa.bindparam("search_id_"),
+    CANDIDATES.columns.number == sa.bindparam("number_"),
+)

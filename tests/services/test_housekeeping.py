@@ -1,0 +1,124 @@
+"""Tidying up: what nothing names goes after a while, what anything names stays, and replays are the same."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from services.artifacts import ArtifactStore
+from services.housekeeping import Housekeeping, collect_artifacts
+from services.lifecycle import Action, JobKind
+from services.settings import Settings
+from services.store import JobRecord, Store
+
+MakeJob = Callable[..., JobRecord]
+Write = Callable[..., None]
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(params=["folder", "memory URL"])
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(
+        str(tmp_path / "artifacts") if request.param == "folder" else f"memory://{tmp_path.name}"
+    )
+
+
+def in_two_days() -> datetime:
+    return datetime.now(UTC) + timedelta(days=2)
+
+
+def ids(artifacts: ArtifactStore) -> set[str]:
+    return {each.id for each in artifacts.stored()}
+
+
+def test_what_a_checkpoint_or_a_job_names_stays_and_the_rest_goes(store: Store, artifacts: ArtifactStore):
+    checkpoint, weights, orphan = (
+        artifacts.put(content) for content in (b"checkpoint", b"weights", b"orphan")
+    )
+    store.add_checkpoint(checkpoint, {}, 10)
+    job = store.create_job(JobKind.FINAL_TRAINING, name="", request={}, progress_total=1)
+    store.claim(JobKind.FINAL_TRAINING, "runner", 30)
+    store.finish(job.id, "runner", result={"weights": weights})
+
+    young = collect_artifacts(store, artifacts)
+    looked = collect_artifacts(store, artifacts, clock=in_two_days, dry_run=True)
+    assert (young.artifacts, looked.artifacts, looked.size_bytes) == (0, 1, len(b"orphan"))
+    assert ids(artifacts) == {checkpoint, weights, orphan}
+
+    assert collect_artifacts(store, artifacts, clock=in_two_days) == looked
+    assert ids(artifacts) == {checkpoint, weights}
+    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 0
+
+    store.delete_job(job.id)
+    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 1
+    assert ids(artifacts) == {checkpoint}
+
+
+def test_what_a_killed_writer_left_goes_and_other_files_stay(store: Store, tmp_path: Path):
+    artifacts = ArtifactStore(str(tmp_path / "artifacts"))
+    folder = tmp_path / "artifacts" / "00" / "00"
+    folder.mkdir(parents=True)
+    (folder / f"{'0' * 64}.12345678.partial").write_bytes(b"half")
+    (folder / "README").write_bytes(b"somebody's")
+
+    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 1
+    assert [path.name for path in folder.iterdir()] == ["README"]
+
+
+def test_an_old_artifact_that_is_stored_again_is_young_again(store: Store, tmp_path: Path):
+    """Its new owner has not written its row yet when the collection comes."""
+    artifacts = ArtifactStore(str(tmp_path))
+    sha256 = artifacts.put(b"weights")
+    long_ago = (datetime.now(UTC) - timedelta(days=30)).timestamp()
+    os.utime(tmp_path / sha256[:2] / sha256[2:4] / sha256, (long_ago, long_ago))
+    artifacts.put(b"weights")
+
+    assert collect_artifacts(store, artifacts).artifacts == 0
+    assert artifacts.get(sha256) == b"weights"
+
+
+def test_retention_spares_what_a_replay_needs(
+    store: Store, running_search: MakeJob, succeed: Write, propose: Write, clock, tmp_path: Path
+):
+    ended, running = running_search("a"), running_search("b")
+    for search, owner in ((ended, "a"), (running, "b")):
+        succeed(search.id, 0, owner=owner)
+        propose(search.id, 1, owner=owner)
+        error = {"reason": "out of memory", "detail": "x" * 100}
+        store.finish_candidate(owner, search.id, 1, error=error, loss_curve=[1.0])
+    store.finish(ended.id, "a")
+    before = {search.id: store.events_after(search.id) for search in (ended, running)}
+    history = store.history(ended.id)
+    settings = Settings(data_dir=tmp_path, event_retention_days=30, failed_candidate_retention_days=10)
+    housekeeping = Housekeeping(store, ArtifactStore(str(tmp_path)), settings, clock)
+
+    assert housekeeping.forget() == 0, "nothing is old enough"
+    clock.advance(11 * 86400)
+    assert housekeeping.forget() == 1
+    clock.advance(20 * 86400)
+    assert housekeeping.forget() == 2
+    assert housekeeping.forget() == 0
+
+    assert [event.type for event in store.events_after(ended.id)] == ["state", "state", "state"]
+    assert store.events_after(running.id) == before[running.id]
+    succeeded, failed = store.history(ended.id)
+    assert succeeded == history[0]
+    assert (failed.number, failed.error, failed.loss_curve) == (1, {"reason": "out of memory"}, None)
+    assert store.history(running.id)[1].error == {"reason": "out of memory", "detail": "x" * 100}
+
+
+def test_nothing_is_forgotten_unless_asked(
+    store: Store, running_search: MakeJob, fail: Write, clock, tmp_path: Path
+):
+    search = running_search()
+    fail(search.id, 0)
+    store.act(search.id, Action.CANCEL)
+    store.release(search.id, "runner")
+    events = store.events_after(search.id)
+    clock.advance(3650 * 86400)
+
+    Housekeeping(store, ArtifactStore(str(tmp_path)), Settings(data_dir=tmp_path), clock).turn()
+
+    assert store.events_after(search.id) == events
