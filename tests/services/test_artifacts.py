@@ -3,6 +3,8 @@
 import hashlib
 import os
 import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,15 +13,34 @@ from services.artifacts import ArtifactStore
 from services.errors import ArtifactCorruptError, NotFoundError, StoreUnavailableError
 
 
-@pytest.fixture(params=["folder", "file URL", "memory URL"])
+@pytest.fixture(scope="session")
+def s3_bucket() -> Iterator[str]:
+    """A bucket of an S3-compatible server on a port of its own, with the extra `s3` installed."""
+    s3fs = pytest.importorskip("s3fs", reason="needs the extra `s3`")
+    server = pytest.importorskip("moto.server", reason="needs moto[server]").ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        environment.setenv("AWS_ACCESS_KEY_ID", "test")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        s3fs.S3FileSystem().mkdir("artifacts")
+        yield "s3://artifacts"
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "file URL", "memory URL", "s3 URL"])
 def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(
-        {
-            "folder": str(tmp_path / "artifacts"),
-            "file URL": f"file://{tmp_path}/artifacts",
-            "memory URL": f"memory://{tmp_path.name}",
-        }[request.param]
-    )
+    match request.param:
+        case "folder":
+            return ArtifactStore(str(tmp_path / "artifacts"))
+        case "file URL":
+            return ArtifactStore(f"file://{tmp_path}/artifacts")
+        case "memory URL":
+            return ArtifactStore(f"memory://{tmp_path.name}")
+        case _:
+            return ArtifactStore(f"{request.getfixturevalue('s3_bucket')}/{tmp_path.name}")
 
 
 @pytest.mark.parametrize("data", [b"", b"weights", os.urandom(100_000)])
@@ -28,6 +49,17 @@ def test_round_trip_under_the_hash_of_the_content(artifacts: ArtifactStore, data
     assert sha256 == hashlib.sha256(data).hexdigest()
     assert artifacts.get(sha256) == data
     assert artifacts.exists(sha256)
+
+
+def test_what_is_stored_can_be_listed_and_removed(artifacts: ArtifactStore):
+    assert list(artifacts.stored()) == []
+    sha256 = artifacts.put(b"weights")
+    (found,) = artifacts.stored()
+    assert (found.id, found.size_bytes) == (sha256, len(b"weights"))
+    assert abs(datetime.now(UTC) - found.modified_at) < timedelta(minutes=5)
+    artifacts.remove(found)
+    artifacts.remove(found)
+    assert not artifacts.exists(sha256)
 
 
 def test_the_same_content_is_stored_once(tmp_path: Path):
