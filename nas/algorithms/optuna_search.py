@@ -85,7 +85,7 @@ class OptunaSearch(ABC):
         self._told += 1
 
     def _new(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-        """A step or a few away from an architecture that was told: samplers repeat themselves, and are slow."""
+        """A step or a few away from a told architecture: samplers repeat themselves, and are slow."""
         for _ in range(MAX_STEPS):
             if self.space.canonical_hash(architecture) not in self._seen:
                 break

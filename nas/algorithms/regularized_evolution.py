@@ -21,7 +21,7 @@ class RegularizedEvolutionConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     population_size: int = Field(default=20, ge=2, description="Architectures that are alive at a time (P).")
-    # 10 of 20 reached the best cell of NAS-Bench-201 more often than 5 (benchmarks/bench_search.py, noise-free).
+    # 10 of 20 found the best NAS-Bench-201 cell more often than 5 (benchmarks/bench_search.py, noise-free).
     sample_size: int = Field(default=10, ge=1, description="Architectures in a tournament (S).")
 
     @model_validator(mode="after")
