@@ -51,6 +51,24 @@ def pareto_front(points: ArrayLike, directions: Sequence[int]) -> list[int]:
     return [int(index) for index in np.flatnonzero(efficient[position])]
 
 
+def strongest(points: ArrayLike, directions: Sequence[int], count: int) -> list[tuple[float, ...]]:
+    """At most `count` points of the front that together are better in every objective than the most others.
+
+    Chosen greedily. Whatever is worse than one of them in every objective cannot be on the front of any
+    larger set.
+    """
+    values = np.asarray(points, dtype=np.float64).reshape(-1, len(directions))
+    front = pareto_front(values, directions)
+    gained = values * directions
+    beats = np.all(np.greater(gained[front][:, None, :], gained[None, :, :]), axis=2)  # [F, N]
+    chosen: list[tuple[float, ...]] = []
+    while len(chosen) < count and beats.any():
+        best = int(beats.sum(axis=1).argmax())
+        chosen.append(tuple(values[front[best]].tolist()))
+        beats = beats & ~beats[best]
+    return chosen
+
+
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
     """Spearman's rho, ties given their mean rank; NaN when either is constant or has fewer than 2 values."""
     return float(stats.spearmanr(x, y).statistic) if _have_order(x, y) else float("nan")

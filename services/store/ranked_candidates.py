@@ -22,6 +22,9 @@ ORDER_COLUMNS = (*METRIC_COLUMNS, "number", "created_at")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _COLUMNS = CANDIDATES.columns
 
+SAMPLED, PIVOTS = 32, 8
+"""The database leaves out what the PIVOTS strongest of every 32nd candidate beat: most of a large search."""
+
 
 class RankedCandidateRepository(Repository):
     """The readers' side of candidates."""
@@ -58,6 +61,8 @@ class RankedCandidateRepository(Repository):
         """
         order = candidate_order(order_by, within_search=only.search_id is not None)
         with self._database.read() as session:
+            if only.search_space is not None and not _exists(session, only.search_space):
+                return Page([], None)
             rows, next_cursor = read_page(
                 session, _matching(only), order, limit=limit, cursor=cursor, valued=_scored(only)
             )
@@ -99,19 +104,22 @@ class RankedCandidateRepository(Repository):
         Candidates without one of the objectives have no place on the front.
         Raises InvalidValueError for an unknown objective.
         """
-        from nas.ranking import DIRECTIONS, pareto_front  # SciPy comes with it: only who asks pays
+        from nas.ranking import DIRECTIONS, pareto_front, strongest  # SciPy comes with it: only who asks pays
 
         unknown = [name for name in objectives if name not in DIRECTIONS]
         if unknown or not objectives:
             raise InvalidValueError(f"objectives are {list(objectives)}; known: {', '.join(DIRECTIONS)}")
-        succeeded: tuple[sa.ColumnElement[bool], ...]
-        succeeded = _COLUMNS.search_id == search_id, _COLUMNS.state == CandidateState.SUCCEEDED
+        directions = [DIRECTIONS[name] for name in objectives]
         columns = [_metric(name) for name in objectives]
-        succeeded += tuple(column.is_not(None) for column in columns)
-        values = sa.select(_COLUMNS.number, *columns)
+        succeeded = _COLUMNS.search_id == search_id, _COLUMNS.accuracy.is_not(None)
+        given = (column.is_not(None) for column in columns)
+        values = sa.select(_COLUMNS.number, *columns).where(*succeeded, *given)
         with self._database.read() as session:
-            points = session.execute(values.where(*succeeded)).all()
-            front = pareto_front([point[1:] for point in points], [DIRECTIONS[name] for name in objectives])
+            sample = session.execute(values.where(_COLUMNS.number % SAMPLED == 0)).all()
+            rivals = strongest([point[1:] for point in sample], directions, PIVOTS)
+            beaten = [_beaten_by(rival, columns, directions) for rival in rivals]
+            points = session.execute(values.where(*map(sa.not_, beaten))).all()
+            front = pareto_front([point[1:] for point in points], directions)
             numbers = [points[index][0] for index in front]
             records: list[CandidateRecord] = []
             for start in range(0, len(numbers), MAX_PAGE):  # engines bound the parameters of a statement
@@ -152,14 +160,20 @@ def candidate_order(order_by: str, *, within_search: bool) -> Order:
     )
 
 
+def _exists(session: Session, space: str) -> bool:
+    """Whether there is any candidate of the space: without one, a list would be read to its end in vain."""
+    any_of_it = sa.select(_COLUMNS.number).where(_COLUMNS.space == space).limit(1)
+    return session.execute(any_of_it).first() is not None
+
+
 def _matching(only: CandidateFilter) -> sa.Select[Any]:
     conditions: list[sa.ColumnElement[bool]] = []
     if only.search_id is not None:
         conditions.append(_COLUMNS.search_id == only.search_id)
     if only.state is not None:
         conditions.append(_COLUMNS.state == only.state)
-        if only.state is not CandidateState.SUCCEEDED:
-            conditions.append(_COLUMNS.accuracy.is_(None))
+        if only.state in _RARE:
+            conditions.append(_COLUMNS.accuracy.is_(None))  # what the index of the unscored asks for
     if only.search_space is not None:
         conditions.append(_COLUMNS.space == only.search_space)
     if only.max_params is not None:
@@ -179,9 +193,22 @@ def _scored(only: CandidateFilter) -> bool | None:
     return True if any(bound is not None for bound in bounds) else None
 
 
+def _beaten_by(
+    rival: Sequence[float], columns: Sequence[sa.ColumnElement[float]], directions: Sequence[int]
+) -> sa.ColumnElement[bool]:
+    """Whether a candidate is worse than the rival in every objective: it is then on no Pareto front."""
+    return sa.and_(
+        *(
+            column < value if direction > 0 else column > value
+            for column, value, direction in zip(columns, rival, directions, strict=True)
+        )
+    )
+
+
 def _clamped(bound: int) -> int:
     return max(-MAX_INTEGER, min(bound, MAX_INTEGER))
 
 
+_RARE = (CandidateState.RUNNING, CandidateState.CANCELLED)
 _LEFT_OUT = {"loss_curve": None}  # the largest value of a row, and no list shows it
 _LISTED = sa.select(*(column for column in _COLUMNS if column.key not in _LEFT_OUT))

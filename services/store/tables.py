@@ -59,14 +59,12 @@ def _candidate_indexes() -> list[sa.Index]:
         sa.Index("ix_candidates_search_completion", "search_id", "completion"),  # replay, ranks
         _partial("ix_candidates_unscored", "accuracy IS NULL", "search_id", "number"),
         _partial("ix_candidates_unscored_state", "accuracy IS NULL", "state", "search_id", "number"),
-        _partial(
-            "ix_candidates_space_accuracy", "accuracy IS NOT NULL", "space", _BEST, "search_id", "number"
-        ),
+        sa.Index("ix_candidates_space_accuracy", "space", _BEST, "search_id", "number"),
     ]
     for name in METRIC_COLUMNS:
         column = _BEST if name == "accuracy" else name
-        # Filters by size come with the order by accuracy, and are looked at within its index.
-        filters = ("params", "flops") if name == "accuracy" else ()
+        # The best of the small ones, the smallest of the good ones: such filters are looked at in the index.
+        filters = FILTERS_IN_INDEX.get(name, ())
         given = f"{name} IS NOT NULL"
         indexes += [
             _partial(f"ix_candidates_search_{name}", given, "search_id", column, "number", *filters),
@@ -82,6 +80,7 @@ def _partial(name: str, condition: str, *columns: str | sa.TextClause) -> sa.Ind
 
 MAX_INTEGER = 2**63 - 1
 METRIC_COLUMNS = ("accuracy", "loss", "params", "flops", "seconds")
+FILTERS_IN_INDEX = {"accuracy": ("params", "flops"), "params": ("accuracy",), "flops": ("accuracy",)}
 _BEST = sa.text("accuracy DESC")
 Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 EventId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only

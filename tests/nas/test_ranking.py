@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas.estimators.base import CandidateScore
-from nas.ranking import DIRECTIONS, gains, kendall, pareto_front, rank, spearman
+from nas.ranking import DIRECTIONS, gains, kendall, pareto_front, rank, spearman, strongest
 
 
 def score(accuracy: float, *, loss: float = 1.0, params: int = 10, flops: int = 20) -> CandidateScore:
@@ -53,6 +53,15 @@ def test_front_turns_with_the_directions() -> None:
 
 def test_front_keeps_equal_points_together() -> None:
     assert pareto_front([(1, 2), (2, 1), (1, 2), (0, 0), (0, 0)], (+1, +1)) == [0, 1, 2]
+
+
+def test_strongest_by_hand() -> None:
+    """Accuracy up, parameters down: (0.9, 10) beats three others, (0.5, 1) one more, (0.95, 20) no other."""
+    points = [(0.95, 20), (0.9, 10), (0.5, 1), (0.8, 11), (0.7, 12), (0.6, 13), (0.4, 2), (0.95, 30)]
+    assert strongest(points, (+1, -1), 1) == [(0.9, 10.0)]
+    assert strongest(points, (+1, -1), 8) == [(0.9, 10.0), (0.5, 1.0)]
+    assert strongest([], (+1, -1), 8) == []
+    assert strongest([(1, 1), (1, 1)], (+1, -1), 8) == []
 
 
 def test_front_of_one_and_of_three_objectives() -> None:

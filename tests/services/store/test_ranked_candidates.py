@@ -8,7 +8,7 @@ import pytest
 
 from services.errors import InvalidCursorError, InvalidValueError, NotFoundError
 from services.lifecycle import CandidateState
-from services.store import CandidateFilter, CandidateRecord, JobRecord, Store
+from services.store import CandidateFilter, CandidateRecord, JobRecord, Store, ranked_candidates
 from services.store.ranked_candidates import ORDER_COLUMNS
 
 MakeJob = Callable[..., JobRecord]
@@ -188,6 +188,26 @@ def test_pareto_front_by_hand(store: Store, running_search: MakeJob, succeed: Wr
     assert [candidate.number for candidate in store.pareto(search.id, ["accuracy"])] == [2, 4]
     assert [candidate.number for candidate in store.pareto(search.id, ["params"])] == [5]
     assert store.pareto("nosuchsearch", ["accuracy"]) == []
+
+
+def test_pareto_of_more_candidates_than_are_sampled(
+    monkeypatch: pytest.MonkeyPatch, store: Store, running_search: MakeJob, succeed: Write
+):
+    """What the database leaves out by comparison with a sample is on no front."""
+    monkeypatch.setattr(ranked_candidates, "SAMPLED", 2)
+    search, chance = running_search(), random.Random(0)
+    sizes = [chance.randrange(30) for _ in range(60)]
+    points = [((size + chance.randrange(25)) / 75, size) for size in sizes]
+    for number, (accuracy, params) in enumerate(points):
+        succeed(search.id, number, accuracy=accuracy, params=params)
+
+    def dominated(point: tuple[float, int]) -> bool:
+        return any(a >= point[0] and p <= point[1] and (a, p) != point for a, p in points)
+
+    front = store.pareto(search.id, ["accuracy", "params"])
+    expected = {number for number, point in enumerate(points) if not dominated(point)}
+    assert {candidate.number for candidate in front} == expected
+    assert 5 < len(expected) < 30
 
 
 def test_pareto_refuses_unknown_objectives(store: Store):

@@ -12,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 METRICS = ("accuracy", "loss", "params", "flops", "seconds")
+FILTERS = {"accuracy": ("params", "flops"), "params": ("accuracy",), "flops": ("accuracy",)}
 BEST = sa.text("accuracy DESC")
 
 
@@ -19,13 +20,13 @@ def upgrade() -> None:
     for name in METRICS:
         _drop(name)
         column = BEST if name == "accuracy" else name
-        filters = ("params", "flops") if name == "accuracy" else ()
+        filters = FILTERS.get(name, ())
         given = f"{name} IS NOT NULL"
         _create(f"search_{name}", ["search_id", column, "number", *filters], given)
         _create(f"all_{name}", [column, "search_id", "number", *filters], given)
     _create("unscored", ["search_id", "number"], "accuracy IS NULL")
     _create("unscored_state", ["state", "search_id", "number"], "accuracy IS NULL")
-    _create("space_accuracy", ["space", BEST, "search_id", "number"], "accuracy IS NOT NULL")
+    op.create_index("ix_candidates_space_accuracy", "candidates", ["space", BEST, "search_id", "number"])
     op.create_index("ix_candidates_search_completion", "candidates", ["search_id", "completion"])
 
 
