@@ -25,7 +25,7 @@ from nas.search_spaces.choices import ChoiceSpace, Choose
 class LettersConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    length: int = Field(2, ge=1, le=8)
+    length: int = Field(2, ge=1, le=32)
 
 
 class Letters(ChoiceSpace):
