@@ -18,11 +18,13 @@ from services.controller.event_feed import EventFeed
 from services.controller.limits import BodyLimit
 from services.controller.metrics import Metrics
 from services.controller.openapi import TAGS, document_api
+from services.controller.pages import ROUTERS as PAGES
 from services.controller.rate_limits import RateLimits
 from services.controller.readiness import BackgroundDispatcher
 from services.controller.request_log import RequestLog
 from services.controller.routes import ROUTERS
 from services.controller.routes.docs import ASSETS
+from services.dashboard import STATIC
 from services.settings import Settings
 from services.wiring import make_artifacts, make_store
 
@@ -72,9 +74,10 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestLog, metrics=app.state.metrics)  # added last: outermost
     install_error_handlers(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     document_api(app)
     return app
 

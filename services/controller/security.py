@@ -49,6 +49,8 @@ class Caller:
 
     id: str
     may_submit: bool
+    may_administer: bool
+    session: bool = False  # whether a browser that logged in sent it
 
 
 def authenticated(
@@ -83,7 +85,7 @@ def authenticated(
             "while no API key exists, only requests addressed to this machine's loopback are answered",
             remedy=f"use http://127.0.0.1:{settings.port}, or {CREATE_KEY}",
         )
-    return Caller("", may_submit=True)
+    return Caller("", may_submit=True, may_administer=True)
 
 
 def is_open(request: Request, settings: Settings, store: Store) -> bool:
@@ -108,9 +110,11 @@ def _caller_with_key(token: str, settings: Settings, store: Store) -> Caller | N
     if settings.api_key is not None and hmac.compare_digest(
         token.encode(), settings.api_key.get_secret_value().encode()
     ):
-        return Caller(BOOTSTRAP, may_submit=True)
+        return Caller(BOOTSTRAP, may_submit=True, may_administer=True)
     key = store.authenticate(token)
-    return None if key is None else Caller(key.id, may_submit=key.allows(Scope.SUBMIT))
+    if key is None:
+        return None
+    return Caller(key.id, may_submit=key.allows(Scope.SUBMIT), may_administer=key.allows(Scope.ADMIN))
 
 
 def _unauthorized(detail: str, error: str | None = None) -> Problem:

@@ -7,7 +7,6 @@ from services.controller.routes import (
     docs,
     fidelity_reports,
     final_trainings,
-    home,
     meta_trainings,
     searches,
     system,
@@ -16,7 +15,6 @@ from services.controller.routes import (
 ROUTERS = [
     module.router
     for module in (
-        home,
         docs,
         meta_trainings,
         checkpoints,
