@@ -78,13 +78,15 @@ def _explained(groups: list[NDArray[np.float64]]) -> float | None:
 
 
 def _effect(option: str, with_it: NDArray[np.float64], without: NDArray[np.float64]) -> OptionEffect:
-    counts = len(with_it), len(without)
-    means = [float(values.mean()) if len(values) else None for values in (with_it, without)]
-    if means[0] is None or means[1] is None:
-        return OptionEffect(option, *counts, *means, None, None, None, None)
-    difference = means[0] - means[1]
-    low, high = _interval(difference, with_it, without)
-    return OptionEffect(option, *counts, *means, difference, low, high, _hedges(difference, with_it, without))
+    mean_with, mean_without = (float(values.mean()) if len(values) else None for values in (with_it, without))
+    difference = low = high = size = None
+    if mean_with is not None and mean_without is not None:
+        difference = mean_with - mean_without
+        low, high = _interval(difference, with_it, without)
+        size = _hedges(difference, with_it, without)
+    return OptionEffect(
+        option, len(with_it), len(without), mean_with, mean_without, difference, low, high, size
+    )
 
 
 def _interval(

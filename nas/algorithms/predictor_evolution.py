@@ -77,12 +77,12 @@ class PredictorEvolution:
         parents = [architecture for architecture, _ in best]
         pool: dict[str, _Child] = {}
         for _ in range(self.config.pool_size):
-            made_from = [parents[rng.integers(len(parents))]]
-            child = made_from[0]
+            child = parents[rng.integers(len(parents))]
+            made_from = [child]
             kind = rng.integers(3)
             if kind == 2:
                 made_from.append(parents[rng.integers(len(parents))])
-                child = self.space.crossover(*made_from, rng)
+                child = self.space.crossover(child, made_from[1], rng)
             for _ in range(1 + (kind == 1)):
                 child = self.space.mutate(child, rng)
             canonical_hash = self.space.canonical_hash(child)
