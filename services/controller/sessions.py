@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ SESSION_COOKIE = "gtn_nas_session"
 VISITOR_COOKIE = "gtn_nas_visitor"
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf_token"
+SESSION_LIFETIME = timedelta(days=7)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -54,7 +56,9 @@ VisitorDep = Annotated[Visitor, Depends(_visitor)]
 
 
 async def require_csrf_token(request: Request, visitor: VisitorDep) -> None:
-    """Answer 403 to an action that does not come from a page made for this browser."""
+    """Answer 403 to an action that does not come from a page made for this browser; reading is no action."""
+    if request.method in SAFE_METHODS:
+        return
     require_same_origin(request)
     given = request.headers.get(CSRF_HEADER)
     if given is None and "form" in request.headers.get("content-type", ""):
@@ -78,9 +82,13 @@ def require_same_origin(request: Request) -> None:
 
 
 def set_cookie(
-    response: Response, name: str, value: str, *, secure: bool, max_age_seconds: int | None = None
+    response: Response, name: str, value: str, *, secure: bool, lifetime: timedelta | None = None
 ) -> None:
-    """A cookie that scripts cannot read and that no other site can make a browser send."""
+    """A cookie that scripts cannot read and that no other site can make a browser send.
+
+    It ends with `lifetime`, which may be zero, or else with the browser.
+    """
+    seconds = None if lifetime is None else int(lifetime.total_seconds())
     response.set_cookie(
-        name, value, max_age=max_age_seconds, path="/", secure=secure, httponly=True, samesite="strict"
+        name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite="strict"
     )

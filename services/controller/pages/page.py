@@ -110,11 +110,19 @@ class PageRoute(APIRoute):
 
 
 def page_router() -> APIRouter:
-    """An empty router for the routes of one page. They are no part of the API."""
-    return APIRouter(route_class=PageRoute, include_in_schema=False, default_response_class=HTMLResponse)
+    """An empty router for the routes of one page. They are no part of the API.
+
+    Whatever they change, they change only for a page that was made for the browser that asks.
+    """
+    return APIRouter(
+        route_class=PageRoute,
+        include_in_schema=False,
+        default_response_class=HTMLResponse,
+        dependencies=[Depends(require_csrf_token)],
+    )
 
 
-ACTS = [Depends(require_csrf_token), SUBMITS]
+ACTS = [SUBMITS]
 """Dependencies of a route that changes something: `@router.post(path, dependencies=ACTS)`."""
 
 
