@@ -23,7 +23,7 @@ def improvements(gains: NDArray[np.float64], *, limit: int) -> NDArray[np.intp]:
 def spread(
     x: NDArray[np.float64], y: NDArray[np.float64], *, limit: int, keep: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """Places, ascending, of at most about `limit` of the points [N] that look like all of them, and of `keep`.
+    """Places, ascending, of about `limit` of the points [N] that look like all of them, and of `keep`.
 
     First one point of every occupied cell of a grid, so that no outlier is lost; then points at random, so
     that dense regions stay dense. The same points give the same places.

@@ -7,7 +7,7 @@ import numpy as np
 
 from gtn_core import CheckpointManifest
 from nas.architecture import Architecture
-from nas.choice_table import differences, tabulate
+from nas.choice_table import Difference, differences, tabulate
 from nas.cost import Part, network_parts
 from nas.drawing import draw_svg
 from nas.network_drawing import draw_network
@@ -40,12 +40,9 @@ def cells_svg(search: JobRecord, candidate: CandidateRecord) -> str | None:
     return draw_svg(space_of(search), _architecture(candidate))
 
 
-def changes(
-    space: SearchSpace, before: CandidateRecord, after: CandidateRecord
-) -> list[dict[str, str | None]]:
+def changes(space: SearchSpace, before: CandidateRecord, after: CandidateRecord) -> tuple[Difference, ...]:
     """What has to change to come from one candidate to the other."""
-    found = differences(space, _architecture(before), _architecture(after))
-    return [{"choice": each.choice, "before": each.before, "after": each.after} for each in found]
+    return differences(space, _architecture(before), _architecture(after))
 
 
 def ancestors(store: Store, candidate: CandidateRecord) -> tuple[list[CandidateRecord], bool]:

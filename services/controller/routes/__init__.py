@@ -1,6 +1,7 @@
 """The endpoints, one module per resource."""
 
 from services.controller.routes import (
+    candidate_analysis,
     candidates,
     catalogue,
     checkpoints,
@@ -8,6 +9,8 @@ from services.controller.routes import (
     fidelity_reports,
     final_trainings,
     meta_trainings,
+    search_analysis,
+    search_download,
     searches,
     system,
 )
@@ -19,7 +22,10 @@ ROUTERS = [
         meta_trainings,
         checkpoints,
         searches,
+        search_analysis,
+        search_download,
         candidates,
+        candidate_analysis,
         fidelity_reports,
         final_trainings,
         catalogue,
