@@ -54,6 +54,11 @@ def short(value: float | None, unit: str = "") -> str:
     return f"{digits} {prefix}{unit}".rstrip()
 
 
+def bound(value: float) -> str:
+    """A bound as people write it: `0.5`, `512`, `10,000,000`."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+
+
 def decimal(value: float | None, digits: int = 3) -> str:
     """A number with so many digits after the point."""
     return NOTHING if value is None else f"{value:.{digits}f}"

@@ -9,6 +9,8 @@ from .population import Population
 
 PAGES: dict[str, Callable[[Population], str]] = {
     "overview": lambda _: "/",
+    "new search": lambda _: "/searches/new",
+    "new search like another": lambda ids: f"/searches/new?from={ids.succeeded}",
 }
 
 
