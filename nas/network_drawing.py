@@ -96,6 +96,10 @@ def _drawn(
 ) -> str:
     width, height = size
     middle = _TOP + _TALLEST / 2
+    paper = (
+        f"<rect x='{-width / 2:.1f}' y='{middle - height / 2:.1f}' width='{width:.1f}' "
+        f"height='{height:.1f}' rx='5' fill='white' class='paper'/>"  # over the line between the boxes
+    )
     rectangles = [
         f"<rect x='{-width / 2 + shift:.1f}' y='{middle - height / 2 - shift:.1f}' width='{width:.1f}' "
         f"height='{height:.1f}' rx='5' fill='{colour}' fill-opacity='{opacity}' stroke='{colour}' "
@@ -117,7 +121,7 @@ def _drawn(
             f"fill='{colour}'/>"
         )
     heading = f"<text y='18' font-weight='600' class='ink' fill='#334155'>{escape(title)}</text>"
-    return f"<title>{escape(told)}</title>{heading}{''.join(rectangles)}{''.join(texts)}{bar}"
+    return f"<title>{escape(told)}</title>{heading}{paper}{''.join(rectangles)}{''.join(texts)}{bar}"
 
 
 def _arrows(boxes: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from services.dashboard import formats
+from services.dashboard import formats, metrics
 
 STATIC = Path(__file__).parent / "static"
 """Files that pages load, served at /static."""
@@ -36,6 +36,9 @@ def _environment() -> Environment:
         seconds=formats.seconds,
         size=formats.size,
         short_id=formats.short_id,
+        metric=metrics.metric,
+        metric_name=metrics.metric_name,
+        difference=metrics.difference,
     )
     environment.globals["static"] = static_url
     return environment

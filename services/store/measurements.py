@@ -42,6 +42,16 @@ class Measurements:
         return len(self.numbers) * (2 + len(self.values))
 
 
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """How many candidates failed for one reason."""
+
+    reason: str
+    count: int
+    first: int  # the number of one of them
+    detail: str  # that one's
+
+
 class MeasurementRepository(Repository):
     """Readers of a whole search at a time. Safe to share between threads."""
 
@@ -111,6 +121,22 @@ class MeasurementRepository(Repository):
         with self._database.read() as session:
             rows = session.execute(counts.group_by(_COLUMNS.state)).all()
         return {state: count for state, count in rows}  # noqa: C416 - rows are no tuples to the type checker
+
+    def failures(self, search_id: str) -> list[FailureCount]:
+        """Why candidates of a search failed, the most frequent reason first, with the first that had it."""
+        reason, detail = (_COLUMNS.error[name].as_string() for name in ("reason", "detail"))
+        failed = _COLUMNS.search_id == search_id, _COLUMNS.state == CandidateState.FAILED
+        counted = sa.select(reason, sa.func.count(), sa.func.min(_COLUMNS.number)).where(*failed)
+        with self._database.read() as session:
+            rows = session.execute(counted.group_by(reason)).all()
+            firsts = sa.select(_COLUMNS.number, detail).where(
+                *failed, _COLUMNS.number.in_([first for _, _, first in rows])
+            )
+            details = {number: text for number, text in session.execute(firsts)}  # noqa: C416
+        found = [
+            FailureCount(why or "error", count, first, details[first] or "") for why, count, first in rows
+        ]
+        return sorted(found, key=lambda each: -each.count)
 
     def _rows_of(self, search_id: str, numbers: Sequence[int], *columns: sa.Column[Any]) -> list[sa.Row[Any]]:
         rows: list[sa.Row[Any]] = []
