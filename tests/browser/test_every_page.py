@@ -9,6 +9,9 @@ from .population import Population
 
 PAGES: dict[str, Callable[[Population], str]] = {
     "overview": lambda _: "/",
+    "searches": lambda _: "/searches",
+    "failed searches": lambda _: "/searches?state=failed",
+    "settings": lambda _: "/settings",
     "new search": lambda _: "/searches/new",
     "new search like another": lambda ids: f"/searches/new?from={ids.succeeded}",
 }
