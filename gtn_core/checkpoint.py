@@ -100,6 +100,14 @@ class FrozenCheckpoint:
             exact: SyntheticCurriculum = curriculum(noise, shuffle=False)
         return exact.to(device, torch.float32)
 
+    def schedule(self) -> tuple[list[float], list[float]]:
+        """Learning rates and momenta of the inner steps, [T] each; no image is generated."""
+        curriculum = _shapes(self.manifest)
+        curriculum.load_state_dict(load_tensors(self.content), assign=True)
+        with torch.no_grad():
+            learning_rates, momenta = curriculum.double().schedule()
+        return learning_rates.tolist(), momenta.tolist()
+
     def require_fit(self, splits: DatasetSplits) -> None:
         """Raise CheckpointError unless `splits` are the data that this checkpoint was made from."""
         ours, theirs = self.manifest, splits

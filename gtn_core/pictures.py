@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ _MARGIN = 16  # height of the column labels
 _ROW_LABEL = 56  # width of the row labels
 _MOST_NUMBERS = 2**27  # of the images in memory, float64: 1 GiB
 _MOST_TILE_PIXELS = 512 * 512
+_FILM_CLASSES, _FILM_PER_CLASS, _FILM_STEPS, _FILM_PIXELS = 20, 4, 256, 2**22
 _INK, _PAPER = "#202020", "#ffffff"
 
 
@@ -59,6 +61,51 @@ def synthetic_samples_png(
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class FilmLayout:
+    """What is where on the sheet that `synthetic_film_png` draws."""
+
+    steps: tuple[int, ...]  # a row of tiles each; 1 for the first
+    classes: tuple[str, ...]
+    per_class: int  # tiles next to each other, of one class; empty where the batch has fewer
+    tile: tuple[int, int]  # width, height
+
+
+def synthetic_film_png(checkpoint: FrozenCheckpoint) -> bytes:
+    """Inner steps with a few images of each class, in their own size, for a player to step through.
+
+    Of a long curriculum, or one of large images, evenly spaced steps. Raises CheckpointError when the
+    curriculum or its images are too large for a picture.
+    """
+    layout = film_layout(checkpoint.manifest)
+    curriculum = checkpoint.synthesize()
+    pixels = _pixels(curriculum.images, checkpoint.manifest.normalization)
+    classes = curriculum.labels.argmax(dim=2).numpy()  # [T, B]
+    across, down = layout.tile
+    size = down * len(layout.steps), across * layout.per_class * len(layout.classes)
+    sheet = np.full((*size, 3), 255, np.uint8)
+    for row, step in enumerate(layout.steps):
+        for column in range(len(layout.classes)):
+            members = np.flatnonzero(classes[step - 1] == column)[: layout.per_class]
+            for place, member in enumerate(members, start=column * layout.per_class):
+                tile = slice(row * down, (row + 1) * down), slice(place * across, (place + 1) * across)
+                sheet[tile] = pixels[step - 1, member]
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def film_layout(manifest: CheckpointManifest) -> FilmLayout:
+    """How the film of such a checkpoint is laid out. Raises CheckpointError when it is too large."""
+    _require_drawable(manifest)
+    config, (_, height, width) = manifest.config, manifest.image_shape
+    classes = manifest.class_names[:_FILM_CLASSES]
+    per_class = max(1, min(_FILM_PER_CLASS, config.batch_size // manifest.num_classes))
+    most = max(2, min(_FILM_STEPS, _FILM_PIXELS // (height * width * per_class * len(classes))))
+    steps = np.unique(np.linspace(1, config.inner_steps, most).round().astype(int)).tolist()
+    return FilmLayout(tuple(steps), classes, per_class, (width, height))
 
 
 def _require_drawable(manifest: CheckpointManifest) -> None:

@@ -1,5 +1,7 @@
 """What a network costs, read from its structure: no weight is made, nothing is computed."""
 
+import math
+import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +22,18 @@ class Cost:
     flops: int  # twice the multiply-adds of convolutions, linear layers and matrix products
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a network: its stem, one of its cells or blocks, its head."""
+
+    name: str  # as in the state dict: "body.3"
+    kind: str  # in words: "reduction block"
+    params: int
+    flops: int  # as in `Cost`; 0 where nothing is counted
+    input_shape: tuple[int, ...] | None  # of one image, without the batch: (C, H, W) or (K,)
+    output_shape: tuple[int, ...] | None  # both None where the forward pass leaves the part out
+
+
 def network_cost(build: Callable[[], nn.Module], image_shape: ImageShape) -> Cost:
     """Cost of the network that `build` makes, for one image of `image_shape`; takes milliseconds.
 
@@ -34,6 +48,81 @@ def network_cost(build: Callable[[], nn.Module], image_shape: ImageShape) -> Cos
         with counter:
             network(images)
     return Cost(sum(parameter.numel() for parameter in network.parameters()), counter.flops)
+
+
+def network_parts(build: Callable[[], nn.Module], image_shape: ImageShape) -> tuple[Part, ...]:
+    """What each part of a network costs, in the order of the forward pass; together they are its cost.
+
+    Parts are the network's own modules, and those of its containers of blocks. What lies outside of them is
+    one more part, "elsewhere".
+    """
+    counter = _FlopCounter()
+    with torch.device("meta"), torch.no_grad():
+        network = build().eval()
+        modules = _part_modules(network)
+        runs = {name: _Run(counter, module) for name, module in modules.items()}
+        with counter:
+            network(torch.empty(1, *image_shape))
+    order = sorted(modules, key=lambda name: runs[name].place)
+    parts = [
+        Part(
+            name,
+            _in_words(name, modules[name]),
+            sum(parameter.numel() for parameter in modules[name].parameters()),
+            runs[name].flops,
+            runs[name].input_shape,
+            runs[name].output_shape,
+        )
+        for name in order
+    ]
+    params = sum(parameter.numel() for parameter in network.parameters()) - sum(part.params for part in parts)
+    flops = counter.flops - sum(part.flops for part in parts)
+    return (*parts, Part("", "elsewhere", params, flops, None, None)) if params or flops else tuple(parts)
+
+
+def _part_modules(network: nn.Module) -> dict[str, nn.Module]:
+    """The network's own modules; a list, or a sequence of modules with parts of their own, is opened."""
+    found: dict[str, nn.Module] = {}
+    for name, module in network.named_children():
+        opened = isinstance(module, nn.ModuleList) or (
+            isinstance(module, nn.Sequential)
+            and any(not isinstance(child, nn.Sequential) and any(child.children()) for child in module)
+        )
+        if opened:
+            found |= {f"{name}.{inner}": child for inner, child in module.named_children()}
+        else:
+            found[name] = module
+    return found
+
+
+class _Run:
+    """Watches a part in the forward pass."""
+
+    def __init__(self, counter: "_FlopCounter", module: nn.Module) -> None:
+        self.flops, self.place = 0, math.inf
+        self.input_shape: tuple[int, ...] | None = None
+        self.output_shape: tuple[int, ...] | None = None
+        self._counter, self._before = counter, 0
+        module.register_forward_pre_hook(self._begin)
+        module.register_forward_hook(self._end)
+
+    def _begin(self, _module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._before = self._counter.flops
+        self.place = min(self.place, self._counter.calls)
+        self._counter.calls += 1  # a part without an operation has its place too
+        shapes = [tuple(value.shape[1:]) for value in inputs if isinstance(value, Tensor)]
+        self.input_shape = shapes[-1] if shapes else None
+
+    def _end(self, _module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+        self.flops += self._counter.flops - self._before
+        self.output_shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else None
+
+
+def _in_words(name: str, module: nn.Module) -> str:
+    """`ReductionBlock` as "reduction block"; a sequence has no name but the one it is kept under."""
+    if isinstance(module, nn.Sequential):
+        return name
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(module).__name__).lower()
 
 
 _MAX_SEEN = 10_000
@@ -51,6 +140,7 @@ class _FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.flops = 0
+        self.calls = 0  # of parts, which thereby know their order
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from nas.algorithms import get_algorithm
-from nas.algorithms.base import MultiFidelityAlgorithm
+from nas.algorithms.base import LineageAlgorithm, MultiFidelityAlgorithm
 from nas.architecture import Architecture
 from nas.cost import network_cost
 from nas.estimators.base import CandidateScore, EstimatorData
@@ -41,6 +41,7 @@ class Proposal:
     architecture: Architecture
     canonical_hash: str
     seed: int
+    parents: tuple[int, ...] = ()  # numbers of the candidates it was made from, where the algorithm tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class Search:
         proposals = [*(result.proposal for result in history), *in_flight]
         self._numbers = {proposal.number for proposal in proposals}
         self._free_numbers = (number for number in count() if number not in self._numbers)
-        self._proposed = {proposal.canonical_hash for proposal in proposals}
+        self._proposed = {proposal.canonical_hash: proposal.number for proposal in proposals}
         self._misfits: set[str] = set()
         self._in_flight: dict[int, Proposal] = {}
         self._again = deque(sorted(in_flight, key=lambda proposal: proposal.number))
@@ -215,14 +216,16 @@ class Search:
         number = next(self._free_numbers)
         rng = np.random.default_rng([self.spec.seed, number])
         misfits = set()
-        for architecture in self._offers(rng):
+        for architecture, parents in self._offers(rng):
             canonical_hash = self.space.canonical_hash(architecture)
             if canonical_hash in self._proposed:
                 continue
             if self._is_admitted(architecture, canonical_hash):
                 self._numbers.add(number)
-                self._proposed.add(canonical_hash)
-                return Proposal(number, architecture, canonical_hash, self.spec.seed)
+                self._proposed[canonical_hash] = number
+                return Proposal(
+                    number, architecture, canonical_hash, self.spec.seed, self._numbers_of(parents)
+                )
             misfits.add(canonical_hash)
             if len(misfits) >= MAX_MISFITS:
                 break
@@ -235,11 +238,16 @@ class Search:
             self.exhausted += f"; {len(misfits)} others violate the constraints ({limits})"
         return None
 
-    def _offers(self, rng: np.random.Generator) -> Iterator[Architecture]:
-        """What the algorithm asks for; when that is refused too often, a walk through the space."""
+    def _numbers_of(self, parents: Sequence[Architecture]) -> tuple[int, ...]:
+        """The candidates that have these architectures; one that was never proposed here has no number."""
+        hashes = (self.space.canonical_hash(parent) for parent in parents)
+        return tuple(self._proposed[each] for each in hashes if each in self._proposed)
+
+    def _offers(self, rng: np.random.Generator) -> Iterator[tuple[Architecture, tuple[Architecture, ...]]]:
+        """What the algorithm asks for, with its parents; when refused too often, a walk through the space."""
         for _ in range(MAX_REFUSALS):
             architecture = self.algorithm.ask(rng)
-            yield architecture
+            yield architecture, self._parents()
         # Breadth-first over neighbours: it reaches what is left of a small space for certain, and the
         # nearest free architecture of a large one.
         queue, visited = deque([architecture]), {architecture}
@@ -250,7 +258,10 @@ class Search:
                         return
                     visited.add(neighbour)
                     queue.append(neighbour)
-                    yield neighbour
+                    yield neighbour, ()
+
+    def _parents(self) -> tuple[Architecture, ...]:
+        return self.algorithm.parents if isinstance(self.algorithm, LineageAlgorithm) else ()
 
     def _is_admitted(self, architecture: Architecture, canonical_hash: str) -> bool:
         """Whether the constraints admit it; one whose cost is unknown is left to fail its evaluation."""

@@ -40,6 +40,16 @@ class SearchAlgorithm(Protocol):
 
 
 @runtime_checkable
+class LineageAlgorithm(SearchAlgorithm, Protocol):
+    """A strategy that makes architectures from earlier ones, and can tell from which."""
+
+    @property
+    def parents(self) -> tuple[Architecture, ...]:
+        """What the latest answer of `ask` was made from, as told or isomorphic; empty if drawn at random."""
+        ...
+
+
+@runtime_checkable
 class MultiFidelityAlgorithm(SearchAlgorithm, Protocol):
     """A strategy that looks at candidates before they are trained to the end, and stops poor ones."""
 

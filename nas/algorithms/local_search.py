@@ -35,6 +35,7 @@ class LocalSearch:
 
     def __init__(self, space: SearchSpace, config: LocalSearchConfig) -> None:
         self.space, self.config = space, config
+        self.parents: tuple[Architecture, ...] = ()
         self._rewards: dict[str, float | None] = {}  # by canonical hash; None where the evaluation failed
         self._best_start: tuple[Architecture, float] | None = None
         self._starts = 0
@@ -44,8 +45,10 @@ class LocalSearch:
 
     def ask(self, rng: np.random.Generator) -> Architecture:
         """Propose a neighbour of the current architecture, or any one to start from."""
-        if not self._open:
+        if not self._open or self._current is None:
+            self.parents = ()
             return self.space.sample(rng)
+        self.parents = (self._current[0],)
         return list(self._open.values())[rng.integers(len(self._open))]
 
     def tell(self, architecture: Architecture, rewards: Rewards | None) -> None:

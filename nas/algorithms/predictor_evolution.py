@@ -4,6 +4,8 @@ As in BANANAS (White et al., AAAI 2021): an ensemble predicts what was not evalu
 its pool, and what is proposed maximises an optimistic prediction.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,21 +46,23 @@ class PredictorEvolution:
 
     def __init__(self, space: SearchSpace, config: PredictorEvolutionConfig) -> None:
         self.space, self.config = space, config
+        self.parents: tuple[Architecture, ...] = ()
         self._told: list[tuple[Architecture, float]] = []
         self._seen: set[str] = set()
         self._ensemble: _Ensemble | None = None
 
     def ask(self, rng: np.random.Generator) -> Architecture:
         """Propose the child with the best prediction, or any architecture while too few are known."""
-        if len(self._told) < self.config.initial_samples:
-            return self.space.sample(rng)
-        pool = self._pool(rng)
+        pool = self._pool(rng) if len(self._told) >= self.config.initial_samples else []
         if not pool:
+            self.parents = ()
             return self.space.sample(rng)
         if self._ensemble is None:
             self._ensemble = self._fit()
-        features = np.stack([self.space.features(architecture) for architecture in pool])
-        return pool[int(np.argmax(self._ensemble.optimistic(features, self.config.optimism)))]
+        features = np.stack([self.space.features(child.architecture) for child in pool])
+        best = pool[int(np.argmax(self._ensemble.optimistic(features, self.config.optimism)))]
+        self.parents = best.parents
+        return best.architecture
 
     def tell(self, architecture: Architecture, rewards: Rewards | None) -> None:
         """Learn a reward; a failed architecture is not proposed again, and nothing else is learnt from it."""
@@ -67,21 +71,23 @@ class PredictorEvolution:
             self._told.append((architecture, rewards[0]))
             self._ensemble = None
 
-    def _pool(self, rng: np.random.Generator) -> list[Architecture]:
+    def _pool(self, rng: np.random.Generator) -> "list[_Child]":
         """Children of the best that were not evaluated: mutants, twice mutated ones, and crossovers."""
         best = sorted(self._told, key=lambda told: told[1], reverse=True)[: self.config.parents]
         parents = [architecture for architecture, _ in best]
-        pool: dict[str, Architecture] = {}
+        pool: dict[str, _Child] = {}
         for _ in range(self.config.pool_size):
             child = parents[rng.integers(len(parents))]
+            made_from = [child]
             kind = rng.integers(3)
             if kind == 2:
-                child = self.space.crossover(child, parents[rng.integers(len(parents))], rng)
+                made_from.append(parents[rng.integers(len(parents))])
+                child = self.space.crossover(child, made_from[1], rng)
             for _ in range(1 + (kind == 1)):
                 child = self.space.mutate(child, rng)
             canonical_hash = self.space.canonical_hash(child)
             if canonical_hash not in self._seen:
-                pool.setdefault(canonical_hash, child)
+                pool.setdefault(canonical_hash, _Child(child, tuple(dict.fromkeys(made_from))))
         return list(pool.values())
 
     def _fit(self) -> "_Ensemble":
@@ -92,6 +98,14 @@ class PredictorEvolution:
         rewards = np.array([reward for _, reward in training])
         # The seed is the number of successes: the same after a replay.
         return _Ensemble(features, rewards, self.config.ensemble_size, seed=len(self._told))
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A mutant, or a mutant of a crossover of two."""
+
+    architecture: Architecture
+    parents: tuple[Architecture, ...]
 
 
 class _Ensemble:

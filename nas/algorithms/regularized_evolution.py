@@ -46,13 +46,17 @@ class RegularizedEvolution:
 
     def __init__(self, space: SearchSpace, config: RegularizedEvolutionConfig) -> None:
         self.space, self.config = space, config
+        self.parents: tuple[Architecture, ...] = ()
         self._population: deque[tuple[Architecture, float]] = deque(maxlen=config.population_size)
 
     def ask(self, rng: np.random.Generator) -> Architecture:
         """Propose a mutant of a tournament's winner, or any architecture while the population grows."""
         if len(self._population) < self.config.population_size:
+            self.parents = ()
             return self.space.sample(rng)
-        return self.space.mutate(self._tournament(rng), rng)
+        winner = self._tournament(rng)
+        self.parents = (winner,)
+        return self.space.mutate(winner, rng)
 
     def tell(self, architecture: Architecture, rewards: Rewards | None) -> None:
         """Let an evaluated architecture join; the oldest leaves a full population."""

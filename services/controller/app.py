@@ -1,32 +1,28 @@
 """The controller's application: its parts put together, and how they start and end."""
 
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import lru_cache, partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from gtn_core.pictures import synthetic_samples_png
-from services.artifacts import ArtifactStore
-from services.checkpoints import load_checkpoint
 from services.controller.cluster import cluster_view
 from services.controller.error_handlers import install_error_handlers
 from services.controller.event_feed import EventFeed
 from services.controller.limits import BodyLimit
 from services.controller.metrics import Metrics
 from services.controller.openapi import TAGS, document_api
+from services.controller.pages import ROUTERS as PAGES
+from services.controller.pictures import CheckpointPictures
 from services.controller.rate_limits import RateLimits
 from services.controller.readiness import BackgroundDispatcher
 from services.controller.request_log import RequestLog
 from services.controller.routes import ROUTERS
 from services.controller.routes.docs import ASSETS
+from services.dashboard import STATIC
 from services.settings import Settings
 from services.wiring import make_artifacts, make_store
-
-PICTURES_KEPT = 64
 
 
 def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = None) -> FastAPI:
@@ -68,18 +64,13 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     app.state.rate_limits = RateLimits(
         per_key=settings.rate_limit_per_minute, failures_per_address=settings.failed_keys_per_minute
     )
-    app.state.samples = lru_cache(PICTURES_KEPT)(partial(_draw, artifacts, threading.Lock()))
+    app.state.pictures = CheckpointPictures(artifacts)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestLog, metrics=app.state.metrics)  # added last: outermost
     install_error_handlers(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     document_api(app)
     return app
-
-
-def _draw(artifacts: ArtifactStore, one_at_a_time: threading.Lock, checkpoint_id: str) -> bytes:
-    """The picture of a checkpoint's synthetic data; each may take a gibibyte while it is made."""
-    with one_at_a_time:
-        return synthetic_samples_png(load_checkpoint(artifacts, checkpoint_id))

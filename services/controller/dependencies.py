@@ -1,11 +1,11 @@
 """What endpoints are given. Found in memory, and therefore on the event loop instead of in a thread."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from services.artifacts import ArtifactStore
+from services.controller.pictures import CheckpointPictures
 from services.settings import Settings
 from services.store import Store
 
@@ -25,13 +25,12 @@ async def _artifacts(request: Request) -> ArtifactStore:
     return artifacts
 
 
-async def _samples(request: Request) -> Callable[[str], bytes]:
-    samples: Callable[[str], bytes] = request.app.state.samples
-    return samples
+async def _pictures(request: Request) -> CheckpointPictures:
+    pictures: CheckpointPictures = request.app.state.pictures
+    return pictures
 
 
 SettingsDep = Annotated[Settings, Depends(_settings)]
 StoreDep = Annotated[Store, Depends(_store)]
 ArtifactsDep = Annotated[ArtifactStore, Depends(_artifacts)]
-SamplesDep = Annotated[Callable[[str], bytes], Depends(_samples)]
-"""Checkpoint id to the picture of its synthetic data; the latest pictures are kept."""
+PicturesDep = Annotated[CheckpointPictures, Depends(_pictures)]

@@ -44,18 +44,22 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _answer(request: Request, error: Exception) -> Response:
+    return problem_response(problem_of(request, error), request.url.path)
+
+
+def problem_of(request: Request, error: Exception) -> Problem:
+    """What an error is to the client. Raises the error itself when nobody expected it."""
     match error:
         case Problem():
-            problem = error
+            return error
         case RequestValidationError():
-            problem = _of_validation(request, error)
+            return _of_validation(request, error)
         case HTTPException():
-            problem = _of_status(request, error)
+            return _of_status(request, error)
         case GtnNasError():
-            problem = _of_domain(error)
+            return _of_domain(error)
         case _:
             raise error
-    return problem_response(problem, request.url.path)
 
 
 def _of_validation(request: Request, error: RequestValidationError) -> Problem:

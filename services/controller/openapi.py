@@ -32,10 +32,20 @@ server-sent events, resumable with `Last-Event-ID`. Within `/v1` only additions 
 _SEARCH_OPERATIONS = (
     "get_search", "pause_search", "resume_search", "cancel_search", "extend_search", "clone_search",
     "delete_search",
-    "list_search_candidates", "get_pareto_front",
+    "list_search_candidates", "get_pareto_front", "get_trajectory", "get_points", "get_importance",
+    "get_choices", "download_candidates",
 )  # fmt: skip
-_CANDIDATE_OPERATIONS = ("get_candidate", "retrain_candidate", "export_candidate")
-_CHECKPOINT_OPERATIONS = ("get_checkpoint", "download_checkpoint", "get_samples")
+_CANDIDATE_OPERATIONS = (
+    "get_candidate", "retrain_candidate", "export_candidate", "get_candidate_cost", "get_lineage",
+    "get_similar", "get_cells", "get_network",
+)  # fmt: skip
+_CHECKPOINT_OPERATIONS = (
+    "get_checkpoint",
+    "download_checkpoint",
+    "get_samples",
+    "get_frames",
+    "get_curriculum",
+)
 _META_TRAINING_OPERATIONS = ("get_meta_training", "cancel_meta_training")
 _FINAL_TRAINING_OPERATIONS = ("get_final_training", "cancel_final_training")
 _FIDELITY_REPORT_OPERATIONS = ("get_fidelity_report", "cancel_fidelity_report")

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from services.controller.openapi_analysis_examples import analysis_answers
+
 _JOB = {
     "priority": 0,
     "waiting_for": None,
@@ -37,6 +39,7 @@ CANDIDATE: dict[str, Any] = {
     "metrics": {"accuracy": 0.8711, "loss": 0.62, "params": 21506, "flops": 288000, "seconds": 0.26},
     "error": None,
     "final_training": None,
+    "parents": [],
     "created_at": "2026-01-01T12:00:10Z",
     "finished_at": "2026-01-01T12:00:11Z",
 }
@@ -115,7 +118,8 @@ def _page(item: dict[str, Any]) -> dict[str, Any]:
     return {"items": [item], "next_cursor": "q83vZXhhbXBsZQ"}
 
 
-ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
+ANSWERS: dict[tuple[str, str], Any] = {
+    **analysis_answers(CANDIDATE),
     ("create_meta_training", "201"): META_TRAINING | _NEW | {"progress": {"done": 0, "total": 500}},
     ("list_meta_trainings", "200"): _page(META_TRAINING),
     ("get_meta_training", "200"): META_TRAINING,
@@ -142,6 +146,7 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("clone_search", "201"): SEARCH | _NEW | {"progress": {"done": 0, "total": 100}, "best": None},
     ("extend_search", "200"): SEARCH | {"state": "queued", "progress": {"done": 100, "total": 150}},
     ("list_search_candidates", "200"): _page(CANDIDATE),
+    ("download_candidates", "200"): [CANDIDATE],
     ("get_pareto_front", "200"): {"items": [CANDIDATE], "next_cursor": None},
     ("list_candidates", "200"): _page(CANDIDATE),
     ("get_candidate", "200"): CANDIDATE | {"loss_curve": [2.35, 1.72, 1.21, 0.98]},

@@ -6,9 +6,10 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.lifecycle import CandidateState, JobState
-from services.store import CandidateFilter
+from services.store import Bounds, CandidateFilter
 
 MAX_PAGE = 500
+MAX_INTEGER = 2**63 - 1
 
 CandidateOrder = Literal[
     "accuracy", "-accuracy", "loss", "-loss", "params", "-params", "flops", "-flops",
@@ -31,20 +32,49 @@ class JobQuery(PageQuery):
     state: JobState | None = None
 
 
-class SearchCandidateQuery(PageQuery):
-    """Which candidates of a search, in which order."""
+class CandidateSelection(BaseModel):
+    """Which candidates, in which order. Only those that have a metric are within bounds of it."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     order_by: CandidateOrder = Field("-accuracy", description="a minus is for descending")
     state: CandidateState | None = None
     max_params: int | None = Field(None, ge=0)
     max_flops: int | None = Field(None, ge=0)
     min_accuracy: float | None = Field(None, ge=0, le=1)
+    max_accuracy: float | None = Field(None, ge=0, le=1)
+    min_params: int | None = Field(None, ge=0, le=MAX_INTEGER)
+    min_flops: int | None = Field(None, ge=0, le=MAX_INTEGER)
+    min_loss: float | None = None
+    max_loss: float | None = None
+    min_seconds: float | None = Field(None, ge=0)
+    max_seconds: float | None = Field(None, ge=0)
+    min_latency_ms: float | None = Field(None, ge=0, description="where a search measures latency")
+    max_latency_ms: float | None = Field(None, ge=0)
 
     def filter(self, search_id: str | None = None, search_space: str | None = None) -> CandidateFilter:
         """As the store takes it."""
-        return CandidateFilter(
-            search_id, self.state, search_space, self.max_params, self.max_flops, self.min_accuracy
+        bounds = (
+            Bounds("accuracy", None, self.max_accuracy),
+            Bounds("params", self.min_params, None),
+            Bounds("flops", self.min_flops, None),
+            Bounds("loss", self.min_loss, self.max_loss),
+            Bounds("seconds", self.min_seconds, self.max_seconds),
+            Bounds("latency_ms", self.min_latency_ms, self.max_latency_ms),
         )
+        return CandidateFilter(
+            search_id,
+            self.state,
+            search_space,
+            max_params=self.max_params,
+            max_flops=self.max_flops,
+            min_accuracy=self.min_accuracy,
+            within=tuple(each for each in bounds if each.low is not None or each.high is not None),
+        )
+
+
+class SearchCandidateQuery(PageQuery, CandidateSelection):
+    """A page of the candidates of a search."""
 
 
 class CandidateQuery(SearchCandidateQuery):
@@ -53,6 +83,7 @@ class CandidateQuery(SearchCandidateQuery):
     search_space: str | None = Field(None, max_length=200)
 
 
+SelectionParameters = Annotated[CandidateSelection, Query()]
 PageParameters = Annotated[PageQuery, Query()]
 JobParameters = Annotated[JobQuery, Query()]
 SearchCandidateParameters = Annotated[SearchCandidateQuery, Query()]

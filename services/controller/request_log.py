@@ -16,13 +16,17 @@ from services.controller.problems import INTERNAL, Problem, problem_response
 log = structlog.get_logger(__name__)
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_POLICY = "default-src 'none'; frame-ancestors 'none'"
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+DEFAULT_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""Sent unless the answer brings its own, as pages do."""
 PROBES = {"/healthz", "/readyz", "/metrics"}
 """Asked every few seconds by machines; logged at the debug level."""
 
@@ -85,5 +89,5 @@ def _complete_headers(headers: MutableHeaders, request_id: str) -> None:
     headers["X-Request-ID"] = request_id
     for name, value in SECURITY_HEADERS.items():
         headers[name] = value
-    headers.setdefault("Content-Security-Policy", _POLICY)  # pages bring their own
-    headers.setdefault("Cache-Control", "no-store")
+    for name, value in DEFAULT_HEADERS.items():
+        headers.setdefault(name, value)

@@ -1,4 +1,5 @@
-"""Who may do what: bearer keys with scopes, and an open door only where no one else can come in.
+"""Who may do what: bearer keys with scopes, browsers that logged in with one, and an open door only where
+no one else can come in.
 
 While no key exists the API is open to this machine alone: it listens on loopback and answers only requests
 that were addressed to it by a loopback name. A web page that a browser on this machine shows can reach
@@ -7,6 +8,7 @@ loopback too; the addresses in `Host` and `Origin` give it away.
 
 import hmac
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -17,9 +19,17 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.problems import FORBIDDEN, UNAUTHORIZED, Problem
 from services.controller.rate_limits import RateLimits
+from services.controller.sessions import (
+    SAFE_METHODS,
+    SESSION_COOKIE,
+    SESSION_LIFETIME,
+    VisitorDep,
+    require_csrf_token,
+    require_same_origin,
+)
 from services.errors import ConflictError
 from services.settings import Settings
-from services.store import Scope, Store
+from services.store import ApiKeyRecord, Scope, Store
 
 BOOTSTRAP = "bootstrap"
 """The id of a caller with the key of the settings."""
@@ -49,46 +59,54 @@ class Caller:
 
     id: str
     may_submit: bool
+    may_administer: bool
+    session: bool = False  # whether a browser that logged in sent it
 
 
-def authenticated(
+def _identified(
     request: Request,
     settings: SettingsDep,
     store: StoreDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Caller:
-    """The caller, who may at least read.
-
-    Answers 401 to a key that is missing, unknown or revoked, and 429 to a caller who asks too often.
-    """
-    limits: RateLimits = request.app.state.rate_limits
-    address = request.client.host if request.client else ""
     if credentials is not None:
         token = credentials.credentials
-        limits.admit_attempt(address, token)
-        caller = _caller_with_key(token, settings, store)
+        caller = _admitted(request, token, lambda: caller_with_key(token, settings, store))
         if caller is None:
-            limits.note_failure(address)
             raise _unauthorized("the API key is unknown or revoked", error="invalid_token")
-        limits.note_success(token)
-        limits.admit_request(caller.id)
         return caller
-    if _keys_exist(settings, store) or not settings.loopback:
-        limits.admit_attempt(address, None)
-        limits.note_failure(address)
-        raise _unauthorized("the request carries no API key")
-    if not _names_this_machine(request):
-        raise Problem(
-            FORBIDDEN,
-            "while no API key exists, only requests addressed to this machine's loopback are answered",
-            remedy=f"use http://127.0.0.1:{settings.port}, or {CREATE_KEY}",
-        )
-    return Caller("", may_submit=True)
+    if not needs_key(settings, store):
+        if not _names_this_machine(request):
+            raise Problem(
+                FORBIDDEN,
+                "while no API key exists, only requests addressed to this machine's loopback are answered",
+                remedy=f"use http://127.0.0.1:{settings.port}, or {CREATE_KEY}",
+            )
+        return Caller("", may_submit=True, may_administer=True)
+    session = request.cookies.get(SESSION_COOKIE)
+    caller = _admitted(
+        request, session, lambda: None if session is None else _caller_in_session(session, settings, store)
+    )
+    if caller is None:
+        raise _unauthorized("the request carries no API key" if session is None else "the session has ended")
+    return caller
 
 
-def is_open(request: Request, settings: Settings, store: Store) -> bool:
-    """Whether this request may do everything without a key."""
-    return settings.loopback and not _keys_exist(settings, store) and _names_this_machine(request)
+async def authenticated(
+    request: Request, caller: Annotated[Caller, Depends(_identified)], visitor: VisitorDep
+) -> Caller:
+    """The caller, who may at least read.
+
+    Answers 401 to a key or session that is missing, unknown or over, 429 to a caller who asks too often, and
+    403 to a request that would change something and comes from a browser but not from a page of ours: a
+    browser sends its cookie, and from this machine all it needs, whoever's page asks it to.
+    """
+    if request.method not in SAFE_METHODS:
+        if caller.session:
+            await require_csrf_token(request, visitor)
+        elif not caller.id:
+            require_same_origin(request)
+    return caller
 
 
 AuthenticatedCaller = Annotated[Caller, Depends(authenticated)]
@@ -100,17 +118,79 @@ def _require_submit(caller: AuthenticatedCaller) -> None:
         raise Problem(FORBIDDEN, "this API key may only read", remedy="use a key with the scope 'submit'")
 
 
+def _require_admin(caller: AuthenticatedCaller) -> None:
+    """Answer 403 to a key that may not administer."""
+    if not caller.may_administer:
+        raise Problem(FORBIDDEN, "this API key may not administer", remedy="use a key with the scope 'admin'")
+
+
 READS = Depends(authenticated)
 SUBMITS = Depends(_require_submit)
+ADMINISTERS = Depends(_require_admin)
 
 
-def _caller_with_key(token: str, settings: Settings, store: Store) -> Caller | None:
-    if settings.api_key is not None and hmac.compare_digest(
-        token.encode(), settings.api_key.get_secret_value().encode()
-    ):
-        return Caller(BOOTSTRAP, may_submit=True)
+def needs_key(settings: Settings, store: Store) -> bool:
+    """Whether requests need a key or a session, instead of merely coming from this machine."""
+    return not settings.loopback or _keys_exist(settings, store)
+
+
+def log_in(request: Request, token: str, settings: Settings, store: Store) -> str | None:
+    """A session of an API key, as the token for its cookie; None for a key that is unknown or revoked.
+
+    Answers 429 to an address that was wrong too often.
+    """
+    caller = _admitted(request, token, lambda: caller_with_key(token, settings, store))
+    if caller is None:
+        return None
+    if caller.id == BOOTSTRAP:
+        return store.create_session(None, SESSION_LIFETIME, bootstrap_key=_bootstrap_key(settings))
+    return store.create_session(caller.id, SESSION_LIFETIME)
+
+
+def _admitted(request: Request, token: str | None, find: Callable[[], Caller | None]) -> Caller | None:
+    """Whom a key or a session's token belongs to, within the limits. Answers 429 beyond them."""
+    limits: RateLimits = request.app.state.rate_limits
+    address = request.client.host if request.client else ""
+    limits.admit_attempt(address, token)
+    caller = find()
+    if caller is None:
+        limits.note_failure(address)
+        return None
+    if token is not None:
+        limits.note_success(token)
+    limits.admit_request(caller.id)
+    return caller
+
+
+def caller_with_key(token: str, settings: Settings, store: Store) -> Caller | None:
+    """Whose API key this is; None for one that is unknown or revoked."""
+    bootstrap = _bootstrap_key(settings)
+    if bootstrap is not None and hmac.compare_digest(token.encode(), bootstrap.encode()):
+        return Caller(BOOTSTRAP, may_submit=True, may_administer=True)
     key = store.authenticate(token)
-    return None if key is None else Caller(key.id, may_submit=key.allows(Scope.SUBMIT))
+    return None if key is None else _caller_of(key)
+
+
+def _caller_in_session(token: str, settings: Settings, store: Store) -> Caller | None:
+    session = store.find_session(token, bootstrap_key=_bootstrap_key(settings))
+    if session is None:
+        return None
+    if session.key is None:
+        return Caller(BOOTSTRAP, may_submit=True, may_administer=True, session=True)
+    return _caller_of(session.key, session=True)
+
+
+def _caller_of(key: ApiKeyRecord, *, session: bool = False) -> Caller:
+    return Caller(
+        key.id,
+        may_submit=key.allows(Scope.SUBMIT),
+        may_administer=key.allows(Scope.ADMIN),
+        session=session,
+    )
+
+
+def _bootstrap_key(settings: Settings) -> str | None:
+    return None if settings.api_key is None else settings.api_key.get_secret_value()
 
 
 def _unauthorized(detail: str, error: str | None = None) -> Problem:

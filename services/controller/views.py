@@ -23,7 +23,7 @@ from services.schemas import (
     Progress,
     SearchView,
 )
-from services.store import CandidateRecord, CheckpointRecord, EventRecord, JobRecord
+from services.store import CandidateRecord, CheckpointRecord, EventRecord, JobRecord, candidate_id
 from services.store import Page as RecordPage
 
 Record = TypeVar("Record")
@@ -141,6 +141,7 @@ def _candidate(record: CandidateRecord, final_training: JobRecord | None) -> dic
         "metrics": None if record.metrics is None else CandidateMetrics.model_validate(record.metrics),
         "error": None if record.error is None else CandidateFailure.model_validate(record.error),
         "final_training": summary,
+        "parents": [candidate_id(record.search_id, number) for number in record.parents],
         "created_at": record.created_at,
         "finished_at": record.finished_at,
     }

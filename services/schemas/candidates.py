@@ -63,6 +63,7 @@ class CandidateView(BaseModel):
     metrics: CandidateMetrics | None
     error: CandidateFailure | None
     final_training: FinalTrainingSummary | None = None
+    parents: list[str] = Field([], description="ids of the candidates it was made from, if that was told")
     created_at: datetime
     finished_at: datetime | None
 

@@ -25,7 +25,7 @@ def stored_metrics(result: CandidateResult) -> JsonObject | None:
 def stored_proposal(record: CandidateRecord) -> Proposal:
     """The proposal that a record began with."""
     architecture = Architecture(record.space, record.encoding)
-    return Proposal(record.number, architecture, record.canonical_hash, record.seed)
+    return Proposal(record.number, architecture, record.canonical_hash, record.seed, record.parents)
 
 
 def stored_result(record: CandidateRecord) -> CandidateResult:

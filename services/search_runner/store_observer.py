@@ -36,6 +36,7 @@ class StoreObserver:
                 encoding=proposal.architecture.encoding,
                 canonical_hash=proposal.canonical_hash,
                 seed=proposal.seed,
+                parents=proposal.parents,
             )
         )
 

@@ -19,10 +19,12 @@ from services.store.events import EventRepository
 from services.store.extensions import ExtensionRepository
 from services.store.jobs import JobRepository
 from services.store.leases import LeaseRepository
+from services.store.measurements import MeasurementRepository, Measurements
 from services.store.ranked_candidates import RankedCandidateRepository
 from services.store.records import (
     AddedCheckpoint,
     ApiKeyRecord,
+    Bounds,
     CandidateFilter,
     CandidateRecord,
     CheckpointRecord,
@@ -34,11 +36,14 @@ from services.store.records import (
     NewCandidate,
     Page,
     Scope,
+    SessionRecord,
     candidate_id,
 )
 from services.store.retention import RetentionRepository
 from services.store.schema import current, downgrade, head, require_schema, upgrade
+from services.store.sessions import SessionRepository
 from services.store.summaries import SummaryRepository
+from services.store.tables import METRIC_COLUMNS
 
 
 class Store(
@@ -47,9 +52,11 @@ class Store(
     ExtensionRepository,
     CandidateRepository,
     RankedCandidateRepository,
+    MeasurementRepository,
     CheckpointRepository,
     EventRepository,
     ApiKeyRepository,
+    SessionRepository,
     SummaryRepository,
     RetentionRepository,
 ):
@@ -91,8 +98,10 @@ def open_store(database_url: str, *, clock: Clock = utc_now) -> Store:
 
 
 __all__ = [
+    "METRIC_COLUMNS",
     "AddedCheckpoint",
     "ApiKeyRecord",
+    "Bounds",
     "CandidateFilter",
     "CandidateRecord",
     "CheckpointRecord",
@@ -102,9 +111,11 @@ __all__ = [
     "IdempotencyKey",
     "JobRecord",
     "JsonObject",
+    "Measurements",
     "NewCandidate",
     "Page",
     "Scope",
+    "SessionRecord",
     "Store",
     "candidate_id",
     "current",

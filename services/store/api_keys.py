@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from services.store.engine import Database
 from services.store.json_values import check_json
 from services.store.records import ApiKeyRecord, Scope
 from services.store.repository import Repository, find, new_id
@@ -39,20 +40,20 @@ class ApiKeyRepository(Repository):
         )
         with self._database.write() as session:
             session.add(key)
-        return _record(key), f"gtn_{prefix}_{secret}"
+        return key_record(key), f"gtn_{prefix}_{secret}"
 
     def list_api_keys(self) -> list[ApiKeyRecord]:
         """All keys, revoked ones too, oldest first."""
         with self._database.read() as session:
             keys = session.scalars(sa.select(ApiKey).order_by(ApiKey.created_at, ApiKey.id))
-            return [_record(key) for key in keys]
+            return [key_record(key) for key in keys]
 
     def revoke_api_key(self, api_key_id: str) -> ApiKeyRecord:
         """Make a key useless from now on; a second time changes nothing. Raises NotFoundError."""
         with self._database.write() as session:
             key = find(session, ApiKey, "API key", api_key_id, lock=True)
             key.revoked_at = key.revoked_at or self._now()
-            return _record(key)
+            return key_record(key)
 
     def authenticate(self, token: str) -> ApiKeyRecord | None:
         """The key of a token; None for one that is unknown, wrong or revoked.
@@ -69,10 +70,10 @@ class ApiKeyRepository(Repository):
             salt, expected = (b"", b"") if key is None else (key.salt, key.secret_hash)
             if not hmac.compare_digest(_hash(salt, secret), expected) or key is None:
                 return None
-            record = _record(key)
+            record = key_record(key)
         if record.revoked_at is not None:
             return None
-        self._note_use(record)
+        note_use(self._database, record)
         return record
 
     def has_api_keys(self) -> bool:
@@ -81,19 +82,22 @@ class ApiKeyRepository(Repository):
         with self._database.read() as session:
             return bool(session.scalar(usable))
 
-    def _note_use(self, key: ApiKeyRecord) -> None:
-        now = self._now()
-        if key.last_used_at is not None and now - key.last_used_at < LAST_USED_RESOLUTION:
-            return
-        with self._database.write() as session:
-            session.execute(sa.update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
+
+def note_use(database: Database, key: ApiKeyRecord) -> None:
+    """Remember that a key was used just now, unless that was done a moment ago."""
+    now = database.clock()
+    if key.last_used_at is not None and now - key.last_used_at < LAST_USED_RESOLUTION:
+        return
+    with database.write() as session:
+        session.execute(sa.update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
 
 
 def _hash(salt: bytes, secret: str) -> bytes:
     return hashlib.sha256(salt + secret.encode()).digest()
 
 
-def _record(key: ApiKey) -> ApiKeyRecord:
+def key_record(key: ApiKey) -> ApiKeyRecord:
+    """A row as a record."""
     return ApiKeyRecord(
         id=key.id,
         name=key.name,

@@ -6,6 +6,7 @@ file) instead of mapped objects: the same steps in a third of the time.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from services.store.repository import Repository
 from services.store.tables import CANDIDATES, EVENTS, JOBS, METRIC_COLUMNS
 from services.store.transitions import cancel_running
 
+PARENT_COLUMNS = ("parent", "other_parent")
 NUMBERS_AT_A_TIME = 1000
 """Engines bound the parameters of a statement."""
 
@@ -36,12 +38,13 @@ class CandidateRepository(Repository):
         encoding: str,
         canonical_hash: str,
         seed: int,
+        parents: Sequence[int] = (),
     ) -> CandidateRecord:
         """Store a proposal as running. If the number is already there, that candidate is the answer.
 
         Raises LeaseLostError, having written nothing, when `owner` does not hold the search's lease.
         """
-        proposed = NewCandidate(number, space, encoding, canonical_hash, seed)
+        proposed = NewCandidate(number, space, encoding, canonical_hash, seed, tuple(parents))
         return self.add_candidates(owner, search_id, [proposed])[0]
 
     def add_candidates(
@@ -155,6 +158,7 @@ def _proposal(search_id: str, proposed: NewCandidate, now: datetime) -> JsonObje
         "canonical_hash": proposed.canonical_hash,
         "seed": proposed.seed,
         "created_at": now,
+        **dict(zip_longest(PARENT_COLUMNS, proposed.parents[: len(PARENT_COLUMNS)])),
     }
 
 
@@ -203,6 +207,7 @@ def candidate_record(row: Mapping[str, Any] | sa.RowMapping) -> CandidateRecord:
         error=row["error"],
         created_at=row["created_at"],
         finished_at=row["finished_at"],
+        parents=tuple(row[name] for name in PARENT_COLUMNS if row[name] is not None),
     )
 
 

@@ -1,6 +1,6 @@
 """Events: what happened to a job, append-only, in an order that a reader can resume from."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -51,6 +51,13 @@ class EventRepository(Repository):
                 .order_by(Event.id)
                 .limit(limit)
             )
+            return [_record(event) for event in events]
+
+    def latest_events(self, job_id: str, types: Sequence[str], limit: int) -> list[EventRecord]:
+        """The latest events of a job that are of these types, the newest first."""
+        wanted = sa.select(Event).where(Event.job_id == job_id, Event.type.in_(types))
+        with self._database.read() as session:
+            events = session.scalars(wanted.order_by(Event.id.desc()).limit(limit))
             return [_record(event) for event in events]
 
     def news_of_jobs(

@@ -182,6 +182,12 @@ def _matching(only: CandidateFilter) -> sa.Select[Any]:
         conditions.append(_COLUMNS.flops <= _clamped(only.max_flops))
     if only.min_accuracy is not None:
         conditions.append(_COLUMNS.accuracy >= only.min_accuracy)
+    for bounds in only.within:
+        metric = _metric(bounds.metric)
+        if bounds.low is not None:
+            conditions.append(metric >= bounds.low)
+        if bounds.high is not None:
+            conditions.append(metric <= bounds.high)
     return _LISTED.where(*conditions)
 
 
@@ -190,7 +196,7 @@ def _scored(only: CandidateFilter) -> bool | None:
     if only.state is not None and only.state is not CandidateState.SUCCEEDED:
         return False
     bounds = (only.state, only.max_params, only.max_flops, only.min_accuracy)
-    return True if any(bound is not None for bound in bounds) else None
+    return True if only.within or any(bound is not None for bound in bounds) else None
 
 
 def _beaten_by(

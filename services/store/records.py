@@ -56,6 +56,7 @@ class CandidateRecord:
     error: JsonObject | None  # problem details
     created_at: datetime
     finished_at: datetime | None
+    parents: tuple[int, ...] = ()  # numbers of the candidates it was made from
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class NewCandidate:
     encoding: str
     canonical_hash: str
     seed: int
+    parents: tuple[int, ...] = ()  # at most two
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,30 @@ class ApiKeyRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A browser that is logged in."""
+
+    key: ApiKeyRecord | None  # None: it logged in with the bootstrap key
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class IdempotencyKey:
     """What makes a repeated POST recognisable: the client's key, where it went, what it said."""
 
     key: str
     method_path: str  # "POST /v1/searches"
     body_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A stretch of a metric, both ends included; a candidate without the metric is outside."""
+
+    metric: str
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +174,7 @@ class CandidateFilter:
     max_params: int | None = None
     max_flops: int | None = None
     min_accuracy: float | None = None
+    within: tuple[Bounds, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

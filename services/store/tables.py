@@ -61,6 +61,10 @@ def _candidate_indexes() -> list[sa.Index]:
         _partial("ix_candidates_unscored_state", "accuracy IS NULL", "state", "search_id", "number"),
         sa.Index("ix_candidates_space_accuracy", "space", _BEST, "search_id", "number"),
     ]
+    indexes += [
+        _partial(f"ix_candidates_{name}", f"{name} IS NOT NULL", "search_id", name, "number")
+        for name in ("parent", "other_parent")
+    ]
     for name in METRIC_COLUMNS:
         column = _BEST if name == "accuracy" else name
         # The best of the small ones, the smallest of the good ones: such filters are looked at in the index.
@@ -169,6 +173,8 @@ class Candidate(Table):
     error: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    parent: Mapped[int | None]  # numbers, within the search, of what it was made from
+    other_parent: Mapped[int | None]
 
     __table_args__ = (
         *_candidate_indexes(),
@@ -221,6 +227,20 @@ class ApiKey(Table):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class BrowserSession(Table):
+    """A browser that logged in; one with the bootstrap key has no API key but proof of that one."""
+
+    __tablename__ = "sessions"
+
+    token_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    api_key_id: Mapped[str | None] = mapped_column(sa.ForeignKey("api_keys.id", ondelete="CASCADE"))
+    bootstrap_hash: Mapped[bytes | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (sa.Index(None, "expires_at"),)
 
 
 class IdempotentRequest(Table):

@@ -1,12 +1,15 @@
 """Parameters and FLOPs without weights."""
 
+import itertools
+
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nas.cost import Cost, network_cost
+from nas.cost import Cost, Part, network_cost, network_parts
 from nas.search_spaces import get_search_space
 
 
@@ -54,3 +57,40 @@ def test_repeated_views_and_in_place_operations_are_counted_each_time() -> None:
             return x + torch.zeros(1, 8)
 
     assert network_cost(Awkward, (2, 2, 2)) == Cost(params=72, flops=3 * 2 * 64)
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "nasnet_micro", "resnet_macro"])
+def test_parts_are_in_order_and_add_up(name: str) -> None:
+    space = get_search_space(name)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        architecture = space.sample(rng)
+
+        def build(architecture=architecture) -> nn.Module:
+            return space.build(architecture, image_shape=(3, 16, 16), num_classes=5, seed=0)
+
+        parts, cost = network_parts(build, (3, 16, 16)), network_cost(build, (3, 16, 16))
+        assert Cost(sum(part.params for part in parts), sum(part.flops for part in parts)) == cost
+        assert parts[0].name == "stem"
+        assert parts[0].input_shape == (3, 16, 16)
+        assert (parts[-1].name, parts[-1].output_shape) == ("head", (5,))
+        for before, after in itertools.pairwise(parts):
+            assert after.input_shape == before.output_shape
+
+
+def test_what_lies_outside_of_modules_and_what_is_left_out_is_told() -> None:
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = nn.Linear(3, 3)
+            self.linear = nn.Linear(4, 2)
+            self.scale = nn.Parameter(torch.zeros(2, 2))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.linear(images.flatten(1)) @ self.scale
+
+    assert network_parts(Network, (1, 2, 2)) == (
+        Part("linear", "linear", 10, 2 * 4 * 2, (4,), (2,)),
+        Part("unused", "linear", 12, 0, None, None),
+        Part("", "elsewhere", 4, 2 * 2 * 2, None, None),
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nas.architecture import Architecture
+from nas.choice_table import differences
 from nas.estimators.base import CandidateScore
 from nas.search import CandidateResult, Failure, Proposal, Search, rung_metric
 from nas.search_spec import SearchSpec
@@ -298,3 +299,20 @@ def test_a_known_score_is_recalled_unless_it_would_not_be_the_same() -> None:
     assert known.notes == {"reused_from": "other-3"}
     for changes in (RUNGS, {"objectives": ["accuracy", "latency_ms"]}):
         assert make_search(make_spec(**changes), recall=recall).recall(second) is None
+
+
+def test_children_name_the_candidates_they_were_made_from() -> None:
+    results = run(make_search(make_spec(algorithm=ALGORITHMS["regularized_evolution"])))
+    proposals = [result.proposal for result in results]
+    space = make_search(make_spec()).space
+    assert [each.parents for each in proposals[:4]] == [()] * 4, "the first population has none"
+    children = [each for each in proposals if each.parents]
+    assert children
+    for child in children:
+        (parent,) = child.parents
+        assert parent < child.number
+        assert len(differences(space, proposals[parent].architecture, child.architecture)) == 1
+
+
+def test_random_search_has_no_lineage() -> None:
+    assert not any(result.proposal.parents for result in run(make_search(make_spec())))

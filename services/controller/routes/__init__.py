@@ -1,14 +1,16 @@
 """The endpoints, one module per resource."""
 
 from services.controller.routes import (
+    candidate_analysis,
     candidates,
     catalogue,
     checkpoints,
     docs,
     fidelity_reports,
     final_trainings,
-    home,
     meta_trainings,
+    search_analysis,
+    search_download,
     searches,
     system,
 )
@@ -16,12 +18,14 @@ from services.controller.routes import (
 ROUTERS = [
     module.router
     for module in (
-        home,
         docs,
         meta_trainings,
         checkpoints,
         searches,
+        search_analysis,
+        search_download,
         candidates,
+        candidate_analysis,
         fidelity_reports,
         final_trainings,
         catalogue,

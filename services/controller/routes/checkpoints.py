@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.datastructures import UploadFile
 
 from gtn_core import CheckpointError, FrozenCheckpoint
-from services.checkpoints import submit_checkpoint
+from gtn_core.pictures import film_layout
+from services.checkpoints import load_checkpoint, submit_checkpoint
 from services.controller.caching import IfNoneMatch, conditional
-from services.controller.dependencies import ArtifactsDep, SamplesDep, StoreDep
+from services.controller.dependencies import ArtifactsDep, PicturesDep, StoreDep
 from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.problems import UNSUPPORTED_MEDIA_TYPE, Problem, invalid_field
 from services.controller.queries import PageParameters
@@ -18,6 +19,7 @@ from services.controller.security import READS, SUBMITS
 from services.controller.views import checkpoint_view, page_view
 from services.lifecycle import JobKind
 from services.schemas import CheckpointView, Page
+from services.schemas.analysis import CurriculumView, Frames
 from services.store import CheckpointRecord
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], dependencies=[READS])
@@ -136,8 +138,56 @@ def download_checkpoint(
     responses={200: {"content": {"image/png": {"schema": _BINARY}}}},
     summary="See the synthetic data",
 )
-def get_samples(checkpoint: Checkpoint, samples: SamplesDep, if_none_match: IfNoneMatch = None) -> Response:
+def get_samples(checkpoint: Checkpoint, pictures: PicturesDep, if_none_match: IfNoneMatch = None) -> Response:
     """A picture of the curriculum: one row per inner step, one column per class."""
     return conditional(
-        f"{checkpoint.id}-samples", if_none_match, lambda: samples(checkpoint.id), media_type="image/png"
+        f"{checkpoint.id}-samples",
+        if_none_match,
+        lambda: pictures.samples(checkpoint.id),
+        media_type="image/png",
+    )
+
+
+@router.get(
+    "/{checkpoint_id}/frames.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {"schema": _BINARY}}}},
+    summary="Get the synthetic data as frames",
+)
+def get_frames(checkpoint: Checkpoint, pictures: PicturesDep, if_none_match: IfNoneMatch = None) -> Response:
+    """Images alone, in their own size, as a player takes them; `curriculum` tells what is where."""
+    return conditional(
+        f"{checkpoint.id}-frames",
+        if_none_match,
+        lambda: pictures.film(checkpoint.id),
+        media_type="image/png",
+    )
+
+
+@router.get("/{checkpoint_id}/curriculum", summary="Get what was learned beside the images")
+def get_curriculum(checkpoint: Checkpoint, artifacts: ArtifactsDep) -> CurriculumView:
+    """Learning rate and momentum of every inner step, and the layout of `frames.png`."""
+    frozen = load_checkpoint(artifacts, checkpoint.id)
+    learning_rates, momenta = frozen.schedule()
+    config = frozen.manifest.config
+    return CurriculumView(
+        inner_steps=config.inner_steps,
+        batch_size=config.batch_size,
+        inner_optimizer=config.inner_optimizer,
+        learning_rates=learning_rates,
+        momenta=momenta,
+        frames=_frames(frozen),
+    )
+
+
+def _frames(checkpoint: FrozenCheckpoint) -> Frames | None:
+    try:
+        layout = film_layout(checkpoint.manifest)
+    except CheckpointError:
+        return None
+    return Frames(
+        steps=list(layout.steps),
+        classes=list(layout.classes),
+        per_class=layout.per_class,
+        tile=layout.tile,
     )

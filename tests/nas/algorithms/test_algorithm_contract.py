@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from gtn_core.errors import UnknownNameError
 from nas.algorithms import ALGORITHMS, get_algorithm
-from nas.algorithms.base import SearchAlgorithm
+from nas.algorithms.base import LineageAlgorithm, SearchAlgorithm
 from nas.architecture import Architecture
 
 Told = list[tuple[Architecture, float | None]]
@@ -45,6 +45,23 @@ def test_obeys_the_protocol(name: str, toy_space: Any) -> None:
 def test_proposals_belong_to_the_space(name: str, toy_space: Any) -> None:
     for architecture, _ in search(get_algorithm(name, toy_space), toy_space, range(60)):
         assert toy_space.parse(architecture.encoding) == architecture
+
+
+def test_parents_are_told_architectures_or_none(name: str, toy_space: Any) -> None:
+    algorithm = get_algorithm(name, toy_space)
+    assert isinstance(algorithm, LineageAlgorithm) == (
+        name in ("regularized_evolution", "local_search", "predictor_evolution")
+    )
+    if not isinstance(algorithm, LineageAlgorithm):
+        return
+    told, with_parents = set(), 0
+    for number in range(80):
+        architecture = algorithm.ask(np.random.default_rng([0, number]))
+        assert set(map(toy_space.canonical_hash, algorithm.parents)) <= told
+        with_parents += bool(algorithm.parents)
+        algorithm.tell(architecture, (toy_space.truth(architecture),))
+        told.add(toy_space.canonical_hash(architecture))
+    assert 0 < with_parents < 80
 
 
 def test_same_generators_give_the_same_proposals(name: str, toy_space: Any) -> None:

@@ -1,0 +1,97 @@
+"""What is behind one candidate: where its cost is, what it came from, and what is like it."""
+
+import json
+from functools import lru_cache
+
+import numpy as np
+
+from gtn_core import CheckpointManifest
+from nas.architecture import Architecture
+from nas.choice_table import Difference, differences, tabulate
+from nas.cost import Part, network_parts
+from nas.drawing import draw_svg
+from nas.network_drawing import draw_network
+from nas.ranking import DIRECTIONS
+from nas.search_spaces import get_search_space
+from nas.search_spaces.base import ImageShape, SearchSpace
+from services.search_analysis import extra_metrics, first_objective, space_of
+from services.store import CandidateRecord, JobRecord, Store
+
+LONGEST_LINE = 40
+MOST_CHILDREN = 20
+BEST_COMPARED = 5000
+OTHERS_COMPARED = 5000
+
+
+def cost_parts(store: Store, search: JobRecord, candidate: CandidateRecord) -> tuple[Part, ...]:
+    """The parts of the candidate's network, on images of its search's data set."""
+    shape, classes = _images_of(store, search)
+    space = json.dumps(search.request["search_space"], sort_keys=True)
+    return _parts(space, candidate.encoding, shape, classes)
+
+
+def network_svg(store: Store, search: JobRecord, candidate: CandidateRecord) -> str:
+    """The whole network."""
+    return draw_network(cost_parts(store, search, candidate), _images_of(store, search)[0])
+
+
+def cells_svg(search: JobRecord, candidate: CandidateRecord) -> str | None:
+    """The candidate's cells; None when its space does not draw."""
+    return draw_svg(space_of(search), _architecture(candidate))
+
+
+def changes(space: SearchSpace, before: CandidateRecord, after: CandidateRecord) -> tuple[Difference, ...]:
+    """What has to change to come from one candidate to the other."""
+    return differences(space, _architecture(before), _architecture(after))
+
+
+def ancestors(store: Store, candidate: CandidateRecord) -> tuple[list[CandidateRecord], bool]:
+    """The candidate, its first parent, that one's, and so on; and whether the line is longer than this."""
+    line = [candidate]
+    while line[-1].parents and len(line) < LONGEST_LINE:
+        line.append(store.get_candidate(f"{candidate.search_id}-{line[-1].parents[0]}"))
+    return line, bool(line[-1].parents)
+
+
+def nearest(
+    store: Store, search: JobRecord, candidate: CandidateRecord, *, limit: int
+) -> tuple[list[int], int, int]:
+    """Numbers of the nearest candidates; how many were compared, and how many there are.
+
+    Nearest by the number of differing choices, then by the search's first objective.
+    """
+    objective = first_objective(search)
+    measured = store.measurements(search.id, extra_metrics(search))
+    gains = np.nan_to_num(measured.values[objective] * DIRECTIONS[objective], nan=-np.inf)
+    order = np.argsort(-gains, kind="stable")
+    order = order[measured.numbers[order] != candidate.number]
+    rest = order[BEST_COMPARED:]
+    if len(rest) > OTHERS_COMPARED:
+        rest = np.sort(np.random.default_rng(0).choice(rest, OTHERS_COMPARED, replace=False))
+    compared = np.concatenate([order[:BEST_COMPARED], rest])
+    numbers = measured.numbers[compared].tolist()
+    encodings, space = store.encodings(search.id, numbers), space_of(search)
+    own = tabulate(space, [_architecture(candidate)]).codes[0]
+    table = tabulate(space, [Architecture(space.name, encodings[number]) for number in numbers])
+    by_distance = np.lexsort((-gains[compared], table.distances(own)))[:limit]
+    return [numbers[place] for place in by_distance], len(compared), len(order)
+
+
+def _architecture(candidate: CandidateRecord) -> Architecture:
+    return Architecture(candidate.space, candidate.encoding)
+
+
+def _images_of(store: Store, search: JobRecord) -> tuple[ImageShape, int]:
+    manifest = CheckpointManifest.model_validate(
+        store.get_checkpoint(search.request["checkpoint_id"]).manifest
+    )
+    return manifest.image_shape, manifest.num_classes
+
+
+@lru_cache(256)
+def _parts(space_options: str, encoding: str, shape: ImageShape, classes: int) -> tuple[Part, ...]:
+    space = get_search_space(**json.loads(space_options))
+    architecture = space.parse(encoding)
+    return network_parts(
+        lambda: space.build(architecture, image_shape=shape, num_classes=classes, seed=0), shape
+    )

@@ -1,0 +1,18 @@
+"""The pages of the dashboard, one module per page. Their templates are in `services.dashboard`."""
+
+from services.controller.pages import (
+    candidate,
+    checkpoints,
+    fidelity,
+    job_lists,
+    login,
+    new_search,
+    overview,
+    search,
+    settings,
+)
+
+ROUTERS = [
+    module.router
+    for module in (overview, new_search, job_lists, settings, login, search, candidate, checkpoints, fidelity)
+]

@@ -1,0 +1,177 @@
+"""A candidate at `/candidates/{id}`, and up to four side by side at `/compare`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Form, Query
+from fastapi.responses import HTMLResponse, Response
+from markupsafe import Markup
+
+from gtn_core.errors import GtnNasError
+from nas.ranking import DIRECTIONS
+from services.candidate_analysis import cells_svg, network_svg
+from services.controller.jobs import OwnerKey
+from services.controller.pages.page import ACTS, PageDep, page_router
+from services.controller.problems import Problem
+from services.controller.rankings import latest_final_training
+from services.controller.relatives import cost_view, lineage_view, similar_view
+from services.controller.routes import candidates
+from services.controller.routes.candidate_analysis import SearchOf
+from services.controller.routes.candidates import Candidate
+from services.controller.views import candidate_detail, final_training_view
+from services.errors import NotFoundError
+from services.lifecycle import JobKind, JobState
+from services.schemas import CandidateDetail
+from services.schemas.requests import RetrainRequest
+from services.search_analysis import space_of
+from services.store import CandidateRecord, JobRecord, Store, candidate_id
+
+router = page_router()
+
+MOST_COMPARED = 4
+OWN_METRICS = ("accuracy", "loss", "params", "flops", "seconds")
+
+
+@router.get("/candidates/{candidate_id}")
+def get_candidate(page: PageDep, candidate: Candidate, search: SearchOf) -> HTMLResponse:
+    """The page."""
+    training = latest_final_training(page.store, candidate.id)
+    detail = candidate_detail(candidate, training)
+    return page.render(
+        "candidate.html",
+        section="/searches",
+        candidate=detail,
+        search=search,
+        others=_others(detail),
+        training=final_training_view(training) if training else None,
+        exportable=_exportable(page.store, candidate),
+        succeeded=page.store.measurements(search.id).numbers.size,
+        cells=_drawing(lambda: cells_svg(search, candidate)),
+        network=_drawing(lambda: network_svg(page.store, search, candidate)),
+        cost=_attempt(lambda: cost_view(page.store, search, candidate)),
+        lineage=_attempt(lambda: lineage_view(page.store, search, candidate)),
+        neighbours=_ranks_beside(candidate, page.store),
+    )
+
+
+@router.get("/candidates/{candidate_id}/similar")
+def get_similar(page: PageDep, candidate: Candidate, search: SearchOf) -> HTMLResponse:
+    """The candidates that are most like this one; apart, since many are compared."""
+    similar = similar_view(page.store, search, candidate, limit=8)
+    return page.render("candidate_similar.html", candidate=candidate, similar=similar)
+
+
+@router.post("/candidates/{candidate_id}/retrain", dependencies=ACTS)
+def retrain(
+    page: PageDep,
+    candidate: Candidate,
+    owner_key: OwnerKey,
+    epochs: Annotated[int, Form(ge=1, le=100_000)],
+) -> Response:
+    """Submit a final training and go where it can be watched."""
+    request = RetrainRequest(epochs=epochs)
+    job = candidates.retrain_candidate(
+        candidate, Response(), page.settings, page.store, owner_key, None, request
+    )
+    return page.redirect(f"/final-trainings/{job.id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One column of the comparison."""
+
+    detail: CandidateDetail
+    search: JobRecord
+    choices: dict[str, str]
+    cells: Markup | None
+
+
+@router.get("/compare")
+def get_comparison(
+    page: PageDep,
+    ids: Annotated[list[str], Query(alias="id", max_length=MOST_COMPARED)] = [],  # noqa: B006
+) -> HTMLResponse:
+    """Up to four candidates, of any searches."""
+    wanted = list(dict.fromkeys(each.strip() for each in ids if each.strip()))
+    compared, missing = [], []
+    for each in wanted:
+        try:
+            compared.append(_compared(page.store, each))
+        except NotFoundError:
+            missing.append(each)
+    names = list(dict.fromkeys(name for each in compared for name in each.choices))
+    return page.render(
+        "compare.html",
+        section="/searches",
+        compared=compared,
+        missing=missing,
+        room=len(compared) < MOST_COMPARED,
+        metrics=_metric_rows(compared),
+        curves=[
+            {"label": f"candidate {each.detail.number}", "loss": each.detail.loss_curve or []}
+            for each in compared
+        ],
+        choices=[(name, [each.choices.get(name) for each in compared]) for name in names],
+    )
+
+
+def _compared(store: Store, identifier: str) -> Compared:
+    record = store.get_candidate(identifier)
+    search = store.get_job(record.search_id, JobKind.SEARCH)
+    space = space_of(search)
+    return Compared(
+        detail=candidate_detail(record, latest_final_training(store, record.id)),
+        search=search,
+        choices=_attempt(lambda: space.choices(space.parse(record.encoding))) or {},
+        cells=_drawing(lambda: cells_svg(search, record)),
+    )
+
+
+def _metric_rows(compared: list[Compared]) -> list[dict[str, Any]]:
+    """Each metric with its values, and which of them is the best."""
+    rows = []
+    for name in (*OWN_METRICS, "latency_ms"):
+        values = [_metric(each.detail, name) for each in compared]
+        known = [value for value in values if value is not None]
+        if known:
+            best = max(known, key=lambda value: value * DIRECTIONS[name])
+            rows.append({"name": name, "values": values, "best": best if len(set(known)) > 1 else None})
+    return rows
+
+
+def _metric(detail: CandidateDetail, name: str) -> float | None:
+    value = None if detail.metrics is None else getattr(detail.metrics, name, None)
+    return value if isinstance(value, int | float) else None
+
+
+def _others(detail: CandidateDetail) -> dict[str, Any]:
+    """What the estimator measured beyond the metrics that all have."""
+    measured = detail.metrics.model_dump() if detail.metrics else {}
+    return {name: value for name, value in measured.items() if name not in OWN_METRICS}
+
+
+def _exportable(store: Store, candidate: CandidateRecord) -> bool:
+    trained = store.latest_jobs_of(JobKind.FINAL_TRAINING, [candidate.id], state=JobState.SUCCEEDED)
+    return bool(trained)
+
+
+def _ranks_beside(candidate: CandidateRecord, store: Store) -> dict[str, str]:
+    """The candidates proposed before and after this one, where they are."""
+    found = {}
+    for name, number in (("previous", candidate.number - 1), ("next", candidate.number + 1)):
+        if number >= 0 and store.encodings(candidate.search_id, [number]):
+            found[name] = candidate_id(candidate.search_id, number)
+    return found
+
+
+def _drawing(draw: Any) -> Markup | None:
+    drawn = _attempt(draw)
+    return None if drawn is None else Markup(drawn)
+
+
+def _attempt(make: Any) -> Any:
+    """What cannot be made of an architecture is left out: a page of what failed is still a page."""
+    try:
+        return make()
+    except (GtnNasError, Problem, RuntimeError, ValueError, KeyError):
+        return None

@@ -1,0 +1,59 @@
+"""Frozen checkpoints at `/checkpoints` and `/checkpoints/{id}`."""
+
+from typing import Annotated
+
+from fastapi import Query
+from fastapi.responses import HTMLResponse
+
+from gtn_core import CheckpointError
+from services.controller.pages.page import PageDep, page_router
+from services.controller.routes.checkpoints import Checkpoint, get_curriculum
+from services.controller.views import checkpoint_view, fidelity_report_view
+from services.errors import NotFoundError
+from services.lifecycle import JobKind
+from services.schemas.analysis import CurriculumView
+
+router = page_router()
+
+CARDS = 24
+SEARCHES_SHOWN, SEARCHES_LOOKED_AT = 10, 200
+
+
+@router.get("/checkpoints")
+def get_checkpoints(
+    page: PageDep, cursor: Annotated[str | None, Query(max_length=1000)] = None
+) -> HTMLResponse:
+    """All checkpoints, newest first, each with a strip of its images."""
+    found = page.store.list_checkpoints(limit=CARDS, cursor=cursor)
+    reports = page.store.latest_jobs_of(JobKind.FIDELITY_REPORT, [record.id for record in found.items])
+    return page.render(
+        "checkpoints.html",
+        section="/checkpoints",
+        checkpoints=[checkpoint_view(record, reports.get(record.id)) for record in found.items],
+        is_first=cursor is None,
+        next_cursor=found.next_cursor,
+    )
+
+
+@router.get("/checkpoints/{checkpoint_id}")
+def get_checkpoint(page: PageDep, checkpoint: Checkpoint) -> HTMLResponse:
+    """What it teaches, step by step, and how well that ranks architectures."""
+    report = page.store.latest_jobs_of(JobKind.FIDELITY_REPORT, [checkpoint.id]).get(checkpoint.id)
+    searches = [
+        job for job in page.store.list_jobs(JobKind.SEARCH, limit=200) if job.subject_id == checkpoint.id
+    ]
+    curriculum: CurriculumView | None
+    try:
+        curriculum, problem = get_curriculum(checkpoint, page.artifacts), ""
+    except (CheckpointError, NotFoundError) as error:  # the row outlives a file that someone removed
+        curriculum, problem = None, str(error)
+    return page.render(
+        "checkpoint.html",
+        section="/checkpoints",
+        checkpoint=checkpoint_view(checkpoint, report),
+        manifest=checkpoint.manifest,
+        curriculum=curriculum,
+        problem=problem,
+        report=fidelity_report_view(report) if report else None,
+        searches=searches[:SEARCHES_SHOWN],
+    )

@@ -1,0 +1,55 @@
+"""Logging in and out: /login, /logout."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Form, Query
+from fastapi.responses import RedirectResponse, Response
+
+from services.controller.pages.page import VisitDep, page_router
+from services.controller.security import log_in, needs_key
+from services.controller.sessions import SESSION_COOKIE, SESSION_LIFETIME, set_cookie
+
+router = page_router()
+
+Address = Annotated[str, Query(max_length=2000)]
+
+
+@router.get("/login")
+def get_login(page: VisitDep, next: Address = "/") -> Response:  # noqa: A002 - the word of the address
+    """The form that takes an API key; where none is needed, straight on."""
+    if not needs_key(page.settings, page.store):
+        return RedirectResponse(_own(next), status_code=303)
+    return page.render("login.html", next=_own(next), wrong="")
+
+
+@router.post("/login")
+def post_login(
+    page: VisitDep,
+    key: Annotated[str, Form(max_length=500)],
+    next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002
+) -> Response:
+    """Take an API key and give the browser a session for it."""
+    token = log_in(page.request, key.strip(), page.settings, page.store)
+    if token is None:
+        wrong = "This API key is unknown or revoked."
+        return page.render("login.html", status=401, next=_own(next), wrong=wrong)
+    response = RedirectResponse(_own(next), status_code=303)
+    set_cookie(response, SESSION_COOKIE, token, secure=page.visitor.secure, lifetime=SESSION_LIFETIME)
+    return response
+
+
+@router.post("/logout")
+def post_logout(page: VisitDep) -> Response:
+    """End the browser's session."""
+    page.store.end_session(page.request.cookies.get(SESSION_COOKIE, ""))
+    response = RedirectResponse("/login", status_code=303)
+    set_cookie(response, SESSION_COOKIE, "", secure=page.visitor.secure, lifetime=timedelta(0))
+    return response
+
+
+def _own(address: str) -> str:
+    """The address if it is one of this controller's: nobody is to be sent elsewhere by a link to /login."""
+    # Browsers read a backslash as a slash, and skip tabs and line breaks: `/\\evil.example` is another site.
+    inside = address.startswith("/") and not address.startswith("//") and address.isprintable()
+    return address if inside and "\\" not in address else "/"

@@ -1,0 +1,148 @@
+"""What every page has: who looks at it, its token against forged actions, its policy, and designed errors."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from gtn_core.errors import GtnNasError
+from services.artifacts import ArtifactStore
+from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
+from services.controller.error_handlers import problem_of
+from services.controller.problems import UNAUTHORIZED, Problem, problem_response
+from services.controller.security import SUBMITS, AuthenticatedCaller, Caller
+from services.controller.sessions import Visitor, VisitorDep, require_csrf_token
+from services.dashboard import render
+from services.settings import Settings
+from services.store import Store
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+# Without its referrer a browser would send `Origin: null` with a form, which nothing could be told from.
+PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that is being made for someone."""
+
+    request: Request
+    store: Store
+    settings: Settings
+    artifacts: ArtifactStore
+    visitor: Visitor
+    caller: Caller | None
+    section: str = ""
+
+    @property
+    def csrf_token(self) -> str:
+        """What forms and requests of this page send back to prove that they come from it."""
+        return self.visitor.csrf_token
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether htmx asks, which wants a part of a page."""
+        return self.request.headers.get("HX-Request") == "true"
+
+    def render(self, template: str, *, section: str = "", status: int = 200, **context: Any) -> HTMLResponse:
+        """The page made of a template; `section` is the entry of the menu that it belongs to."""
+        shown = Page(
+            self.request, self.store, self.settings, self.artifacts, self.visitor, self.caller, section
+        )
+        response = HTMLResponse(render(template, page=shown, **context), status_code=status)
+        response.headers.update(PAGE_HEADERS)
+        self.visitor.remember(response)
+        return response
+
+    def redirect(self, address: str) -> Response:
+        """Send the browser elsewhere after an action, whether a form or htmx sent it."""
+        if self.is_fragment:
+            return Response(status_code=204, headers={"HX-Redirect": address})
+        return RedirectResponse(address, status_code=303)
+
+
+def _page(
+    request: Request,
+    store: StoreDep,
+    settings: SettingsDep,
+    artifacts: ArtifactsDep,
+    visitor: VisitorDep,
+    caller: AuthenticatedCaller,
+) -> Page:
+    return Page(request, store, settings, artifacts, visitor, caller)
+
+
+def _visit(
+    request: Request, store: StoreDep, settings: SettingsDep, artifacts: ArtifactsDep, visitor: VisitorDep
+) -> Page:
+    return Page(request, store, settings, artifacts, visitor, None)
+
+
+PageDep = Annotated[Page, Depends(_page)]
+"""A page for a caller who may read. Without one, the answer is the way to /login."""
+
+VisitDep = Annotated[Page, Depends(_visit)]
+"""A page for anyone."""
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages too; whoever is not known yet is sent to /login."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, with its errors as HTML."""
+        handle = super().get_route_handler()
+
+        async def handle_page(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (Problem, HTTPException, RequestValidationError, GtnNasError) as error:
+                return _problem_page(request, problem_of(request, error))
+
+        return handle_page
+
+
+def page_router() -> APIRouter:
+    """An empty router for the routes of one page. They are no part of the API.
+
+    Whatever they change, they change only for a page that was made for the browser that asks.
+    """
+    return APIRouter(
+        route_class=PageRoute,
+        include_in_schema=False,
+        default_response_class=HTMLResponse,
+        dependencies=[Depends(require_csrf_token)],
+    )
+
+
+ACTS = [SUBMITS]
+"""Dependencies of a route that changes something: `@router.post(path, dependencies=ACTS)`."""
+
+
+def _problem_page(request: Request, problem: Problem) -> Response:
+    """The error as a page; for htmx as problem details instead, which a script shows as a notice."""
+    fragment = request.headers.get("HX-Request") == "true"
+    if problem.type is UNAUTHORIZED and not fragment:
+        return RedirectResponse(f"/login?{urlencode({'next': request.url.path})}", status_code=303)
+    if fragment:
+        response = problem_response(problem, request.url.path)
+        if problem.type is UNAUTHORIZED:
+            response.headers["HX-Redirect"] = "/login"
+        return response
+    content = render(
+        "problem.html",
+        page={"csrf_token": "", "caller": None, "section": ""},
+        status=int(problem.type.status),
+        title=problem.type.title,
+        detail=problem.detail,
+        errors=problem.errors,
+        remedy=problem.remedy,
+    )
+    return HTMLResponse(content, int(problem.type.status), {**(problem.headers or {}), **PAGE_HEADERS})

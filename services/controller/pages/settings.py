@@ -1,0 +1,103 @@
+"""Keys and settings at /settings, for administrators."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Form
+from fastapi.responses import HTMLResponse, Response
+from pydantic import Field, SecretStr
+
+from services.controller.pages.page import Page, PageDep, page_router
+from services.controller.security import ADMINISTERS
+from services.redaction import redact
+from services.settings import Settings
+from services.store import Scope
+
+router = page_router()
+
+KeyName = Annotated[str, Form(), Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+SCOPES = {
+    Scope.READ: "see everything, change nothing",
+    Scope.SUBMIT: "also submit, steer and delete jobs",
+    Scope.ADMIN: "also administer keys",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInForce:
+    """A setting as administrators see it."""
+
+    name: str  # of its environment variable
+    description: str
+    value: str
+    given: bool  # whether it is anything but the default
+    secret: bool
+
+
+@router.get("/settings")
+def get_settings(page: PageDep) -> HTMLResponse:
+    """API keys, and the settings in force; to others than administrators, that they are not theirs to see."""
+    return _page(page)
+
+
+@router.post("/settings/keys", dependencies=[ADMINISTERS])
+def create_key(page: PageDep, name: KeyName, scope: Annotated[Scope, Form()]) -> HTMLResponse:
+    """Create an API key and show it, this once."""
+    first = not page.store.has_api_keys() and page.settings.api_key is None
+    _, token = page.store.create_api_key(name.strip(), [scope])
+    return _page(page, token=token, first=first)
+
+
+@router.post("/settings/keys/{key_id}/revoke", dependencies=[ADMINISTERS])
+def revoke_key(page: PageDep, key_id: str) -> Response:
+    """Make an API key useless, and end the sessions that were opened with it."""
+    page.store.revoke_api_key(key_id)
+    return page.redirect("/settings")
+
+
+def _page(page: Page, *, token: str = "", first: bool = False) -> HTMLResponse:
+    administers = page.caller is not None and page.caller.may_administer
+    keys = page.store.list_api_keys() if administers else []
+    return page.render(
+        "settings.html",
+        section="/settings",
+        keys=sorted(keys, key=lambda key: (key.revoked_at is not None, key.created_at)),
+        scopes=SCOPES,
+        bootstrap=page.settings.api_key is not None,
+        token=token,
+        first=first,
+        settings=settings_in_force(page.settings, str(page.store)) if administers else [],
+    )
+
+
+def settings_in_force(settings: Settings, database: str) -> list[SettingInForce]:
+    """Every setting; of secrets, only whether there is one. `database` is an address without password."""
+    shown = {
+        "database_url": database,
+        "artifacts_url": settings.resolved_artifacts_url,
+        "dataset_roots": ", ".join(map(str, settings.resolved_dataset_roots)),
+    }
+    return [
+        SettingInForce(
+            name=f"GTN_NAS_{name.upper()}",
+            description=field.description or "",
+            value=redact(shown.get(name) or _written(getattr(settings, name))),
+            given=name in settings.model_fields_set,
+            secret=isinstance(getattr(settings, name), SecretStr),
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _written(value: Any) -> str:
+    match value:
+        case None | "" | ():
+            return ""
+        case SecretStr():
+            return "is set"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)

@@ -1,0 +1,94 @@
+"""Browsers: the cookies by which they are known, and the proof that a page of ours sent an action.
+
+A browser that logged in has a session cookie; any other that sees a page has a visitor's cookie, which opens
+nothing. Either holds a random token, and what pages send back with every action is derived from it: another
+site can make a browser send the cookie, but can neither read it nor work out the proof.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request, Response
+
+from services.controller.problems import FORBIDDEN, Problem
+
+SESSION_COOKIE = "gtn_nas_session"
+VISITOR_COOKIE = "gtn_nas_visitor"
+CSRF_HEADER = "X-CSRF-Token"
+CSRF_FIELD = "csrf_token"
+SESSION_LIFETIME = timedelta(days=7)
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A browser, known or not."""
+
+    token: str
+    fresh: bool  # whether the browser has yet to be given the token
+    secure: bool  # whether it came by https
+
+    @property
+    def csrf_token(self) -> str:
+        """What shows that an action comes from a page that was made for this browser."""
+        return hmac.new(self.token.encode(), b"csrf", hashlib.sha256).hexdigest()
+
+    def remember(self, response: Response) -> None:
+        """Give a browser that came without a cookie the visitor's one."""
+        if self.fresh:
+            set_cookie(response, VISITOR_COOKIE, self.token, secure=self.secure)
+
+
+async def _visitor(request: Request) -> Visitor:
+    secure = request.url.scheme == "https"
+    for cookie in (SESSION_COOKIE, VISITOR_COOKIE):
+        if token := request.cookies.get(cookie):
+            return Visitor(token, fresh=False, secure=secure)
+    return Visitor(secrets.token_urlsafe(32), fresh=True, secure=secure)
+
+
+VisitorDep = Annotated[Visitor, Depends(_visitor)]
+
+
+async def require_csrf_token(request: Request, visitor: VisitorDep) -> None:
+    """Answer 403 to an action that does not come from a page made for this browser; reading is no action."""
+    if request.method in SAFE_METHODS:
+        return
+    require_same_origin(request)
+    given = request.headers.get(CSRF_HEADER)
+    if given is None and "form" in request.headers.get("content-type", ""):
+        field = (await request.form()).get(CSRF_FIELD)
+        given = field if isinstance(field, str) else None
+    if visitor.fresh or not given or not hmac.compare_digest(given.encode(), visitor.csrf_token.encode()):
+        raise Problem(
+            FORBIDDEN,
+            "the action does not carry the token of a page that was made for this browser",
+            remedy="load the page again and repeat it (cookies must be allowed)",
+        )
+
+
+def require_same_origin(request: Request) -> None:
+    """Answer 403 to what a page of another origin sent. Browsers name it with every POST, programs do not."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise Problem(
+            FORBIDDEN, f"a page of {origin} may not do this", remedy="use the controller's own pages"
+        )
+
+
+def set_cookie(
+    response: Response, name: str, value: str, *, secure: bool, lifetime: timedelta | None = None
+) -> None:
+    """A cookie that scripts cannot read and that no other site can make a browser send.
+
+    It ends with `lifetime`, which may be zero, or else with the browser.
+    """
+    seconds = None if lifetime is None else int(lifetime.total_seconds())
+    response.set_cookie(
+        name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite="strict"
+    )

@@ -1,0 +1,48 @@
+"""How each metric is called and written on pages: a proxy accuracy is never just an accuracy."""
+
+from services.dashboard.formats import NOTHING, decimal, percent, seconds, short
+
+NAMES = {
+    "score": "proxy score",
+    "accuracy": "proxy accuracy",
+    "loss": "loss",
+    "params": "parameters",
+    "flops": "FLOPs",
+    "seconds": "scoring time",
+    "latency_ms": "latency",
+}
+
+
+def metric_name(name: str) -> str:
+    """What a metric is called."""
+    return NAMES.get(name, name)
+
+
+def metric(value: float | None, name: str) -> str:
+    """A value of a metric, with its unit."""
+    if value is None:
+        return NOTHING
+    match name:
+        case "accuracy":
+            return percent(value, 2)
+        case "loss":
+            return f"{decimal(value)} nats"
+        case "params":
+            return short(value)
+        case "flops":
+            return short(value, "FLOPs")
+        case "seconds":
+            return seconds(value)
+        case "latency_ms":
+            return f"{decimal(value, 2)} ms"
+    return decimal(value, 4)
+
+
+def difference(value: float | None, name: str) -> str:
+    """A difference between two values of a metric, with its sign; of percentages in percentage points."""
+    if value is None:
+        return NOTHING
+    sign = "−" if value < 0 else "+"
+    if name == "accuracy":
+        return f"{sign}{100 * abs(value):.1f} pp"
+    return f"{sign}{metric(abs(value), name)}"

@@ -1,0 +1,57 @@
+// What every page has: the theme's switch, times that stay current, copy buttons, requests by htmx.
+
+import { isDark, notify } from "./page.js";
+
+const root = document.documentElement;
+
+function switchTheme() {
+  root.dataset.theme = isDark() ? "light" : "dark";
+  localStorage.setItem("theme", root.dataset.theme);
+  root.dispatchEvent(new Event("themechange"));
+}
+
+function span(seconds) {
+  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]]) {
+    if (seconds >= length) return `${Math.floor(seconds / length)} ${unit}`;
+  }
+  return `${Math.floor(seconds)} s`;
+}
+
+function updateTimes() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const passed = (Date.now() - Date.parse(time.dateTime)) / 1000;
+    const text = passed < 0 ? `in ${span(-passed)}` : passed < 5 ? "just now" : `${span(passed)} ago`;
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+async function copy(button) {
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  const label = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = label), 1500);
+}
+
+document.getElementById("theme").addEventListener("click", switchTheme);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+  root.dispatchEvent(new Event("themechange")),
+);
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copy(button);
+});
+setInterval(updateTimes, 5000);
+
+document.addEventListener("htmx:configRequest", (event) => {
+  event.detail.headers["X-CSRF-Token"] = document.querySelector('meta[name="csrf-token"]').content;
+});
+document.addEventListener("htmx:responseError", (event) => {
+  const { xhr } = event.detail;
+  let text = `The controller answered ${xhr.status}.`;
+  try {
+    const problem = JSON.parse(xhr.responseText);
+    text = [problem.detail || problem.title, problem.remedy].filter(Boolean).join(". ");
+  } catch {} // not problem details: the status is all there is to tell
+  notify(text, "bad");
+});
+document.addEventListener("htmx:sendError", () => notify("The controller does not answer.", "bad"));

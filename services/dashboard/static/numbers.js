@@ -1,0 +1,60 @@
+// How metrics are called and written, as services/dashboard/metrics.py does it on the server.
+
+export const names = {
+  score: "proxy score",
+  accuracy: "proxy accuracy",
+  loss: "loss",
+  params: "parameters",
+  flops: "FLOPs",
+  seconds: "scoring time",
+  latency_ms: "latency",
+};
+
+const units = { loss: "nats", flops: "FLOPs", latency_ms: "ms", accuracy: "%", seconds: "s" };
+
+/** The name of a metric with its unit, for an axis. */
+export function label(metric) {
+  const unit = units[metric];
+  return unit && unit !== names[metric] ? `${names[metric]} (${unit})` : names[metric];
+}
+
+/** 18594 as "18.6 k". */
+export function short(value) {
+  for (const [size, prefix] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    if (Math.abs(value) >= size * 0.9995) return `${digits(value / size)} ${prefix}`;
+  }
+  return digits(value);
+}
+
+/** A duration in words. */
+export function seconds(value) {
+  if (value < 1) return `${digits(value * 1000)} ms`;
+  if (value < 60) return `${digits(value)} s`;
+  if (value < 3600) return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+  return `${Math.floor(value / 3600)} h ${Math.round((value % 3600) / 60)} min`;
+}
+
+/** A value of a metric, with its unit. */
+export function written(metric, value) {
+  if (value === null || value === undefined) return "–";
+  switch (metric) {
+    case "accuracy": return `${(100 * value).toFixed(2)} %`;
+    case "loss": return `${value.toFixed(3)} nats`;
+    case "params": return short(value);
+    case "flops": return `${short(value)}FLOPs`;
+    case "seconds": return seconds(value);
+    case "latency_ms": return `${value.toFixed(2)} ms`;
+    default: return value.toFixed(4);
+  }
+}
+
+/** A tick of an axis that is labelled with the metric's unit. */
+export function tick(metric, value) {
+  if (metric === "accuracy") return digits(100 * value);
+  if (metric === "params" || metric === "flops") return short(value);
+  return digits(value);
+}
+
+function digits(value) {
+  return String(Number(value.toPrecision(3)));
+}

@@ -1,0 +1,270 @@
+// The page of a search: its plots, the brush that filters the table, and what follows the search while it runs.
+
+import { curve, explorable, frame } from "./charts.js";
+import { label, names, seconds, tick, written } from "./numbers.js";
+import { getJson, pageData } from "./page.js";
+
+const { id, objective } = pageData("search-data");
+const api = `/v1/searches/${id}`;
+const find = (selector) => document.querySelector(selector);
+
+const best = bestSoFar();
+const points = everyCandidate();
+const parallel = inParallel();
+filters();
+compare();
+dialogs();
+follow();
+
+// ---- best so far
+
+function bestSoFar() {
+  let found = null, axis = "completion";
+  const drawn = curve(find("#best-chart"), (colors) => {
+    const last = found ? Math.max(found.done, found.completion.at(-1) ?? 0) : 0;
+    const x = found ? [...found[axis]] : [];
+    const y = found ? [...found.value] : [];
+    if (axis === "completion" && y.length && last > x.at(-1)) {
+      x.push(last);
+      y.push(y.at(-1));
+    }
+    return {
+      data: [x, y],
+      series: [
+        { label: axis === "completion" ? "candidates" : "time" },
+        {
+          label: objective,
+          stroke: colors.accent,
+          width: 2,
+          fill: `color-mix(in srgb, ${colors.accent} 10%, transparent)`,
+          paths: uPlot.paths.stepped({ align: 1 }),
+          points: { show: x.length < 60, size: 5, fill: colors.accent },
+        },
+      ],
+      axes: [
+        {
+          label: axis === "completion" ? "candidates that have finished" : "time since the start",
+          values: (_, ticks) => ticks.map((each) => (axis === "completion" ? (each % 1 ? "" : each.toLocaleString("en")) : seconds(each))),
+        },
+        { label: label(objective), size: 64, values: (_, ticks) => ticks.map((each) => tick(objective, each)) },
+      ],
+      scales: { x: { time: false, range: (_, low, high) => (low === null ? [0, 1] : [Math.min(low, 0), high > low ? high : low + 1]) } },
+      legend: { show: false },
+      hooks: { setCursor: [(plot) => tell(plot.cursor.idx)] },
+    };
+  });
+
+  function tell(index) {
+    const note = find("#best-note");
+    if (!found?.number.length) {
+      note.textContent = "Nothing is scored yet.";
+    } else {
+      const at = Math.min(index ?? found.number.length - 1, found.number.length - 1);
+      note.textContent = `${written(objective, found.value[at])} by candidate ${found.number[at]}, the ${ordinal(found.completion[at])} to finish, after ${seconds(found.seconds[at])}`;
+    }
+  }
+
+  document.querySelectorAll("[data-axis]").forEach((button) =>
+    button.addEventListener("click", () => {
+      axis = button.dataset.axis;
+      document.querySelectorAll("[data-axis]").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
+      drawn.draw();
+    }),
+  );
+  return {
+    async load() {
+      found = await getJson(`${api}/trajectory`);
+      drawn.draw();
+      tell(null);
+    },
+  };
+}
+
+// ---- every candidate
+
+function everyCandidate() {
+  let cloud = null;
+  const [x, y] = [find("#x-axis"), find("#y-axis")];
+  const { chart, draw } = explorable(find("#points-chart"), (colors) => {
+    const { axis, tooltip } = frame(colors);
+    const of = (metric) => cloud?.columns[metric] ?? [];
+    const [xs, ys, numbers] = [of(x.value), of(y.value), cloud?.number ?? []];
+    const front = new Set(cloud?.pareto);
+    const line = numbers.map((number, place) => [xs[place], ys[place], number]).filter((point) => front.has(point[2]));
+    line.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+    const bestPlace = numbers.indexOf(cloud?.best);
+    const many = numbers.length > 1500;
+    return {
+      grid: { left: 70, right: 24, top: 40, bottom: 52 },
+      legend: { top: 4, right: 8, textStyle: { color: colors.muted }, data: ["candidates", "Pareto front", "best"] },
+      tooltip: {
+        ...tooltip,
+        formatter: ({ data }) => {
+          const place = numbers.indexOf(data[2]);
+          const told = Object.keys(cloud.columns).map((name) => `${names[name] ?? name}  ${written(name, cloud.columns[name][place])}`);
+          return [`candidate ${data[2]}${front.has(data[2]) ? " (Pareto front)" : ""}`, ...told].join("\n");
+        },
+      },
+      xAxis: { ...axis, ...scale(x.value, xs), name: label(x.value), nameLocation: "middle", nameGap: 32, axisLabel: { color: colors.muted, hideOverlap: true, formatter: (value) => tick(x.value, value) } },
+      yAxis: { ...axis, ...scale(y.value, ys), name: label(y.value), nameLocation: "middle", nameGap: 52, axisLabel: { color: colors.muted, formatter: (value) => tick(y.value, value) } },
+      brush: { xAxisIndex: 0, yAxisIndex: 0, brushMode: "single", transformable: false, outOfBrush: { colorAlpha: 0.25 }, brushStyle: { borderColor: colors.accent, color: "rgba(80,140,240,.12)", borderWidth: 1 } },
+      toolbox: { show: false },
+      series: [
+        { name: "candidates", type: "scatter", data: numbers.map((number, place) => [xs[place], ys[place], number]), symbolSize: many ? 4 : 8, cursor: "pointer", itemStyle: { color: colors.series[0], opacity: many ? 0.45 : 0.6 } },
+        { name: "Pareto front", type: "line", step: "end", data: line, symbol: "circle", symbolSize: 7, cursor: "pointer", lineStyle: { color: colors.series[1], width: 1.8 }, itemStyle: { color: colors.series[1] }, z: 3 },
+        { name: "best", type: "scatter", symbol: "diamond", symbolSize: 15, cursor: "pointer", data: bestPlace < 0 ? [] : [[xs[bestPlace], ys[bestPlace], cloud.best]], itemStyle: { color: colors.series[2], borderColor: colors.surface, borderWidth: 1.5 }, z: 4 },
+      ],
+    };
+  });
+
+  function arm() {
+    chart.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: "rect", brushMode: "single" } });
+  }
+  async function load() {
+    const query = `${api}/points?x=${x.value}&y=${y.value}`;
+    find("#points-api").href = query;
+    cloud = await getJson(query);
+    const some = cloud.number.length < cloud.total ? ` ${cloud.number.length.toLocaleString("en")} of ${cloud.total.toLocaleString("en")} candidates are drawn, the front and the best among them.` : "";
+    find("#points-note").textContent = cloud.total ? `Drag over the plot to filter the table; click on a point to open it.${some}` : "No candidate has both measurements yet.";
+    draw();
+    arm();
+  }
+  chart.on("click", ({ data }) => data && location.assign(`/candidates/${id}-${data[2]}`));
+  chart.on("brushEnd", ({ areas }) => {
+    if (!areas.length) return;
+    const [[x0, x1], [y0, y1]] = areas[0].coordRange;
+    if (chart.convertToPixel({ xAxisIndex: 0 }, x1) - chart.convertToPixel({ xAxisIndex: 0 }, x0) < 4) return clear();
+    setRange(x.value, x0, x1);
+    setRange(y.value, y0, y1);
+    find("#unbrush").hidden = false;
+    htmx.trigger("#filter", "filtered");
+  });
+  function clear() {
+    chart.dispatchAction({ type: "brush", areas: [] });
+    find("#unbrush").hidden = true;
+    find("#reset").click();
+  }
+  find("#unbrush").addEventListener("click", clear);
+  for (const select of [x, y]) select.addEventListener("change", load);
+  return { load };
+}
+
+/** Sizes span orders of magnitude: a logarithmic axis where they do. */
+function scale(metric, values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const logarithmic = metric !== "accuracy" && low > 0 && high / low > 30;
+  return { type: logarithmic ? "log" : "value", scale: true };
+}
+
+function setRange(metric, low, high) {
+  const whole = metric === "params" || metric === "flops";
+  const [from, to] = [find(`[name=min_${metric}]`), find(`[name=max_${metric}]`)];
+  if (!from) return;
+  const bounded = metric === "loss" ? low : Math.max(0, low);
+  from.value = whole ? Math.floor(bounded) : Number(bounded.toPrecision(6));
+  to.value = whole ? Math.ceil(high) : Number((metric === "accuracy" ? Math.min(1, high) : high).toPrecision(6));
+}
+
+// ---- parallel coordinates
+
+function inParallel() {
+  let found = null, shown = [];
+  const { draw } = explorable(find("#parallel-chart"), (colors) => {
+    if (!found?.number.length) return { title: { text: "Nothing is scored yet.", left: "center", top: "middle", textStyle: { color: colors.muted, fontSize: 14, fontWeight: 400 } } };
+    const choices = Object.keys(found.choices);
+    const rows = found.codes.map((codes, place) => [...shown.map((name) => found.choices[name][codes[choices.indexOf(name)]] ?? "–"), found.value[place]]);
+    const [low, high] = [Math.min(...found.value), Math.max(...found.value)];
+    return {
+      parallel: { left: 60, right: 90, top: 56, bottom: 24 },
+      parallelAxis: [
+        ...shown.map((name, dim) => ({ dim, name, type: "category", data: [...found.choices[name], ...(rows.some((row) => row[dim] === "–") ? ["–"] : [])] })),
+        { dim: shown.length, name: label(found.metric), type: "value", scale: true, min: low, max: high > low ? high : low + 1e-9, axisLabel: { formatter: (value) => tick(found.metric, value) } },
+      ].map((axis) => ({
+        ...axis,
+        nameTextStyle: { color: colors.text },
+        axisLine: { lineStyle: { color: colors.lineStrong } },
+        axisTick: { lineStyle: { color: colors.lineStrong } },
+        axisLabel: { color: colors.text, fontSize: 11, backgroundColor: colors.surface, padding: [1, 4], borderRadius: 3, ...axis.axisLabel },
+        z: 10,
+      })),
+      visualMap: { show: false, dimension: shown.length, min: low, max: high, inRange: { color: [colors.lineStrong, colors.series[0], colors.series[1]] } },
+      series: [{ type: "parallel", z: 2, smooth: 0.1, lineStyle: { width: 1.2, opacity: 0.4 }, emphasis: { lineStyle: { width: 3, opacity: 1 } }, data: rows }],
+    };
+  });
+  return {
+    async load() {
+      const [columns, importance] = await Promise.all([getJson(`${api}/choices`), getJson(`${api}/importance`)]);
+      found = columns;
+      const explained = Object.fromEntries(importance.choices.map((each) => [each.choice, each.explained ?? 0]));
+      const all = Object.keys(columns.choices);
+      const kept = new Set([...all].sort((a, b) => (explained[b] ?? 0) - (explained[a] ?? 0)).slice(0, 10));
+      shown = all.filter((name) => kept.has(name));
+      const which = shown.length < all.length ? ` The ${shown.length} choices of ${all.length} that explain most.` : "";
+      find("#parallel-note").textContent = columns.total
+        ? `The best ${Math.ceil(columns.number.length / 2)} candidates and as many others at random; warm lines score high. Drag along an axis to pick lines out.${which}`
+        : "";
+      draw();
+    },
+  };
+}
+
+// ---- the table
+
+function filters() {
+  const form = find("#filter");
+  // The API refuses an empty number: what is not filled in is not asked.
+  document.addEventListener("htmx:configRequest", ({ detail }) => {
+    if (detail.elt !== form) return;
+    for (const [name, value] of Object.entries(detail.parameters)) if (value === "") delete detail.parameters[name];
+    if (find("#candidates").dataset.order) detail.parameters.order_by = find("#candidates").dataset.order;
+  });
+  form.addEventListener("reset", () => setTimeout(() => htmx.trigger(form, "filtered")));
+}
+
+function compare() {
+  document.addEventListener("change", ({ target }) => {
+    if (!target.matches("#candidates input[type=checkbox]")) return;
+    const boxes = [...document.querySelectorAll("#candidates input[type=checkbox]")];
+    const chosen = boxes.filter((box) => box.checked).length;
+    for (const box of boxes) box.disabled = !box.checked && chosen >= 4;
+    find("#compare").disabled = chosen < 2;
+  });
+}
+
+function dialogs() {
+  document.addEventListener("click", ({ target }) => {
+    const opener = target.closest("[data-open]");
+    if (opener) document.getElementById(opener.dataset.open).showModal();
+    if (target.closest("[data-close]")) target.closest("dialog").close();
+  });
+}
+
+// ---- while it runs
+
+function follow() {
+  const slow = { at: 0, wait: 4000 };
+  const load = async (everything) => {
+    const began = performance.now();
+    await Promise.all([best.load(), points.load(), ...(everything ? [parallel.load()] : [])]);
+    slow.wait = Math.max(4000, 10 * (performance.now() - began));
+  };
+  load(true).catch((error) => (find("#points-note").textContent = error.message));
+  document.addEventListener("htmx:afterSwap", ({ detail }) => {
+    if (detail.target.id !== "progress") return;
+    const ended = !find("#progress").hasAttribute("hx-get");
+    best.load();
+    if (!ended && performance.now() - slow.at < slow.wait) return;
+    slow.at = performance.now();
+    load(true);
+    for (const part of ["#importance", "#history"]) htmx.trigger(part, "renew");
+    const table = find("#candidates");
+    const busy = table.contains(document.activeElement) || table.querySelector("input:checked");
+    if (table.dataset.first === "yes" && !busy) htmx.trigger("#filter", "filtered");
+  });
+}
+
+function ordinal(number) {
+  const tens = number % 100, ones = number % 10;
+  const ending = tens > 10 && tens < 14 ? "th" : ["th", "st", "nd", "rd"][ones] ?? "th";
+  return `${number.toLocaleString("en")}${ending}`;
+}

@@ -1,0 +1,192 @@
+"""The measurements of a whole search as arrays, kept in memory and brought forward as candidates finish.
+
+Plots and statistics need every candidate of a search, and ask again each second while it runs. As with ranks
+(`ranks`), candidates finish in one order, so that a copy knows how far it goes and reads only what is new.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from services.errors import NotFoundError
+from services.lifecycle import CandidateState
+from services.store.candidates import NUMBERS_AT_A_TIME, candidate_record
+from services.store.engine import Database
+from services.store.records import CandidateRecord
+from services.store.repository import Repository
+from services.store.tables import CANDIDATES, JOBS, METRIC_COLUMNS
+
+VALUES_KEPT = 24_000_000
+"""Numbers in all copies of a process together, 8 bytes each; the searches not read for longest go first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """The succeeded candidates of a search, in the order in which they finished."""
+
+    done: int  # candidates that had finished, failed ones included
+    numbers: NDArray[np.int64]  # [N]
+    completions: NDArray[np.int64]  # [N], 1 for the first candidate to finish, failed ones counted
+    values: Mapping[str, NDArray[np.float64]]  # [N] by metric; NaN where a candidate has none
+
+    @property
+    def size(self) -> int:
+        """How many numbers this holds."""
+        return len(self.numbers) * (2 + len(self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """How many candidates failed for one reason."""
+
+    reason: str
+    count: int
+    first: int  # the number of one of them
+    detail: str  # that one's
+
+
+class MeasurementRepository(Repository):
+    """Readers of a whole search at a time. Safe to share between threads."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._copies: OrderedDict[tuple[str, tuple[str, ...]], Measurements] = OrderedDict()
+        self._copies_lock = Lock()
+
+    def measurements(self, search_id: str, extra: Sequence[str] = ()) -> Measurements:
+        """All measurements of a search, of one moment: METRIC_COLUMNS, and the metrics called `extra`.
+
+        Raises NotFoundError.
+        """
+        key = search_id, tuple(extra)
+        with self._copies_lock:
+            known = self._copies.get(key, _nothing(extra))
+        with self._database.read() as session:
+            done = session.execute(_DONE, {"id_": search_id}).scalar_one_or_none()
+            if done is None:
+                raise NotFoundError("search", search_id)
+            if done > known.done:
+                columns = [_COLUMNS.extra_metrics[name].as_float() for name in extra]
+                stretch = {"search_id_": search_id, "after": max(known.done, 0), "done": done}
+                new = session.execute(_FINISHED.add_columns(*columns), stretch)
+                known = _brought_forward(known, done, [tuple(row) for row in new])
+        self._keep_copy(key, known)
+        return known
+
+    def finish_times(self, search_id: str, numbers: Sequence[int]) -> dict[int, datetime]:
+        """When these candidates finished; those that have not are left out."""
+        rows = self._rows_of(search_id, numbers, _COLUMNS.number, _COLUMNS.finished_at)
+        return {row.number: row.finished_at for row in rows if row.finished_at is not None}
+
+    def encodings(self, search_id: str, numbers: Sequence[int]) -> dict[int, str]:
+        """The architectures of these candidates."""
+        rows = self._rows_of(search_id, numbers, _COLUMNS.number, _COLUMNS.encoding)
+        return {row.number: row.encoding for row in rows}
+
+    def children(self, search_id: str, number: int, *, limit: int) -> list[CandidateRecord]:
+        """The first candidates that were made from this one, by number and without their ranks."""
+        made: list[CandidateRecord] = []
+        with self._database.read() as session:
+            for parent in (_COLUMNS.parent, _COLUMNS.other_parent):  # one index each
+                wanted = sa.select(CANDIDATES).where(_COLUMNS.search_id == search_id, parent == number)
+                rows = session.execute(wanted.order_by(_COLUMNS.number).limit(limit))
+                made += [candidate_record(row._mapping) for row in rows]
+        unique = {child.number: child for child in made}
+        return [unique[each] for each in sorted(unique)][:limit]
+
+    def recent_rate(self, search_id: str, *, over: int = 50) -> float | None:
+        """Candidates per second over the latest `over` to finish; None while fewer than two have."""
+        with self._database.read() as session:
+            done = session.execute(_DONE, {"id_": search_id}).scalar_one_or_none() or 0
+            ends = sa.select(_COLUMNS.completion, _COLUMNS.finished_at).where(
+                _COLUMNS.search_id == search_id, _COLUMNS.completion.in_([max(1, done - over), done])
+            )
+            times = sorted(tuple(row) for row in session.execute(ends))
+        if len(times) < 2:
+            return None
+        (first, began), (last, ended) = times
+        seconds = (ended - began).total_seconds()
+        return (last - first) / seconds if seconds > 0 else None
+
+    def count_by_state(self, search_id: str) -> dict[CandidateState, int]:
+        """How many candidates of a search are in each state; absent states have none."""
+        counts = sa.select(_COLUMNS.state, sa.func.count()).where(_COLUMNS.search_id == search_id)
+        with self._database.read() as session:
+            rows = session.execute(counts.group_by(_COLUMNS.state)).all()
+        return {state: count for state, count in rows}  # noqa: C416 - rows are no tuples to the type checker
+
+    def failures(self, search_id: str) -> list[FailureCount]:
+        """Why candidates of a search failed, the most frequent reason first, with the first that had it."""
+        reason, detail = (_COLUMNS.error[name].as_string() for name in ("reason", "detail"))
+        failed = _COLUMNS.search_id == search_id, _COLUMNS.state == CandidateState.FAILED
+        counted = sa.select(reason, sa.func.count(), sa.func.min(_COLUMNS.number)).where(*failed)
+        with self._database.read() as session:
+            rows = session.execute(counted.group_by(reason)).all()
+            firsts = sa.select(_COLUMNS.number, detail).where(
+                *failed, _COLUMNS.number.in_([first for _, _, first in rows])
+            )
+            details = {number: text for number, text in session.execute(firsts)}  # noqa: C416
+        found = [
+            FailureCount(why or "error", count, first, details[first] or "") for why, count, first in rows
+        ]
+        return sorted(found, key=lambda each: -each.count)
+
+    def _rows_of(self, search_id: str, numbers: Sequence[int], *columns: sa.Column[Any]) -> list[sa.Row[Any]]:
+        rows: list[sa.Row[Any]] = []
+        with self._database.read() as session:
+            for start in range(0, len(numbers), NUMBERS_AT_A_TIME):
+                part = [int(number) for number in numbers[start : start + NUMBERS_AT_A_TIME]]
+                wanted = sa.select(*columns).where(_COLUMNS.search_id == search_id, _COLUMNS.number.in_(part))
+                rows += session.execute(wanted)
+        return rows
+
+    def _keep_copy(self, key: tuple[str, tuple[str, ...]], copy: Measurements) -> None:
+        with self._copies_lock:
+            if key not in self._copies or self._copies[key].done < copy.done:
+                self._copies[key] = copy
+            self._copies.move_to_end(key)
+            size = sum(each.size for each in self._copies.values())
+            while size > VALUES_KEPT and len(self._copies) > 1:
+                size -= self._copies.popitem(last=False)[1].size
+
+
+def _nothing(extra: Sequence[str]) -> Measurements:
+    empty = np.empty(0, np.int64)
+    return Measurements(-1, empty, empty, {name: np.empty(0) for name in (*METRIC_COLUMNS, *extra)})
+
+
+def _brought_forward(known: Measurements, done: int, rows: list[tuple[Any, ...]]) -> Measurements:
+    """The copy with what has finished since. A deleted and re-made search has another id."""
+    if not rows:
+        return Measurements(done, known.numbers, known.completions, known.values)
+    numbers, completions, *metrics = zip(*rows, strict=True)
+    return Measurements(
+        done,
+        np.concatenate([known.numbers, np.array(numbers, np.int64)]),
+        np.concatenate([known.completions, np.array(completions, np.int64)]),
+        {
+            name: np.concatenate([before, np.array(column, np.float64)])  # None becomes NaN
+            for (name, before), column in zip(known.values.items(), metrics, strict=True)
+        },
+    )
+
+
+_COLUMNS = CANDIDATES.columns
+_DONE = sa.select(JOBS.columns.progress_done).where(JOBS.columns.id == sa.bindparam("id_"))
+_FINISHED = (
+    sa.select(_COLUMNS.number, _COLUMNS.completion, *(_COLUMNS[name] for name in METRIC_COLUMNS))
+    .where(
+        _COLUMNS.search_id == sa.bindparam("search_id_"),
+        _COLUMNS.completion > sa.bindparam("after"),
+        _COLUMNS.completion <= sa.bindparam("done"),
+        _COLUMNS.accuracy.is_not(None),
+    )
+    .order_by(_COLUMNS.completion)
+)

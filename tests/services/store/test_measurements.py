@@ -1,0 +1,134 @@
+"""Whole searches as arrays: brought forward, on both engines; lineage, rates and counts."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from services.errors import NotFoundError
+from services.lifecycle import CandidateState
+from services.store import Bounds, CandidateFilter, JobRecord, Store
+
+MakeJob = Callable[..., JobRecord]
+Write = Callable[..., None]
+
+
+def test_measurements_are_in_the_order_of_completion(
+    store: Store, running_search: MakeJob, propose: Write, succeed: Write, fail: Write
+):
+    search = running_search()
+    succeed(search.id, 3, accuracy=0.3, params=30)
+    fail(search.id, 0)
+    succeed(search.id, 1, accuracy=0.1, params=10)
+    propose(search.id, 2)
+    measured = store.measurements(search.id)
+    assert measured.done == 3
+    assert measured.numbers.tolist() == [3, 1]
+    assert measured.completions.tolist() == [1, 3]
+    assert measured.values["accuracy"].tolist() == [0.3, 0.1]
+    assert measured.values["params"].tolist() == [30, 10]
+
+
+def test_a_copy_is_brought_forward(store: Store, running_search: MakeJob, succeed: Write, fail: Write):
+    search = running_search()
+    assert store.measurements(search.id).numbers.tolist() == []
+    for number in range(4):
+        succeed(search.id, number, accuracy=number / 10)
+        assert store.measurements(search.id).numbers.tolist() == list(range(number + 1))
+    fail(search.id, 4)
+    again = store.measurements(search.id)
+    assert (again.done, again.numbers.tolist()) == (5, [0, 1, 2, 3])
+
+
+def test_an_estimators_own_metric_is_nan_where_it_is_missing(
+    store: Store, running_search: MakeJob, succeed: Write
+):
+    search = running_search()
+    succeed(search.id, 0, latency_ms=2.5)
+    succeed(search.id, 1)
+    latency = store.measurements(search.id, ["latency_ms"]).values["latency_ms"]
+    assert latency[0] == 2.5
+    assert np.isnan(latency[1])
+    assert "latency_ms" not in store.measurements(search.id).values
+
+
+def test_an_unknown_search_is_not_found(store: Store):
+    with pytest.raises(NotFoundError):
+        store.measurements("nosuchsearch")
+
+
+def test_parents_and_children(store: Store, running_search: MakeJob, succeed: Write):
+    search = running_search()
+    succeed(search.id, 0)
+    succeed(search.id, 1)
+    for number, parents in ((2, (0,)), (3, (1, 0)), (4, ())):
+        made = store.add_candidate(
+            "runner",
+            search.id,
+            number,
+            space="nasbench201",
+            encoding=f"|{number}|",
+            canonical_hash=str(number),
+            seed=0,
+            parents=parents,
+        )
+        assert made.parents == parents
+        assert store.get_candidate(f"{search.id}-{number}").parents == parents
+    assert [child.number for child in store.children(search.id, 0, limit=10)] == [2, 3]
+    assert [child.number for child in store.children(search.id, 1, limit=10)] == [3]
+    assert [child.number for child in store.children(search.id, 0, limit=1)] == [2]
+    assert [each.parents for each in store.in_flight(search.id)] == [(0,), (1, 0), ()]
+
+
+def test_rate_over_the_latest_candidates(store: Store, running_search: MakeJob, succeed: Write, clock):
+    search = running_search(candidates=100)
+    assert store.recent_rate(search.id) is None
+    succeed(search.id, 0)
+    assert store.recent_rate(search.id) is None
+    clock.advance(1000)  # a pause, long ago
+    for number in range(1, 12):
+        succeed(search.id, number)
+        clock.advance(2)
+    assert store.recent_rate(search.id, over=10) == pytest.approx(0.5)
+
+
+def test_counts_by_state(store: Store, running_search: MakeJob, propose: Write, succeed: Write, fail: Write):
+    search = running_search()
+    succeed(search.id, 0)
+    succeed(search.id, 1)
+    fail(search.id, 2)
+    propose(search.id, 3)
+    assert store.count_by_state(search.id) == {
+        CandidateState.SUCCEEDED: 2,
+        CandidateState.FAILED: 1,
+        CandidateState.RUNNING: 1,
+    }
+
+
+def test_encodings_and_finish_times(
+    store: Store, running_search: MakeJob, propose: Write, succeed: Write, clock
+):
+    search = running_search()
+    succeed(search.id, 0)
+    propose(search.id, 1)
+    assert store.encodings(search.id, [0, 1, 7]) == {0: "|0|", 1: "|1|"}
+    assert store.finish_times(search.id, [0, 1]) == {0: clock.now}
+
+
+def test_bounds_of_any_metric_filter_lists(
+    store: Store, running_search: MakeJob, succeed: Write, fail: Write
+):
+    search = running_search()
+    for number in range(6):
+        extra = {"latency_ms": float(number)} if number < 4 else {}
+        succeed(search.id, number, accuracy=number / 10, seconds=number / 2, **extra)
+    fail(search.id, 6)
+
+    def numbers(*within: Bounds) -> list[int]:
+        only = CandidateFilter(search.id, within=within)
+        return [candidate.number for candidate in store.list_candidates(only, order_by="number")]
+
+    assert numbers(Bounds("accuracy", 0.2, 0.4)) == [2, 3, 4]
+    assert numbers(Bounds("seconds", None, 1.0)) == [0, 1, 2]
+    assert numbers(Bounds("latency_ms", 2.0, None)) == [2, 3]
+    assert numbers(Bounds("accuracy", 0.2, None), Bounds("seconds", None, 1.5)) == [2, 3]
