@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
-import torch
 
 from gtn_core.errors import GtnNasError
-from nas.estimators import ESTIMATORS, EstimatorData, make_estimator
+from nas.estimators import ESTIMATORS, EstimatorData, make_estimator, needs_torch
 from nas.evaluation import Evaluation, evaluate, evaluation_of
 from nas.search import CandidateResult, Proposal, Search
 from nas.search_spaces import get_search_space
@@ -43,10 +42,13 @@ class Evaluator:
     def __init__(self, job: Job) -> None:
         spec, self._evaluation = job.evaluation.spec, job.evaluation
         space, estimator, resources = spec.search_space, spec.estimator, spec.resources
-        torch.set_num_threads(max(1, int(resources.cpus_per_candidate)))
         self._device = device = "cuda" if resources.gpus_per_candidate > 0 else "cpu"
         self._results: Iterator[CandidateResult] = iter(())
         self.broken: str | None = None
+        if needs_torch(estimator.name):
+            import torch
+
+            torch.set_num_threads(max(1, int(resources.cpus_per_candidate)))
         try:
             self._space = get_search_space(space.name, **space.options)
             self._estimator = make_estimator(estimator.name, job.data, device=device, **estimator.options)
