@@ -4,8 +4,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from nas.estimators.base import (
     CandidateFailed,
@@ -19,6 +18,9 @@ from nas.ranking import reward
 from nas.search import CandidateResult, Failure, Proposal, rung_metric
 from nas.search_spaces.base import ImageShape, SearchSpace
 from nas.search_spec import SearchSpec
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,14 @@ def evaluate(
     estimator: Estimator,
     proposal: Proposal,
     evaluation: Evaluation,
-    device: str | torch.device = "cpu",
+    device: "str | torch.device" = "cpu",
 ) -> Iterator[CandidateResult]:
     """Results at every rung; the last has no `rung` and is final. A single one unless there are rungs.
 
     Whatever the evaluation raises becomes the candidate's failure.
     """
     try:
-        yield from _results(space, estimator, proposal, evaluation, torch.device(device))
+        yield from _results(space, estimator, proposal, evaluation, device)
     except CandidateFailed as failed:
         yield CandidateResult(proposal, failure=Failure(failed.reason, failed.detail))
     except Exception as error:  # a candidate's fault must not end the search
@@ -55,12 +57,19 @@ def evaluate(
 
 
 def _results(
-    space: SearchSpace, estimator: Estimator, proposal: Proposal, evaluation: Evaluation, device: torch.device
+    space: SearchSpace,
+    estimator: Estimator,
+    proposal: Proposal,
+    evaluation: Evaluation,
+    device: "str | torch.device",
 ) -> Iterator[CandidateResult]:
     extra, notes = {}, {}
     if evaluation.spec.measures_latency:
-        extra["latency_ms"] = _admitted_latency(space, proposal, evaluation, device)
-        notes["latency_device"] = device_name(device)
+        import torch  # estimators that train nothing can spare it
+
+        measured_on = torch.device(device)
+        extra["latency_ms"] = _admitted_latency(space, proposal, evaluation, measured_on)
+        notes["latency_device"] = device_name(measured_on)
     if evaluation.shares == (1.0,):
         score = estimator.estimate(space, proposal.architecture, seed=proposal.seed)
         yield CandidateResult(proposal, score=_with(score, extra), notes=notes)
@@ -87,7 +96,7 @@ def _estimate_in_part(
 
 
 def _admitted_latency(
-    space: SearchSpace, proposal: Proposal, evaluation: Evaluation, device: torch.device
+    space: SearchSpace, proposal: Proposal, evaluation: Evaluation, device: "torch.device"
 ) -> float:
     """Raises CandidateFailed for a network that is slower than the constraint allows: it is not trained."""
     network = space.build(

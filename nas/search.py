@@ -8,20 +8,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from torch import nn
 
 from nas.algorithms import get_algorithm
 from nas.algorithms.base import LineageAlgorithm, MultiFidelityAlgorithm
 from nas.architecture import Architecture
-from nas.cost import network_cost
 from nas.estimators.base import CandidateScore, EstimatorData
 from nas.ranking import reward
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import ImageShape
 from nas.search_spec import SearchSpec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MAX_REFUSALS = 200
 """Architectures of the algorithm that are refused for one candidate before the walk over neighbours."""
@@ -270,6 +271,8 @@ class Search:
             return True
         if canonical_hash in self._misfits:
             return False
+        from nas.cost import network_cost  # it imports PyTorch, which searches without constraints can spare
+
         try:
             cost = network_cost(lambda: self._build(architecture), self.image_shape)
         except (RuntimeError, ValueError):
@@ -279,7 +282,7 @@ class Search:
         self._misfits.add(canonical_hash)
         return False
 
-    def _build(self, architecture: Architecture) -> nn.Module:
+    def _build(self, architecture: Architecture) -> "nn.Module":
         return self.space.build(
             architecture, image_shape=self.image_shape, num_classes=self.num_classes, seed=self.spec.seed
         )

@@ -11,11 +11,11 @@ import tempfile
 
 from ray import tune
 
+from nas.cluster.active_search import ActiveSearch
+from nas.cluster.slots import RoomWatch
 from nas.estimators import EstimatorData
 from nas.search import Search, SearchObserver
-from nas.tune_engine.active_search import ActiveSearch
 from nas.tune_engine.hooks import CandidateFeed, OutcomeWatch, SearchOver, SubmissionOrder, WhenToStop
-from nas.tune_engine.slots import RoomWatch
 from nas.tune_engine.worker import worker_class
 
 TUNE_SETTINGS = {

@@ -9,12 +9,8 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from typing_extensions import override
 
-from gtn_core.errors import GtnNasError
-from nas.tune_engine.active_search import ActiveSearch
-
-
-class WorkerSetupError(GtnNasError):
-    """A worker that cannot make the search's space or estimator: no candidate could be evaluated on it."""
+from nas.cluster.active_search import ActiveSearch
+from nas.cluster.evaluator import WorkerSetupError
 
 
 class SearchOver(Exception):  # noqa: N818 - a way out, not an error

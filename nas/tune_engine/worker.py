@@ -1,34 +1,19 @@
-"""What runs on the cluster: one process per slot, which keeps the data from candidate to candidate."""
+"""What Tune runs on the cluster: one process per slot."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import ray
-import torch
 from ray import tune
 from typing_extensions import override
 
-from nas.estimators import ESTIMATORS, EstimatorData, make_estimator
-from nas.evaluation import Evaluation, evaluate, evaluation_of
-from nas.search import CandidateResult, Search
-from nas.search_spaces import get_search_space
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every worker of a search needs; in the object store once per node."""
-
-    evaluation: Evaluation
-    data: EstimatorData
+from nas.cluster.evaluator import Evaluator, store_job
+from nas.estimators import EstimatorData
+from nas.search import Search
 
 
 def worker_class(search: Search, data: EstimatorData) -> type[tune.Trainable]:
-    """The class of a search's workers, its job put into the object store; training data only if needed."""
-    spec = search.spec
-    if not getattr(ESTIMATORS.get(spec.estimator.name), "needs_train_data", True):
-        data = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
-    stored_job = ray.put(Job(evaluation_of(spec, search.shares, data), data))
+    """The class of a search's workers, its job put into the object store."""
+    stored_job = store_job(search, data)
 
     class SearchWorker(CandidateWorker):
         job = stored_job
@@ -43,30 +28,19 @@ class CandidateWorker(tune.Trainable):
 
     @override
     def setup(self, config: dict[str, Any]) -> None:
-        job: Job = ray.get(self.job)
-        spec, self._evaluation = job.evaluation.spec, job.evaluation
-        space, estimator, resources = spec.search_space, spec.estimator, spec.resources
-        torch.set_num_threads(max(1, int(resources.cpus_per_candidate)))
-        self._device = device = "cuda" if resources.gpus_per_candidate > 0 else "cpu"
-        self._results: Iterator[CandidateResult] | None = None
-        self._broken: str | None = None
-        try:
-            self._space = get_search_space(space.name, **space.options)
-            self._estimator = make_estimator(estimator.name, job.data, device=device, **estimator.options)
-        except Exception as error:  # raised from here it would look like a worker that died, and be retried
-            self._broken = f"a worker cannot start: {type(error).__name__}: {error}"
+        self._evaluator = Evaluator(ray.get(self.job))
+        self._begun = False
 
     @override
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._results = None
+        self._begun = False
         return True  # the worker stays as it is for the next candidate
 
     @override
     def step(self) -> dict[str, Any]:
-        if self._broken is not None:
-            return {"broken": self._broken, "done": True}
-        if self._results is None:
-            proposal = self.config["proposal"]
-            self._results = evaluate(self._space, self._estimator, proposal, self._evaluation, self._device)
-        result = next(self._results)
+        if self._evaluator.broken is not None:
+            return {"broken": self._evaluator.broken, "done": True}
+        evaluator = self._evaluator
+        result = evaluator.go_on() if self._begun else evaluator.begin(self.config["proposal"])
+        self._begun = True
         return {"result": result, "done": result.rung is None}

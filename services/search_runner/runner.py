@@ -2,8 +2,12 @@
 
 import structlog
 
+from nas.actor_engine import ActorEngine
+from nas.cluster import RoomWatch
 from nas.estimators import estimator_data
-from nas.tune_engine import RoomWatch, TuneEngine
+from nas.search import Engine
+from nas.search_spec import SearchSpec
+from nas.tune_engine import TuneEngine
 from services.checkpoints import load_checkpoint, load_checkpoint_data
 from services.execution import Ending, execute
 from services.lease import Lease, new_owner
@@ -16,6 +20,9 @@ from services.settings import Settings
 from services.shutdown import Shutdown
 from services.store import JsonObject
 from services.wiring import Backend, make_backend
+
+MOST_CANDIDATES_OF_TUNE = 1000
+"""Tune keeps every trial in memory, and takes its time for each: see `benchmarks/bench_scaling.py`."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,10 +58,17 @@ def _evaluate_candidates(lease: Lease, backend: Backend, shutdown: Shutdown) -> 
     if not search.finished:
         with ray_session(backend.settings.ray_address):
             shutdown.listen()  # Ray has put its own handlers there
-            TuneEngine(_room_watch(lease, backend)).run(search, data, StoreObserver(backend.store, lease))
+            engine = _engine(backend.settings, search.spec, _room_watch(lease, backend))
+            engine.run(search, data, StoreObserver(backend.store, lease))
     if not search.finished:
         lease.raise_if_stopped()
     return {"exhausted": search.exhausted, "timed_out": not search.finished}
+
+
+def _engine(settings: Settings, spec: SearchSpec, watch: RoomWatch) -> Engine:
+    large = spec.max_candidates > MOST_CANDIDATES_OF_TUNE
+    actors = settings.search_engine == "actors" or (settings.search_engine == "auto" and large)
+    return ActorEngine(watch) if actors else TuneEngine(watch)
 
 
 def _room_watch(lease: Lease, backend: Backend) -> RoomWatch:

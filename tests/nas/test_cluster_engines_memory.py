@@ -1,4 +1,4 @@
-"""A node that runs out of memory: Ray's monitor kills workers, an end that Tune does not know."""
+"""A node that runs out of memory: Ray's monitor kills workers, an end that engines do not see coming."""
 
 import os
 from collections.abc import Iterator

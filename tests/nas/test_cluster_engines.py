@@ -1,4 +1,4 @@
-"""The engine on a real local Ray: what arrives, what fails, what dies, what stops."""
+"""The engines on a real local Ray: what arrives, what fails, what dies, what stops."""
 
 import os
 import signal
@@ -16,15 +16,18 @@ import torch
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
 from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
+from nas.actor_engine import ActorEngine
+from nas.cluster import NoRoomError, RoomWatch, WorkerSetupError
+from nas.cluster.slots import slots_of_node
 from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Proposal
+from nas.search import CandidateResult, Engine, Proposal
 from nas.search_spec import Resources
-from nas.tune_engine import NoRoomError, RoomWatch, TuneEngine, WorkerSetupError
-from nas.tune_engine.slots import slots_of_node
+from nas.tune_engine import TuneEngine
 
 pytestmark = pytest.mark.xdist_group("ray")
 
 PLUGIN = str(Path(__file__).parent / "plugin")
+MakeEngine = Callable[..., Engine]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,6 +41,13 @@ def _cluster() -> Iterator[None]:
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
         yield
         ray.shutdown()
+
+
+@pytest.fixture(params=[TuneEngine, ActorEngine])
+def make_engine(request: pytest.FixtureRequest) -> MakeEngine:
+    """Makes each engine, from a room watch or none: all keep the same promises."""
+    engine: MakeEngine = request.param
+    return engine
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +114,11 @@ def numbers(record: Record) -> list[int]:
     return sorted(result.proposal.number for result in record.results)
 
 
-def test_results_arrive_once_and_are_those_of_the_serial_engine(data: EstimatorData) -> None:
+def test_results_arrive_once_and_are_those_of_the_serial_engine(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
     changes = {"estimator": {"name": "gtn"}, "max_candidates": 12, "max_concurrent": None}
-    TuneEngine().run(search := make_search(**changes), data, parallel := Record())
+    make_engine().run(search := make_search(**changes), data, parallel := Record())
     SerialEngine().run(make_search(**changes), data, serial := Record())
     assert search.finished
     assert eventually(lambda: ray.available_resources().get("CPU") == 2)  # no worker is left behind
@@ -120,10 +132,12 @@ def test_results_arrive_once_and_are_those_of_the_serial_engine(data: EstimatorD
     assert scores(parallel) == scores(serial)
 
 
-def test_one_slot_gives_the_candidates_of_the_serial_engine(data: EstimatorData) -> None:
+def test_one_slot_gives_the_candidates_of_the_serial_engine(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
     evolution = {"name": "regularized_evolution", "population_size": 3, "sample_size": 2}
     changes = {"algorithm": evolution, "max_candidates": 8}
-    TuneEngine().run(make_search(**changes), data, one_slot := Record())
+    make_engine().run(make_search(**changes), data, one_slot := Record())
     SerialEngine().run(make_search(**changes), data, serial := Record())
     assert one_slot.proposals == serial.proposals
     assert [r.proposal.number for r in one_slot.results] == list(range(8))
@@ -131,10 +145,12 @@ def test_one_slot_gives_the_candidates_of_the_serial_engine(data: EstimatorData)
     assert set(one_slot.readouts("train_size")) == {0.0}  # and was not sent what it does not need
 
 
-def test_candidates_stop_at_rungs_as_in_the_serial_engine(data: EstimatorData) -> None:
+def test_candidates_stop_at_rungs_as_in_the_serial_engine(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
     halving = {"name": "successive_halving", "reduction_factor": 2, "rungs": 2}
     changes = {"algorithm": halving, "estimator": {"name": "gtn"}, "max_candidates": 8}
-    TuneEngine().run(make_search(**changes), data, one_slot := Record())
+    make_engine().run(make_search(**changes), data, one_slot := Record())
     SerialEngine().run(make_search(**changes), data, serial := Record())
     assert set(one_slot.readouts("depth")) == {0.5, 1.0}
     assert [replace(r.score, seconds=0.0) for r in one_slot.results if r.score] == [
@@ -143,7 +159,9 @@ def test_candidates_stop_at_rungs_as_in_the_serial_engine(data: EstimatorData) -
     assert all(result.rung is None for result in one_slot.results)
 
 
-def test_known_scores_are_recorded_without_an_evaluation(data: EstimatorData) -> None:
+def test_known_scores_are_recorded_without_an_evaluation(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
     """The worker would die of them."""
     script = {encoding_of(number): "die" for number in (0, 1, 3)}
     score = CandidateScore(0.5, 1.0, (), 1, 2, 3.0, {})
@@ -154,16 +172,18 @@ def test_known_scores_are_recorded_without_an_evaluation(data: EstimatorData) ->
 
     spec = make_search(estimator={"name": "scripted", "script": script}).spec
     search = Search(spec, (1, 8, 8), 10, recall=recall)
-    TuneEngine().run(search, data, record := Record())
+    make_engine().run(search, data, record := Record())
     assert search.finished
     assert numbers(record) == list(range(6))
     reused = {r.proposal.number for r in record.results if r.notes.get("reused_from") == "other-7"}
     assert reused == {0, 1, 3}
 
 
-def test_failing_candidates_are_results_and_are_not_tried_again(data: EstimatorData) -> None:
+def test_failing_candidates_are_results_and_are_not_tried_again(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
     script = {encoding_of(1): "fail", encoding_of(3): "raise"}
-    TuneEngine().run(make_search(estimator={"name": "scripted", "script": script}), data, record := Record())
+    make_engine().run(make_search(estimator={"name": "scripted", "script": script}), data, record := Record())
     assert numbers(record) == list(range(6))
     assert set(record.failures) == {1, 3}
     assert record.failures[1] == ("non-finite", "told to fail")
@@ -172,21 +192,23 @@ def test_failing_candidates_are_results_and_are_not_tried_again(data: EstimatorD
     assert detail.startswith("ZeroDivisionError: told to raise (in estimate, gtn_nas_test_plugin.py:")
 
 
-def test_a_candidate_whose_worker_dies_is_tried_again(data: EstimatorData, tmp_path: Path) -> None:
+def test_a_candidate_whose_worker_dies_is_tried_again(
+    data: EstimatorData, make_engine: MakeEngine, tmp_path: Path
+) -> None:
     script = {encoding_of(2): "die once"}
     estimator = {"name": "scripted", "script": script, "folder": str(tmp_path)}
-    TuneEngine().run(make_search(estimator=estimator), data, record := Record())
+    make_engine().run(make_search(estimator=estimator), data, record := Record())
     assert len(list(tmp_path.iterdir())) == 1
     assert numbers(record) == list(range(6))
     assert record.failures == {}
 
 
 def test_a_candidate_that_kills_every_worker_is_given_up_after_three(
-    data: EstimatorData, tmp_path: Path
+    data: EstimatorData, make_engine: MakeEngine, tmp_path: Path
 ) -> None:
     script = {encoding_of(0): "die"}
     estimator = {"name": "scripted", "script": script, "folder": str(tmp_path)}
-    TuneEngine().run(make_search(estimator=estimator, max_candidates=3), data, record := Record())
+    make_engine().run(make_search(estimator=estimator, max_candidates=3), data, record := Record())
     assert len(list(tmp_path.iterdir())) == 3
     assert numbers(record) == list(range(3))
     assert set(record.failures) == {0}
@@ -195,14 +217,16 @@ def test_a_candidate_that_kills_every_worker_is_given_up_after_three(
     assert "died" in detail
 
 
-def test_a_worker_that_dies_between_two_candidates_is_replaced(data: EstimatorData) -> None:
+def test_a_worker_that_dies_between_two_candidates_is_replaced(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
     class Killer(Record):
         def on_result(self, result: CandidateResult) -> None:
             super().on_result(result)
             if len(self.results) == 2:
                 os.kill(int(self.readouts("pid")[-1]), signal.SIGKILL)
 
-    TuneEngine().run(make_search(), data, record := Killer())
+    make_engine().run(make_search(), data, record := Killer())
     assert numbers(record) == list(range(6))
     assert record.failures == {}
     assert len(set(record.readouts("pid"))) == 2
@@ -210,6 +234,7 @@ def test_a_worker_that_dies_between_two_candidates_is_replaced(data: EstimatorDa
 
 def test_the_slot_of_a_dead_worker_is_filled_again_although_candidates_are_short(
     data: EstimatorData,
+    make_engine: MakeEngine,
 ) -> None:
     """A new trial takes the worker that is free. Were an older one named for it, that waits for a new worker,
     this worker would be cancelled each time: see `SubmissionOrder`."""
@@ -233,26 +258,30 @@ def test_the_slot_of_a_dead_worker_is_filled_again_although_candidates_are_short
     search = make_search(
         estimator={"name": "scripted", "seconds": 0.1}, max_concurrent=2, max_candidates=1500
     )
-    TuneEngine().run(search, data, record := Killer())
+    make_engine().run(search, data, record := Killer())
     assert not search.finished, "two workers were at work again before the candidates ran out"
     assert record.killed not in record.pids[-6:]
 
 
-def test_a_search_that_no_node_can_hold_says_why_and_fails(data: EstimatorData) -> None:
+def test_a_search_that_no_node_can_hold_says_why_and_fails(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
     reasons: list[str | None] = []
     search = make_search(resources={"cpus_per_candidate": 1, "gpus_per_candidate": 1})
     watch = RoomWatch(on_waiting=reasons.append, limit_seconds=3)
     with pytest.raises(
         NoRoomError, match=r"needs a node with 1 CPUs and 1 GPUs.* after 3 s; add such a node"
     ):
-        TuneEngine(watch).run(search, data, record := Record())
+        make_engine(watch).run(search, data, record := Record())
     assert record.results == []
     assert len(reasons) == 1
     assert "1 with 2 CPUs and 0 GPUs" in str(reasons[0])
 
 
 @pytest.mark.parametrize("method", ["on_proposal", "on_result", "should_stop"])
-def test_an_exception_of_the_observer_ends_the_run_and_is_raised(data: EstimatorData, method: str) -> None:
+def test_an_exception_of_the_observer_ends_the_run_and_is_raised(
+    data: EstimatorData, make_engine: MakeEngine, method: str
+) -> None:
     class Unwritable(Record):
         def fail(self, *_: Any) -> None:
             raise OSError("the disk is full")
@@ -260,11 +289,11 @@ def test_an_exception_of_the_observer_ends_the_run_and_is_raised(data: Estimator
     record = Unwritable()
     setattr(record, method, record.fail)
     with pytest.raises(OSError, match="the disk is full"):
-        TuneEngine().run(make_search(), data, record)
+        make_engine().run(make_search(), data, record)
     assert len(record.results) == 0
 
 
-def test_should_stop_interrupts_candidates_in_flight(data: EstimatorData) -> None:
+def test_should_stop_interrupts_candidates_in_flight(data: EstimatorData, make_engine: MakeEngine) -> None:
     """They would take ten minutes each; the test's own time limit is half of that."""
 
     class Impatient(Record):
@@ -272,38 +301,42 @@ def test_should_stop_interrupts_candidates_in_flight(data: EstimatorData) -> Non
             return len(self.proposals) == 2
 
     search = make_search(estimator={"name": "scripted", "seconds": 600}, max_concurrent=2)
-    TuneEngine().run(search, data, record := Impatient())
+    make_engine().run(search, data, record := Impatient())
     assert [p.number for p in record.proposals] == [0, 1]
     assert record.results == []
     assert not search.finished
 
 
-def test_max_seconds_ends_the_run(data: EstimatorData) -> None:
+def test_max_seconds_ends_the_run(data: EstimatorData, make_engine: MakeEngine) -> None:
     search = make_search(estimator={"name": "scripted", "seconds": 600}, max_seconds=1.0)
-    TuneEngine().run(search, data, record := Record())
+    make_engine().run(search, data, record := Record())
     assert record.results == []
     assert record.polls >= 2
 
 
-def test_an_interrupted_search_is_finished_by_the_next_run(data: EstimatorData) -> None:
+def test_an_interrupted_search_is_finished_by_the_next_run(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
     class Once(Record):
         def should_stop(self) -> bool:
             return len(self.results) >= 2
 
     spec = make_search().spec
-    TuneEngine().run(make_search(), data, first := Once())
+    make_engine().run(make_search(), data, first := Once())
     done = {result.proposal.number for result in first.results}
     in_flight = [p for p in first.proposals if p.number not in done]
     rest = Search(spec, (1, 8, 8), 10, first.results, in_flight)
-    TuneEngine().run(rest, data, second := Record())
+    make_engine().run(rest, data, second := Record())
     times_recorded = Counter(numbers(first) + numbers(second))
     assert times_recorded == dict.fromkeys(range(6), 1)
 
 
-def test_an_estimator_that_no_worker_can_make_ends_the_run(data: EstimatorData) -> None:
+def test_an_estimator_that_no_worker_can_make_ends_the_run(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
     search = make_search(estimator={"name": "scripted", "broken": True})
     with pytest.raises(WorkerSetupError, match="RuntimeError: told to be broken"):
-        TuneEngine().run(search, data, record := Record())
+        make_engine().run(search, data, record := Record())
     assert record.results == []
 
 

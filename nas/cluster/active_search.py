@@ -10,8 +10,8 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 
+from nas.cluster.slots import RoomWatch, Slots
 from nas.search import CandidateResult, Failure, Proposal, Search, SearchObserver
-from nas.tune_engine.slots import RoomWatch, Slots
 
 MAX_RETRIES = 2
 """How often a candidate is evaluated again after its worker died."""
@@ -27,10 +27,10 @@ MAX_DETAIL = 1000
 
 
 class ActiveSearch:
-    """The search and its observer on one side, Tune's hooks on the other.
+    """The search and its observer on one side, an engine on the other.
 
-    Nothing that these raise may reach Tune, which would take it for a failed trial: the first exception is
-    kept, the run stops, and the engine raises it.
+    Nothing that the two raise may reach Ray Tune, which would take it for a failed trial: the first exception
+    is kept, the run stops, and the engine raises it.
     """
 
     def __init__(self, search: Search, observer: SearchObserver, watch: RoomWatch) -> None:

@@ -1,0 +1,65 @@
+"""What one worker process holds, whichever engine runs it: it keeps the data from candidate to candidate."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+
+from gtn_core.errors import GtnNasError
+from nas.estimators import ESTIMATORS, EstimatorData, make_estimator, needs_torch
+from nas.evaluation import Evaluation, evaluate, evaluation_of
+from nas.search import CandidateResult, Proposal, Search
+from nas.search_spaces import get_search_space
+
+
+class WorkerSetupError(GtnNasError):
+    """A worker that cannot make the search's space or estimator: no candidate could be evaluated on it."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker of a search needs; in the object store once per node."""
+
+    evaluation: Evaluation
+    data: EstimatorData
+
+
+def store_job(search: Search, data: EstimatorData) -> Any:
+    """Put the search's job into the object store, with training data only if needed; an ObjectRef of it."""
+    spec = search.spec
+    if not getattr(ESTIMATORS.get(spec.estimator.name), "needs_train_data", True):
+        data = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
+    return ray.put(Job(evaluation_of(spec, search.shares, data), data))
+
+
+class Evaluator:
+    """Evaluates one candidate after the other, each rung by rung.
+
+    What cannot be made is told by `broken` instead of an exception, which would look like a worker that died.
+    """
+
+    def __init__(self, job: Job) -> None:
+        spec, self._evaluation = job.evaluation.spec, job.evaluation
+        space, estimator, resources = spec.search_space, spec.estimator, spec.resources
+        self._device = device = "cuda" if resources.gpus_per_candidate > 0 else "cpu"
+        self._results: Iterator[CandidateResult] = iter(())
+        self.broken: str | None = None
+        if needs_torch(estimator.name):
+            import torch
+
+            torch.set_num_threads(max(1, int(resources.cpus_per_candidate)))
+        try:
+            self._space = get_search_space(space.name, **space.options)
+            self._estimator = make_estimator(estimator.name, job.data, device=device, **estimator.options)
+        except Exception as error:  # whatever foreign code raises
+            self.broken = f"a worker cannot start: {type(error).__name__}: {error}"
+
+    def begin(self, proposal: Proposal) -> CandidateResult:
+        """The candidate's result at its first rung; final if it has no `rung`."""
+        self._results = evaluate(self._space, self._estimator, proposal, self._evaluation, self._device)
+        return next(self._results)
+
+    def go_on(self) -> CandidateResult:
+        """The result at the next rung of the candidate that was begun."""
+        return next(self._results)
