@@ -16,6 +16,8 @@ from .generator import Generator
 from .inner_loop import train_on_curriculum, unroll
 from .learners import ConvNetSampler, LearnerSampler
 from .meta_training import MetaStepReport, meta_train
+from .ranking import RankingReference
+from .ranks import Rank
 
 __all__ = [  # noqa: RUF022 - in the order of the method
     "load_dataset",
@@ -34,6 +36,8 @@ __all__ = [  # noqa: RUF022 - in the order of the method
     "train_on_curriculum",
     "evaluate",
     "Evaluation",
+    "RankingReference",
+    "Rank",
     "meta_train",
     "MetaStepReport",
     "FrozenCheckpoint",

@@ -11,6 +11,7 @@ LearnerKind = Literal["pooled", "strided"]
 LearnerNormalization = Literal["batch", "mean_only", "either"]
 AugmentPolicy = Literal["none", "crop", "crop_flip"]
 Precision = Literal["float32", "tf32"]
+RankingLoss = Literal["pairwise", "soft_rank"]
 MetaGradientForm = Literal["graph", "recompute", "hessian_vector"]
 
 _Width = Annotated[int, Field(ge=1, le=8192)]
@@ -87,6 +88,32 @@ class MetaTrainingConfig(BaseModel):
     )
     learners_per_meta_step: int = Field(
         1, ge=1, le=256, description="learners whose meta-gradients are averaged"
+    )
+
+    # Real batches after the synthetic ones, as `gtn_then_real` trains candidates.
+    real_steps: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="inner steps on real batches that follow the curriculum before the last outer loss",
+    )
+    real_learning_rate: float = Field(0.1, gt=0, le=10, description="of every real inner step")
+    real_momentum: float = Field(0.5, ge=0, lt=1, description="of every real inner step; Adam's first beta")
+
+    # Teaching for ranking: learners of architectures whose order is known should end in that order.
+    ranking_weight: float = Field(
+        0.0, ge=0, le=1000, description="weight of the ranking loss beside the outer loss; 0: none"
+    )
+    ranking_learners: int = Field(
+        6, ge=2, le=256, description="learners of the reference that are compared in a meta step"
+    )
+    ranking_loss: RankingLoss = Field(
+        "pairwise",
+        description="pairwise: logistic loss of every pair that is known to differ (Burges et al., RankNet); "
+        "soft_rank: 1 minus the correlation of smoothed ranks with the true ones",
+    )
+    ranking_temperature: float = Field(
+        0.1, gt=0, le=100, description="difference of losses, in nats, that counts as a clear order"
     )
 
     # The outer loop.

@@ -62,6 +62,24 @@ class SyntheticCurriculum:
             momenta=self.momenta[:steps],
         )
 
+    def followed_by(self, other: "SyntheticCurriculum") -> "SyntheticCurriculum":
+        """These steps, then those of `other`, all with this one's inner optimizer.
+
+        Raises ValueError when batches are not of one shape.
+        """
+        if self.images.shape[1:] != other.images.shape[1:] or self.labels.shape[1:] != other.labels.shape[1:]:
+            raise ValueError(
+                f"a curriculum of images {tuple(self.images.shape)} cannot be followed by one of "
+                f"{tuple(other.images.shape)}: batches and classes must agree"
+            )
+        return replace(
+            self,
+            images=torch.cat([self.images, other.images]),
+            labels=torch.cat([self.labels, other.labels]),
+            learning_rates=torch.cat([self.learning_rates, other.learning_rates]),
+            momenta=torch.cat([self.momenta, other.momenta]),
+        )
+
     def detach_as_leaves(self) -> "SyntheticCurriculum":
         """The same values as leaves in which gradients add up, for `backward_from`."""
         return replace(
@@ -71,6 +89,11 @@ class SyntheticCurriculum:
             learning_rates=self.learning_rates.detach().requires_grad_(),
             momenta=self.momenta.detach().requires_grad_(),
         )
+
+    def gradient_norm(self) -> float:
+        """Norm of the gradient that has arrived in the images of these leaves so far."""
+        gradient = self.images.grad
+        return 0.0 if gradient is None else gradient.norm().item()
 
     def backward_from(self, leaves: "SyntheticCurriculum") -> None:
         """Carry the gradients that arrived in `leaves` back to what this curriculum was made from."""

@@ -14,7 +14,8 @@
 Every message names the thing, the value that was given, and what would do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 
 class GtnNasError(Exception):
@@ -50,6 +51,10 @@ class MetaTrainingDiverged(GtnNasError):  # noqa: N818 - the field's word for it
     def __init__(self, message: str, *, meta_step: int, learner: str, value: float) -> None:
         super().__init__(message)
         self.meta_step, self.learner, self.value = meta_step, learner, value
+
+    def __reduce__(self) -> tuple[Callable[..., "MetaTrainingDiverged"], tuple[str]]:
+        known = partial(type(self), meta_step=self.meta_step, learner=self.learner, value=self.value)
+        return known, (str(self),)
 
 
 class MemoryLimitError(GtnNasError):

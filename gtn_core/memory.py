@@ -20,6 +20,7 @@ from gtn_core.inner_steps import InnerSteps
 from gtn_core.layers import batch_statistics
 from gtn_core.learners import ImageShape, LearnerSampler
 from gtn_core.randomness import seeded_initialisation
+from gtn_core.ranking import RankingReference
 
 SMALL_GRAPH_BYTES = 2**30
 """Below this "auto" keeps the graph, which is fastest. A constant: a run must not depend on its machine."""
@@ -46,10 +47,14 @@ class MemoryEstimate:
 
 
 def suitable_form(
-    config: MetaTrainingConfig, sampler: LearnerSampler, image_shape: ImageShape, num_classes: int
+    config: MetaTrainingConfig,
+    sampler: LearnerSampler,
+    image_shape: ImageShape,
+    num_classes: int,
+    reference: RankingReference | None = None,
 ) -> tuple[MetaGradientForm, MemoryEstimate]:
     """The configuration's form and its memory; for "auto" the graph while it is small, else recomputation."""
-    estimate = partial(estimate_memory, config, sampler, image_shape, num_classes)
+    estimate = partial(estimate_memory, config, sampler, image_shape, num_classes, reference=reference)
     if config.meta_gradient != "auto":
         return config.meta_gradient, estimate(config.meta_gradient)
     if not config.recompute_block:
@@ -65,25 +70,34 @@ def estimate_memory(
     image_shape: ImageShape,
     num_classes: int,
     form: MetaGradientForm,
+    *,
+    reference: RankingReference | None = None,
 ) -> MemoryEstimate:
     """Peak memory of a meta step in that form, from one inner step of a few learners, on the CPU."""
     learners = [
         sampler(image_shape=image_shape, num_classes=num_classes, seed=seed)
         for seed in range(SAMPLED_LEARNERS)
     ]
+    if reference is not None:  # the best are seldom small
+        best = sorted(range(len(reference.scores)), key=lambda index: -reference.scores[index])
+        learners += [
+            reference.build(index, image_shape=image_shape, num_classes=num_classes, seed=0)
+            for index in best[:SAMPLED_LEARNERS]
+        ]
     per_step = max(_saved_by_a_step(each, config, image_shape, num_classes) for each in learners)
     real = max(_saved_by_a_pass(each, config, image_shape) for each in learners)
     parameters = max(sum(each.numel() for each in learner.parameters()) for learner in learners)
     tensors_per_state = {"sgd": 2, "adam": 3}[config.inner_optimizer] + (form == "hessian_vector")
-    held_steps = {"graph": config.inner_steps, "recompute": config.recompute_block or 1, "hessian_vector": 1}
+    steps = config.inner_steps + config.real_steps
+    held_steps = {"graph": steps, "recompute": config.recompute_block or 1, "hessian_vector": 1}
     weights, per_batch = _generator(config, image_shape, num_classes)
-    pixels = config.inner_steps * config.batch_size * _count(image_shape)
-    snapshots = -(-config.inner_steps // config.outer_loss_every)
+    pixels = steps * config.batch_size * _count(image_shape)
+    snapshots = -(-steps // config.outer_loss_every)
     return MemoryEstimate(
         curriculum=4 * 4 * weights,
         images=4 * 4 * pixels,
         generator=per_batch * (config.inner_steps if form == "graph" else 2),
-        states=4 * parameters * (tensors_per_state * config.inner_steps + snapshots),
+        states=4 * parameters * (tensors_per_state * steps + snapshots),
         activations=per_step * (held_steps[form] + 1),
         real=2 * real + (per_step * held_steps[form] if form == "graph" else 0),
     )

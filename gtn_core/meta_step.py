@@ -2,20 +2,22 @@
 
 import math
 from dataclasses import dataclass
-from statistics import mean
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from gtn_core.augmentation import augmentation
 from gtn_core.config import MetaGradientForm, MetaTrainingConfig
+from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import Split
-from gtn_core.errors import MetaTrainingDiverged
+from gtn_core.divergence import require_finite
 from gtn_core.learners import LearnerSampler, learner_name
 from gtn_core.meta_training_state import MetaTrainingState
 from gtn_core.outer_loss import outer_loss
 from gtn_core.randomness import derive_seed, torch_generator
+from gtn_core.ranking import RankingReference, backward_ranking_loss
+from gtn_core.ranks import ALONE, Rank
+from gtn_core.real_steps import outer_batch, with_real_steps
 from gtn_core.windows import draw_window
 
 RUNNING_NORM_DECAY = 0.95
@@ -29,6 +31,7 @@ class MetaStepOutcome:
     loss: float  # outer loss, nats
     accuracy: float  # after the last inner step, in [0, 1]
     gradient_norm: float  # of the meta-gradient, before clipping
+    ranking_loss: float | None = None  # of the group that was compared, where one was
 
 
 def meta_step(
@@ -39,8 +42,13 @@ def meta_step(
     *,
     seed: int,
     form: MetaGradientForm = "graph",
+    reference: RankingReference | None = None,
+    rank: Rank = ALONE,
 ) -> MetaStepOutcome:
     """Update the curriculum once; all that is random is drawn from (`seed`, the state's step).
+
+    With a `reference` a group of its learners adds the weighted ranking loss. With several ranks each takes
+    its share of the learners, and all update their equal curricula alike.
 
     Raises MetaTrainingDiverged, with all weights as before, when a loss or the meta-gradient is not finite.
     """
@@ -49,35 +57,64 @@ def meta_step(
     synthetic = curriculum(torch_generator(seed, "order", step), recompute=form != "graph")
     # The learners' gradients add up in these leaves, so that the generator is gone back through only once.
     leaves = synthetic.detach_as_leaves()
-    losses, accuracies = [], []
-    for index in range(config.learners_per_meta_step):
-        learner_seed = derive_seed(seed, "learner", step, index)
-        learner = sampler(
-            image_shape=curriculum.image_shape, num_classes=curriculum.num_classes, seed=learner_seed
-        ).to(train.labels.device)
-        real = _random_batch(train, config, torch_generator(seed, "real", step, index))
-        window = draw_window(config, step, torch_generator(seed, "window", step, index))
-        loss, accuracy = outer_loss(learner, leaves, real, config, form=form, window=window)
-        name = f"{learner_name(sampler)} (seed {learner_seed})"
-        _require_finite(loss.item(), "outer loss", name, step, config)
-        torch.autograd.backward(loss / config.learners_per_meta_step)
-        losses.append(loss.item())
-        accuracies.append(accuracy.item())
+    loss, accuracy = _backward_outer_losses(
+        leaves, train, sampler, config, seed=seed, step=step, form=form, rank=rank
+    )
+    ranking_loss = None
+    if reference is not None and config.ranking_weight:
+        ranking_loss = backward_ranking_loss(
+            leaves, train, reference, config, seed=seed, step=step, form=form, rank=rank
+        )
     synthetic.backward_from(leaves)
     gradients = [parameter.grad for parameter in curriculum.parameters() if parameter.grad is not None]
+    for gradient in gradients:
+        rank.add_up(gradient)
     norm = get_total_norm(gradients)
-    _require_finite(norm.item(), "norm of the meta-gradient", name, step, config)
+    require_finite(norm.item(), "norm of the meta-gradient", "all learners together", step, config)
     _clip(state, config, norm)
     _set_learning_rate(state, config)
     state.optimizer.step()
     state.step += 1
-    return MetaStepOutcome(mean(losses), mean(accuracies), norm.item())
+    return MetaStepOutcome(loss, accuracy, norm.item(), ranking_loss)
 
 
-def _random_batch(split: Split, config: MetaTrainingConfig, rng: torch.Generator) -> Split:
-    """Images drawn with replacement, and augmented as configured."""
-    index = torch.randint(len(split), (config.outer_batch_size,), generator=rng).to(split.labels.device)
-    return Split(augmentation(config.augment)(split.images[index], rng), split.labels[index])
+def _backward_outer_losses(
+    leaves: SyntheticCurriculum,
+    train: Split,
+    sampler: LearnerSampler,
+    config: MetaTrainingConfig,
+    *,
+    seed: int,
+    step: int,
+    form: MetaGradientForm,
+    rank: Rank,
+) -> tuple[float, float]:
+    """Add the gradient of the mean outer loss over the rank's learners to `leaves`.
+
+    Returns the means of loss and accuracy over the learners of all ranks.
+    """
+    _, _, channels, height, width = leaves.images.shape
+    totals = torch.zeros(2, dtype=torch.float64)
+    for index in rank.share(config.learners_per_meta_step):
+        learner_seed = derive_seed(seed, "learner", step, index)
+        learner = sampler(
+            image_shape=(channels, height, width), num_classes=leaves.labels.shape[2], seed=learner_seed
+        ).to(train.labels.device)
+        real = outer_batch(train, config, torch_generator(seed, "real", step, index))
+        window = draw_window(config, step, torch_generator(seed, "window", step, index))
+        taught, window = with_real_steps(
+            leaves, window, train, config, torch_generator(seed, "real steps", step, index)
+        )
+        loss, accuracy = outer_loss(learner, taught, real, config, form=form, window=window)
+        name = f"{learner_name(sampler)} (seed {learner_seed})"
+        require_finite(loss.item(), "outer loss", name, step, config)
+        torch.autograd.backward(loss / config.learners_per_meta_step)
+        norm = leaves.gradient_norm()
+        require_finite(norm, "norm of the meta-gradient in the synthetic images", name, step, config)
+        totals += torch.tensor([loss.item(), accuracy.item()])
+    rank.add_up(totals)
+    mean_loss, mean_accuracy = (totals / config.learners_per_meta_step).tolist()
+    return mean_loss, mean_accuracy
 
 
 def _clip(state: MetaTrainingState, config: MetaTrainingConfig, norm: Tensor) -> None:
@@ -96,16 +133,3 @@ def _set_learning_rate(state: MetaTrainingState, config: MetaTrainingConfig) -> 
     cosine = (1 + math.cos(math.pi * state.step / config.meta_steps)) / 2
     for group in state.optimizer.param_groups:
         group["lr"] = config.outer_learning_rate * (floor + (1 - floor) * cosine)
-
-
-def _require_finite(value: float, what: str, learner: str, step: int, config: MetaTrainingConfig) -> None:
-    if math.isfinite(value):
-        return
-    raise MetaTrainingDiverged(
-        f"meta step {step + 1}: the {what} is {value} for {learner}; lower outer_learning_rate "
-        f"({config.outer_learning_rate:g}), clip_factor ({config.clip_factor:g}) or initial_learning_rate "
-        f"({config.initial_learning_rate:g})",
-        meta_step=step + 1,
-        learner=learner,
-        value=value,
-    )

@@ -12,6 +12,7 @@ from gtn_core.checkpoint import FrozenCheckpoint, freeze
 from gtn_core.config import MetaTrainingConfig
 from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.data import DatasetSplits, Split
+from gtn_core.errors import DatasetError
 from gtn_core.evaluation import evaluate
 from gtn_core.inner_loop import train_on_curriculum
 from gtn_core.learners import ConvNetSampler, LearnerSampler, learner_name
@@ -26,6 +27,8 @@ from gtn_core.meta_training_state import (
 )
 from gtn_core.precision import arithmetic
 from gtn_core.randomness import derive_seed, torch_generator
+from gtn_core.ranking import RankingReference
+from gtn_core.ranks import ALONE, Rank
 
 VALIDATION_LEARNERS = 4
 """Fresh learners behind a validation accuracy, which is their mean."""
@@ -42,6 +45,7 @@ class MetaStepReport:
     gradient_norm: float  # of the meta-gradient, before clipping
     seconds: float
     validation_accuracy: float | None  # every `validate_every` meta steps
+    ranking_loss: float | None = None  # of the group that was compared, where one was
 
 
 def meta_train(
@@ -51,26 +55,34 @@ def meta_train(
     seed: int = 0,
     on_step: Callable[[MetaStepReport], None] | None = None,
     learner_sampler: LearnerSampler | None = None,
+    ranking_reference: RankingReference | None = None,
     state_path: Path | None = None,
     device: str | torch.device = "cpu",
+    rank: Rank = ALONE,
 ) -> FrozenCheckpoint:
     """Meta-train a generator and its curriculum on `splits.train`, and freeze them.
 
     Outer losses come from training data and reports from validation data; test data are not touched. All that
     is random in a meta step is drawn from (`seed`, step): a run that resumes from `state_path` ends in the
     same checkpoint as one that was never stopped. `on_step` may raise to stop; the state is saved first.
+    A configuration with a `ranking_weight` needs a `ranking_reference`, whose order the learners are to
+    take. Of several ranks each calls this with a `state_path` that holds the same state; the first one saves.
 
     Raises:
+        DatasetError: the configuration asks for a ranking reference and there is none.
         DeviceError: the device lacks what the configuration asks for.
         MemoryLimitError: a meta step would need more memory than there is.
         MetaTrainingDiverged: a loss or the meta-gradient is not finite; the saved state is from before.
         CheckpointError: the file at `state_path` is corrupt, or of another run.
     """
     sampler = learner_sampler or ConvNetSampler(config)
-    form, estimate = suitable_form(config, sampler, splits.image_shape, splits.num_classes)
+    reference = _required(ranking_reference, config)
+    form, estimate = suitable_form(config, sampler, splits.image_shape, splits.num_classes, reference)
     require_memory(estimate, config, device)
-    run = RunIdentity(config, seed, splits.fingerprint, learner_name(sampler))
+    compared = "none" if reference is None else str(reference)
+    run = RunIdentity(config, seed, splits.fingerprint, learner_name(sampler), compared)
     state = initial_state(config, splits, seed=seed, device=device)
+    saves_to = state_path if rank.index == 0 else None
     if state_path is not None and state_path.exists():
         restore_state(state, run, state_path)
     train, validation = _moved(splits.train, device), _moved(splits.validation, device)
@@ -78,7 +90,9 @@ def meta_train(
     while state.step < config.meta_steps:
         started = time.perf_counter()
         with arithmetic(config.precision, device):
-            outcome = meta_step(state, train, sampler, config, seed=seed, form=form)
+            outcome = meta_step(
+                state, train, sampler, config, seed=seed, form=form, reference=reference, rank=rank
+            )
         seconds = time.perf_counter() - started
         accuracies = []
         if config.validate_every and state.step % config.validate_every == 0:
@@ -91,15 +105,16 @@ def meta_train(
             gradient_norm=outcome.gradient_norm,
             seconds=seconds,
             validation_accuracy=mean(accuracies) if accuracies else None,
+            ranking_loss=outcome.ranking_loss,
         )
         try:
             if on_step is not None:
                 on_step(report)
         except BaseException:
-            _save(state, run, state_path)
+            _save(state, run, saves_to)
             raise
         if state.step % config.save_every == 0:
-            _save(state, run, state_path)
+            _save(state, run, saves_to)
 
     accuracies = validate(state.curriculum, validation, sampler, seed=seed)
     metrics = {
@@ -107,7 +122,8 @@ def meta_train(
         "validation_accuracy_std": stdev(accuracies),
         "validation_learners": float(len(accuracies)),
     }
-    return freeze(state.curriculum, splits, config=config, seed=seed, learner=run.learner, metrics=metrics)
+    learner = run.learner if reference is None else f"{run.learner}; taught for the order of {reference}"
+    return freeze(state.curriculum, splits, config=config, seed=seed, learner=learner, metrics=metrics)
 
 
 @torch.no_grad()
@@ -127,6 +143,18 @@ def validate(
             train_on_curriculum(learner, synthetic)
         accuracies.append(evaluate(learner, validation, batch_statistics=True).accuracy)
     return accuracies
+
+
+def _required(reference: RankingReference | None, config: MetaTrainingConfig) -> RankingReference | None:
+    """The reference where the configuration wants one."""
+    if not config.ranking_weight:
+        return None
+    if reference is None:
+        raise DatasetError(
+            f"ranking_weight is {config.ranking_weight:g} and there is no ranking reference to take the "
+            "order of architectures from; give one, or set ranking_weight to 0"
+        )
+    return reference
 
 
 def _moved(split: Split, device: str | torch.device) -> Split:

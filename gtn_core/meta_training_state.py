@@ -23,6 +23,7 @@ class RunIdentity:
     seed: int
     dataset_fingerprint: str
     learner: str
+    ranking_reference: str = "none"
 
     def describe(self) -> dict[str, str]:
         """One line per part, to compare and to name what differs."""
@@ -31,6 +32,7 @@ class RunIdentity:
             "seed": str(self.seed),
             "dataset fingerprint": self.dataset_fingerprint,
             "learner": self.learner,
+            "ranking reference": self.ranking_reference,
         }
 
 

@@ -46,6 +46,21 @@ def outer_loss(
     return (weights * losses).sum() / weights.sum(), measured[-1][1]
 
 
+def final_loss(
+    learner: nn.Module,
+    curriculum: SyntheticCurriculum,
+    real: Split,
+    config: MetaTrainingConfig,
+    *,
+    form: MetaGradientForm = "graph",
+    window: Window | None = None,
+) -> Tensor:
+    """Loss on real data after the last inner step alone, differentiable in the curriculum."""
+    block = config.recompute_block or 1
+    unrolled = unroll(learner, curriculum, form=form, recompute_block=block, window=window)
+    return real_loss(learner, unrolled.snapshots[-1], real)[0]
+
+
 def real_loss(learner: nn.Module, parameters: Parameters, real: Split) -> tuple[Tensor, Tensor]:
     """Cross-entropy and accuracy of the learner with these parameters; the loss is once differentiable.
 
@@ -67,8 +82,9 @@ class _RealLoss(torch.autograd.Function):
         with torch.enable_grad(), batch_statistics(learner):
             logits = functional_call(learner, dict(zip(names, leaves, strict=True)), real.images)
             loss = F.cross_entropy(logits, real.labels)
-        gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-        ctx.save_for_backward(*gradients)
+        if any(ctx.needs_input_grad):
+            gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+            ctx.save_for_backward(*gradients)
         accuracy = (logits.argmax(dim=1) == real.labels).float().mean()
         ctx.mark_non_differentiable(accuracy)
         return loss.detach(), accuracy

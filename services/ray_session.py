@@ -1,10 +1,12 @@
-"""A Ray connection for as long as a search runs: the cluster of the settings, or a local Ray.
+"""A Ray connection for as long as a job runs: the cluster of the settings, or a local Ray.
 
-Only search runners come here, never the controller: Ray replaces signal handlers, and it ends the process
-that it runs in when the cluster's head is lost.
+Only search runners and meta-training workers come here, never the controller: Ray ends the process that it
+runs in when the cluster's head is lost.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +17,7 @@ _ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",  # a cluster with tokens sets its own mode
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the runner's own handler stops a search in order
 }
@@ -32,6 +35,7 @@ def ray_session(address: str) -> Iterator[None]:
     import ray  # after its environment is set: it reads some of it on import
     from ray.exceptions import RayError
 
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         ray.init(
             address=address or "local",
@@ -39,6 +43,9 @@ def ray_session(address: str) -> Iterator[None]:
             log_to_driver=False,
             configure_logging=False,
         )
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():  # Ray has put its own there
+                signal.signal(number, handler)
         yield
     except (RayError, ConnectionError) as error:
         where = f"Ray at {address}" if address else "local Ray"

@@ -11,7 +11,7 @@ from nas.estimators.brief_training import score_by_training
 from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.real_batches import RealBatches, RealBatchesConfig
 from nas.estimators.resident_data import synthetic_curriculum
-from nas.estimators.schedules import beginning, joined, repeated
+from nas.estimators.schedules import beginning, repeated
 from nas.search_spaces.base import SearchSpace
 
 
@@ -46,7 +46,7 @@ class GTNThenReal:
         return score_by_training(
             space,
             architecture,
-            beginning(joined(self._curriculum, self._batches.curriculum(seed, space)), share),
+            beginning(self._curriculum.followed_by(self._batches.curriculum(seed, space)), share),
             self._batches.validation,
             seed=seed,
             config=self.config,

@@ -40,6 +40,26 @@ def train_gtn(
     learner_space_fraction: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of meta steps with such a learner.")
     ] = None,
+    calibration_table: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="CSV of true accuracies whose order --set ranking_weight=1 teaches; without one, "
+            "architectures are trained for real.",
+        ),
+    ] = None,
+    calibration_architectures: Annotated[
+        int | None, typer.Option(min=2, help="How many architectures the order is taken from.")
+    ] = None,
+    calibration_steps: Annotated[
+        int | None, typer.Option(min=1, help="Without a table: real steps of each of them.")
+    ] = None,
+    ranks: Annotated[
+        int | None, typer.Option(min=1, help="Ray processes that share the learners of a meta step.")
+    ] = None,
+    cpus_per_rank: Annotated[float | None, typer.Option(help="CPU cores of one.")] = None,
+    gpus_per_rank: Annotated[float | None, typer.Option(help="GPUs of one.")] = None,
     seed: options.Seed = None,
     name: options.Name = None,
     priority: options.Priority = None,
@@ -56,6 +76,10 @@ def train_gtn(
     named = load_preset(preset) if preset else {}
     configuration = {**named, **_read_toml(config), **options.key_values(set_)}
     cells = options.named_config("learner-space", learner_space, learner_space_option)
+    calibration = _given(
+        table=_table(calibration_table), architectures=calibration_architectures, steps=calibration_steps
+    )
+    resources = _given(ranks=ranks, cpus_per_rank=cpus_per_rank, gpus_per_rank=gpus_per_rank)
     with connect(url) as client:
         job: Job = client.create_meta_training(
             options.dataset(dataset, image_size),
@@ -64,6 +88,8 @@ def train_gtn(
             name=name,
             learner_space=cells,
             learner_space_fraction=learner_space_fraction,
+            calibration_set=calibration or None,
+            resources=resources or None,
             priority=priority,
         )
         job = _report(client, job, "meta-training", follow=follow, as_json=as_json)
@@ -223,6 +249,19 @@ def _read_toml(path: Path | None) -> dict[str, Any]:
         return tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{path} is not TOML: {error}") from error
+
+
+def _table(path: Path | None) -> dict[str, str] | None:
+    """The file's content, or its name where it is too long to be sent."""
+    if path is None:
+        return None
+    if path.stat().st_size > LONGEST_TABLE:
+        return {"path": str(path.absolute())}
+    return {"csv": path.read_text(encoding="utf-8-sig")}
+
+
+LONGEST_TABLE = 900_000
+"""Bytes of a table that a request carries; a larger one must lie where the workers can read it."""
 
 
 def _given(**values: Any) -> dict[str, Any]:

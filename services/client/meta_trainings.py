@@ -23,6 +23,8 @@ class MetaTrainingCalls(Connection):
         name: str | None = None,
         learner_space: Mapping[str, Any] | None = None,
         learner_space_fraction: float | None = None,
+        calibration_set: Mapping[str, Any] | None = None,
+        resources: Mapping[str, Any] | None = None,
         priority: int | None = None,
     ) -> MetaTrainingView:
         """Submit a meta-training run, for instance on `{"name": "digits"}`."""
@@ -33,6 +35,8 @@ class MetaTrainingCalls(Connection):
             "name": name,
             "learner_space": learner_space,
             "learner_space_fraction": learner_space_fraction,
+            "calibration_set": calibration_set,
+            "resources": resources,
             "priority": priority,
         }
         return await self._create("/v1/meta-trainings", MetaTrainingView, given(body))

@@ -3,13 +3,11 @@
 from pydantic import ValidationError
 
 from gtn_core import UnknownNameError
-from gtn_core.errors import DatasetError
 from nas.fidelity_spec import validate_fidelity_spec
-from nas.search_spaces import get_search_space
-from nas.true_accuracies import draw_candidates, parse_true_accuracies
 from services.controller.error_handlers import field_problems
 from services.controller.problems import invalid, invalid_field
-from services.controller.validation import require_checkpoint, within_roots
+from services.controller.table_validation import check_table
+from services.controller.validation import require_checkpoint
 from services.schemas.fidelity import FidelityReportRequest
 from services.settings import Settings
 from services.store import Store
@@ -31,21 +29,13 @@ def check_fidelity_report(
     request = request.model_copy(update={"search_space": spec.search_space})
     if request.table is None:
         return request
-    if request.table.path is not None:
-        path = within_roots(request.table.path, settings, "table")
-        return request.model_copy(update={"table": request.table.model_copy(update={"path": str(path)})})
-    space = get_search_space(spec.search_space.name, **spec.search_space.options)
-    try:
-        table = parse_true_accuracies(request.table.csv or "", space, name="of the request")
-        draw_candidates(
-            table,
-            space,
-            number=request.candidates + request.labels,
-            population=request.population,
-            seed=request.seed,
-        )
-    except DatasetError as error:
-        raise invalid_field(
-            "table.csv", str(error), None, "a header, then an encoding and an accuracy"
-        ) from error
-    return request
+    table = check_table(
+        request.table,
+        spec.search_space,
+        settings,
+        "table",
+        number=request.candidates + request.labels,
+        population=request.population,
+        seed=request.seed,
+    )
+    return request.model_copy(update={"table": table})

@@ -7,12 +7,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from gtn_core import DatasetSpec, UnknownNameError, dataset_names
-from nas.search_spaces import SEARCH_SPACES
-from nas.search_spec import NamedConfig, validate_spec
+from nas.search_spec import validate_spec
 from services.controller.error_handlers import field_problems
 from services.controller.problems import Problem, invalid, invalid_field
 from services.errors import ConflictError, NotFoundError
-from services.schemas.requests import MetaTrainingRequest, SearchRequest
+from services.schemas.requests import SearchRequest
 from services.schemas.search_steering import SearchExtension
 from services.settings import Settings
 from services.store import CheckpointRecord, JobRecord, JsonObject, Store
@@ -20,20 +19,11 @@ from services.store import CheckpointRecord, JobRecord, JsonObject, Store
 Checked = TypeVar("Checked")
 
 
-def check_meta_training(request: MetaTrainingRequest, settings: Settings) -> MetaTrainingRequest:
-    """The request with every default filled in. Answers 422 naming the field at fault."""
-    dataset = check_dataset(request.dataset, settings, "dataset")
-    space = request.learner_space
-    if space is not None:
-        space = _check_learner_space(space)
-    return request.model_copy(update={"dataset": dataset, "learner_space": space})
-
-
 def check_search(request: SearchRequest, settings: Settings, store: Store) -> SearchRequest:
     """The request with every default filled in. Answers 422 naming the field at fault."""
     require_checkpoint(request.checkpoint_id, settings, store)
     fields = {"search space": "search_space", "algorithm": "algorithm", "estimator": "estimator"}
-    complete = _named(fields, lambda: validate_spec(request))
+    complete = named(fields, lambda: validate_spec(request))
     completed = (*fields.values(), "objectives")
     return request.model_copy(update={field: getattr(complete, field) for field in completed})
 
@@ -126,15 +116,7 @@ def within_roots(given: str, settings: Settings, field: str) -> Path:
     return path
 
 
-def _check_learner_space(space: NamedConfig) -> NamedConfig:
-    def complete() -> NamedConfig:
-        config = SEARCH_SPACES.config(space.name, **space.options)
-        return NamedConfig(name=space.name, **config.model_dump(mode="json"))
-
-    return _named({"search space": "learner_space"}, complete, prefix=("learner_space",))
-
-
-def _named(fields: dict[str, str], check: Callable[[], Checked], prefix: tuple[str, ...] = ()) -> Checked:
+def named(fields: dict[str, str], check: Callable[[], Checked], prefix: tuple[str, ...] = ()) -> Checked:
     """Run a check of registered names; its errors become problems of the field that each kind has here."""
     try:
         return check()

@@ -12,7 +12,7 @@ from nas.estimators import estimator_data
 from nas.fidelity import FidelityProgress, ScoredCandidate
 from nas.fidelity_spec import make_fidelity_report
 from nas.search_spaces import get_search_space
-from nas.true_accuracies import TrueAccuracy, parse_true_accuracies, read_true_accuracies
+from services.accuracy_tables import read_table
 from services.checkpoints import load_checkpoint, load_checkpoint_data
 from services.lease import Lease
 from services.schemas.fidelity import FidelityReportRequest
@@ -49,10 +49,11 @@ def run_fidelity_report(lease: Lease, backend: Backend, _state_folder: Path) -> 
         lease.insist(lambda: store.append_event(job.id, SCORED, event))
         lease.raise_if_stopped()
 
+    space = get_search_space(request.search_space.name, **request.search_space.options)
     report = make_fidelity_report(
         request.spec,
         estimator_data(checkpoint.synthesize(), load_checkpoint_data(checkpoint)),
-        _table(request),
+        None if request.table is None else read_table(request.table, space),
         known=known,
         on_candidate=on_candidate,
         device="cuda" if torch.cuda.is_available() else "cpu",
@@ -70,12 +71,3 @@ def _scored_before(store: Store, job_id: str) -> Iterator[tuple[tuple[str, str],
                 outcome = ScoredCandidate(score, data["readouts"], data["seconds"], data["failure"])
                 yield (data["estimator"], data["encoding"]), outcome
         after = events[-1].id
-
-
-def _table(request: FidelityReportRequest) -> list[TrueAccuracy] | None:
-    space = get_search_space(request.search_space.name, **request.search_space.options)
-    if request.table is None:
-        return None
-    if request.table.csv is not None:
-        return parse_true_accuracies(request.table.csv, space, name="of the request")
-    return read_true_accuracies(Path(request.table.path or ""), space)

@@ -10,6 +10,8 @@ from gtn_core import MetaStepReport, load_dataset, meta_train
 from services.checkpoints import store_checkpoint
 from services.learner_sampling import learner_sampler
 from services.lease import Lease
+from services.meta_worker.calibration import requested_reference
+from services.meta_worker.distributed import RankTask, meta_train_on_ranks
 from services.schemas.requests import MetaTrainingRequest
 from services.store import JsonObject, Store
 from services.wiring import Backend
@@ -26,15 +28,33 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
     request = MetaTrainingRequest.model_validate(lease.job.request)
     started = time.monotonic()
     splits = load_dataset(request.dataset, seed=request.seed)
-    checkpoint = meta_train(
+    task = RankTask(
         splits,
         request.config,
-        seed=request.seed,
-        on_step=_StepReporter(backend.store, lease),
-        learner_sampler=learner_sampler(request),
-        state_path=state_folder / "state",
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        request.seed,
+        learner_sampler(request),
+        requested_reference(request, splits, lease, backend.store, backend.settings.data_dir),
     )
+    on_step, state_path = _StepReporter(backend.store, lease), state_folder / "state"
+    if request.resources.ranks > 1:
+        checkpoint = meta_train_on_ranks(
+            task,
+            request.resources,
+            on_step=on_step,
+            state_path=state_path,
+            ray_address=backend.settings.ray_address,
+        )
+    else:
+        checkpoint = meta_train(
+            task.splits,
+            task.config,
+            seed=task.seed,
+            on_step=on_step,
+            learner_sampler=task.learner_sampler,
+            ranking_reference=task.ranking_reference,
+            state_path=state_path,
+            device="cuda" if torch.cuda.is_available() else "cpu",
+        )
     record = lease.insist(lambda: store_checkpoint(backend.store, backend.artifacts, checkpoint))
     return {"checkpoint_id": record.id, "seconds": time.monotonic() - started, **checkpoint.manifest.metrics}
 

@@ -1,26 +1,12 @@
 """Fidelity reports: what is asked for, and how they are shown."""
 
-from typing import Any, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from nas.fidelity_spec import FidelitySpec
+from services.schemas.accuracy_tables import AccuracyTable
 from services.schemas.requests import JobName, Priority
-
-
-class FidelityTable(BaseModel):
-    """True accuracies: a CSV with a header, then an encoding and an accuracy a row."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    csv: str | None = Field(None, max_length=900_000, description="the content of the file")
-    path: str | None = Field(None, description="a file below a data set root, which the workers can read")
-
-    @model_validator(mode="after")
-    def _is_one_of_both(self) -> Self:
-        if (self.csv is None) == (self.path is None):
-            raise ValueError("a table has either csv or path")
-        return self
 
 
 class FidelityReportRequest(FidelitySpec):
@@ -45,7 +31,7 @@ class FidelityReportRequest(FidelitySpec):
 
     name: JobName = ""
     checkpoint_id: str = Field(description="the frozen checkpoint whose data and curriculum are used")
-    table: FidelityTable | None = Field(
+    table: AccuracyTable | None = Field(
         None, description="null: the candidates are trained on real data for `truth_steps` steps"
     )
     priority: Priority = 0

@@ -8,6 +8,7 @@ from gtn_core.config import MetaTrainingConfig
 from gtn_core.data import DatasetSpec
 from nas.final_training import FinalTrainingConfig
 from nas.search_spec import NamedConfig, SearchSpec
+from services.schemas.accuracy_tables import CalibrationSet
 
 JobName = Annotated[
     str,
@@ -23,6 +24,21 @@ Priority = Annotated[
     int,
     Field(ge=-1000, le=1000, description="higher starts first; equal ones take turns between API keys"),
 ]
+
+
+class MetaTrainingResources(BaseModel):
+    """What a meta-training runs on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    ranks: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Ray processes that share the learners of every meta step; 1: the worker itself, no Ray",
+    )
+    cpus_per_rank: float = Field(1, gt=0, le=1024, description="CPU cores of one, where there are several")
+    gpus_per_rank: float = Field(0, ge=0, le=1, description="GPUs of one, where there are several")
 
 
 class MetaTrainingRequest(BaseModel):
@@ -55,6 +71,37 @@ class MetaTrainingRequest(BaseModel):
     learner_space_fraction: float = Field(
         default=1.0, gt=0, le=1, description="share of meta steps whose learner comes from `learner_space`"
     )
+
+    calibration_set: CalibrationSet | None = Field(
+        default=None,
+        description="where the order comes from that `config.ranking_weight` teaches: architectures of "
+        "`learner_space`; null: 40 of them are trained on real data. Measure fidelity on others",
+    )
+    resources: MetaTrainingResources = MetaTrainingResources()
+
+    @model_validator(mode="after")
+    def _ranks_have_learners(self) -> Self:
+        ranks, learners = self.resources.ranks, self.config.learners_per_meta_step
+        if ranks > learners:
+            raise ValueError(
+                f"resources.ranks is {ranks} and config.learners_per_meta_step is {learners}: each rank "
+                "needs a learner; lower the first or raise the second"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _order_needs_a_space(self) -> Self:
+        weight = self.config.ranking_weight
+        if weight and self.learner_space is None:
+            raise ValueError(
+                f"config.ranking_weight is {weight:g} without learner_space; name the search space whose "
+                "architectures are to be ranked"
+            )
+        if self.calibration_set is not None and not weight:
+            raise ValueError(
+                "calibration_set is given and config.ranking_weight is 0; set it, to 1 for instance"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fraction_needs_a_space(self) -> Self:

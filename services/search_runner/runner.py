@@ -42,12 +42,12 @@ def run_search(search_id: str, settings: Settings, shutdown: Shutdown) -> Ending
         return None
 
     def work(lease: Lease) -> JsonObject:
-        return _evaluate_candidates(lease, backend, shutdown)
+        return _evaluate_candidates(lease, backend)
 
     return execute(backend.store, job, owner, settings.lease_seconds, shutdown, work)
 
 
-def _evaluate_candidates(lease: Lease, backend: Backend, shutdown: Shutdown) -> JsonObject:
+def _evaluate_candidates(lease: Lease, backend: Backend) -> JsonObject:
     request = SearchRequest.model_validate(lease.job.request)
     checkpoint = load_checkpoint(backend.artifacts, request.checkpoint_id)
     splits = load_checkpoint_data(checkpoint)
@@ -57,7 +57,6 @@ def _evaluate_candidates(lease: Lease, backend: Backend, shutdown: Shutdown) -> 
     lease.raise_if_stopped()
     if not search.finished:
         with ray_session(backend.settings.ray_address):
-            shutdown.listen()  # Ray has put its own handlers there
             engine = _engine(backend.settings, search.spec, _room_watch(lease, backend))
             engine.run(search, data, StoreObserver(backend.store, lease))
     if not search.finished:

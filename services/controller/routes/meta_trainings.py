@@ -5,9 +5,9 @@ from fastapi import Response
 from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.jobs import OwnerKey
+from services.controller.meta_training_validation import check_meta_training
 from services.controller.routes.job_routes import JobResource, add_cancel, add_events, add_get, add_list
 from services.controller.security import SUBMITS
-from services.controller.validation import check_meta_training
 from services.controller.views import meta_training_view
 from services.lifecycle import JobKind
 from services.schemas import MetaTrainingView
@@ -18,7 +18,7 @@ META_TRAININGS = JobResource(
     kind=JobKind.META_TRAINING,
     noun="meta-training run",
     plural="meta-trainings",
-    events="`state`, `progress`, `meta_step`",
+    events="`state`, `progress`, `calibrated`, `meta_step`",
     model=MetaTrainingView,
     view=meta_training_view,
 )

@@ -154,3 +154,43 @@ def test_learner_space_options_are_filled_in(http: TestClient) -> None:
 
     assert run["request"]["learner_space"]["channels"] >= 1
     assert run["request"]["learner_space_fraction"] == 1.0
+
+
+CELLS = {"learner_space": {"name": "nasbench201", "channels": 4}}
+RANKED = BODY | CELLS | {"config": {"ranking_weight": 1.0, "learners_per_meta_step": 2}}
+TABLE = (
+    "architecture,accuracy\n"
+    "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|,80\n"
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_1x1~2|,90\n"
+)
+
+
+def test_an_order_to_teach_is_taken_from_a_table_or_from_real_trainings(http: TestClient) -> None:
+    trained = http.post("/v1/meta-trainings", json=RANKED)
+    assert trained.status_code == 201
+    table = {"calibration_set": {"table": {"csv": TABLE}, "architectures": 2}, "resources": {"ranks": 2}}
+    run = http.post("/v1/meta-trainings", json=RANKED | table).json()
+    assert run["request"]["calibration_set"]["steps"] >= 1
+    assert run["request"]["resources"] == {"ranks": 2, "cpus_per_rank": 1.0, "gpus_per_rank": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (BODY | {"config": {"ranking_weight": 1}}, None),  # no space whose architectures are ranked
+        (BODY | CELLS | {"calibration_set": {}}, None),  # no weight
+        (RANKED | {"calibration_set": {"table": {}}}, "calibration_set.table"),
+        (RANKED | {"calibration_set": {"table": {"csv": TABLE}}}, "calibration_set.table.csv"),  # 2 of 40
+        (RANKED | {"calibration_set": {"table": {"csv": "a,b\nx,1\n"}}}, "calibration_set.table.csv"),
+        (RANKED | {"calibration_set": {"table": {"path": "/etc/passwd"}}}, "calibration_set.table.path"),
+        (RANKED | {"resources": {"ranks": 3}}, None),  # two learners
+        (RANKED | {"resources": {"ranks": 0}}, "resources.ranks"),
+    ],
+)
+def test_an_order_that_cannot_be_taught_is_refused(
+    http: TestClient, body: dict[str, Any], field: str | None
+) -> None:
+    answer = http.post("/v1/meta-trainings", json=body)
+    assert answer.status_code == 422
+    if field is not None:
+        assert [error["field"] for error in answer.json()["errors"]] == [field]

@@ -1,0 +1,20 @@
+"""Numbers that are not finite end a run, with what and who it was and what to lower."""
+
+import math
+
+from gtn_core.config import MetaTrainingConfig
+from gtn_core.errors import MetaTrainingDiverged
+
+
+def require_finite(value: float, what: str, learner: str, step: int, config: MetaTrainingConfig) -> None:
+    """Raise MetaTrainingDiverged unless `value` is finite; `step` counts meta steps done before this one."""
+    if math.isfinite(value):
+        return
+    raise MetaTrainingDiverged(
+        f"meta step {step + 1}: the {what} is {value} for {learner}; lower outer_learning_rate "
+        f"({config.outer_learning_rate:g}), clip_factor ({config.clip_factor:g}) or initial_learning_rate "
+        f"({config.initial_learning_rate:g})",
+        meta_step=step + 1,
+        learner=learner,
+        value=value,
+    )

@@ -1,0 +1,32 @@
+"""Processes that share the learners of every meta step; how they reach each other is the caller's affair."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+def _nothing_to_add(_tensor: Tensor) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One of `count` processes that hold equal curricula, and take turns at the learners of a meta step.
+
+    A learner is drawn from (seed, step, its number), so that as many processes as there are learners, or
+    one, meet the same learners.
+    """
+
+    index: int = 0
+    count: int = 1
+    add_up: Callable[[Tensor], object] = _nothing_to_add
+    """Puts into the tensor, in place, its sum over all ranks; every rank calls it equally often."""
+
+    def share(self, learners: int) -> range:
+        """Numbers of the learners that are this rank's."""
+        return range(self.index, learners, self.count)
+
+
+ALONE = Rank()
+"""One process with all learners."""

@@ -1,0 +1,37 @@
+"""What can be said about a table of true accuracies before any work."""
+
+from gtn_core.errors import DatasetError
+from nas.search_spaces import get_search_space
+from nas.search_spec import NamedConfig
+from nas.true_accuracies import Population, draw_candidates, parse_true_accuracies
+from services.controller.problems import invalid_field
+from services.controller.validation import within_roots
+from services.schemas.accuracy_tables import AccuracyTable
+from services.settings import Settings
+
+
+def check_table(
+    table: AccuracyTable,
+    search_space: NamedConfig,
+    settings: Settings,
+    field: str,
+    *,
+    number: int,
+    population: Population,
+    seed: int,
+) -> AccuracyTable:
+    """The table, its path made absolute. Answers 422 when rows are wrong or there are fewer than `number`.
+
+    What a path leads to is seen by the worker that reads it.
+    """
+    if table.path is not None:
+        return table.model_copy(update={"path": str(within_roots(table.path, settings, field))})
+    space = get_search_space(search_space.name, **search_space.options)
+    try:
+        rows = parse_true_accuracies(table.csv or "", space, name="of the request")
+        draw_candidates(rows, space, number=number, population=population, seed=seed)
+    except DatasetError as error:
+        raise invalid_field(
+            f"{field}.csv", str(error), None, "a header, then an encoding and an accuracy"
+        ) from error
+    return table
