@@ -6,11 +6,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from gtn_core.checkpoint import CheckpointManifest, FrozenCheckpoint
 from gtn_core.data import Normalization
 from gtn_core.errors import CheckpointError
+from gtn_core.frozen_images import Array, FrozenImages
 
 _TILE = 48  # pixels that a tile has at least: an 8x8 image is enlarged six times
 _GAP = 4
@@ -32,11 +32,10 @@ def synthetic_samples_png(
     """
     manifest = checkpoint.manifest
     _require_drawable(manifest)
-    curriculum = checkpoint.synthesize()
-    steps = np.unique(np.linspace(0, len(curriculum) - 1, max_rows).round().astype(int)).tolist()
+    curriculum, last = FrozenImages(checkpoint), manifest.config.inner_steps - 1
+    steps = np.unique(np.linspace(0, last, max_rows).round().astype(int)).tolist()
     names = manifest.class_names[:max_columns]
-    pixels = _pixels(curriculum.images, manifest.normalization)
-    classes = curriculum.labels.argmax(dim=2).numpy()  # [T, B]
+    classes = curriculum.classes()
 
     _, height, width = manifest.image_shape
     scale = _scale(height, width)
@@ -47,12 +46,12 @@ def synthetic_samples_png(
     for column, name in enumerate(names):
         draw.text((_ROW_LABEL + column * across, 1), _fitted(name, across, font), _INK, font)
     for row, step in enumerate(steps):
-        top = _MARGIN + row * down
+        top, pixels = _MARGIN + row * down, _pixels(curriculum.batch(step), manifest.normalization)
         draw.text((2, top + down // 2 - 8), f"step {step + 1}", _INK, font)
         for column in range(len(names)):
             members = np.flatnonzero(classes[step] == column)
             if len(members):
-                tile = Image.fromarray(pixels[step, members[0]]).resize(
+                tile = Image.fromarray(pixels[members[0]]).resize(
                     (width * scale, height * scale), Image.Resampling.NEAREST
                 )
                 sheet.paste(tile, (_ROW_LABEL + column * across, top))
@@ -78,14 +77,14 @@ def _scale(height: int, width: int) -> int:
     return math.ceil(_TILE / min(height, width))
 
 
-def _pixels(images: Tensor, normalization: Normalization) -> NDArray[np.uint8]:
-    """[T, B, C, H, W] normalised -> [T, B, H, W, 3]; channels other than three become their mean, as grey."""
+def _pixels(images: Array, normalization: Normalization) -> NDArray[np.uint8]:
+    """[B, C, H, W] normalised -> [B, H, W, 3]; channels other than three become their mean, as grey."""
     mean = np.array(normalization.mean)[:, None, None]
     std = np.array(normalization.std)[:, None, None]
-    values = np.clip(images.numpy() * std + mean, 0, 1)
-    if values.shape[2] != 3:
-        values = values.mean(axis=2, keepdims=True).repeat(3, axis=2)
-    return np.ascontiguousarray((values * 255).round().astype(np.uint8).transpose(0, 1, 3, 4, 2))
+    values = np.clip(images * std + mean, 0, 1)
+    if values.shape[1] != 3:
+        values = values.mean(axis=1, keepdims=True).repeat(3, axis=1)
+    return np.ascontiguousarray((values * 255).round().astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

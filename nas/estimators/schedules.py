@@ -1,10 +1,12 @@
 """Curricula put together: one after the other, and again."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import torch
-
-from gtn_core.curriculum import SyntheticCurriculum
+if TYPE_CHECKING:
+    from gtn_core.curriculum import SyntheticCurriculum
 
 
 def beginning(curriculum: SyntheticCurriculum, share: float) -> SyntheticCurriculum:
@@ -31,6 +33,8 @@ def joined(first: SyntheticCurriculum, second: SyntheticCurriculum) -> Synthetic
             f"a curriculum of images {tuple(first.images.shape)} cannot be followed by one of "
             f"{tuple(second.images.shape)}: batches and classes must agree"
         )
+    import torch
+
     return replace(
         first,
         images=torch.cat([first.images, second.images]),

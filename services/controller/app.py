@@ -9,7 +9,6 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from gtn_core.pictures import synthetic_samples_png
 from services.artifacts import ArtifactStore
 from services.checkpoints import load_checkpoint
 from services.controller.cluster import cluster_view
@@ -81,5 +80,7 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
 
 def _draw(artifacts: ArtifactStore, one_at_a_time: threading.Lock, checkpoint_id: str) -> bytes:
     """The picture of a checkpoint's synthetic data; each may take a gibibyte while it is made."""
+    from gtn_core.pictures import synthetic_samples_png  # Pillow comes with it: only who draws waits
+
     with one_at_a_time:
         return synthetic_samples_png(load_checkpoint(artifacts, checkpoint_id))
