@@ -1,29 +1,27 @@
 # syntax=docker/dockerfile:1
-# The controller: HTTP service, dispatcher and `gtn-nas db upgrade`. It needs no GPU.
+# The controller of a cluster: HTTP service, dispatcher and `gtn-nas db upgrade`. It scores and trains nothing,
+# so it has neither PyTorch nor Ray; it talks to the cluster over HTTP (GTN_NAS_RAY_JOBS_URL).
 ARG PYTHON_VERSION=3.12
 
 FROM python:${PYTHON_VERSION}-slim AS build
-# The build's label is part of the version, so no index can put a CUDA wheel in the place of a CPU one.
-ARG TORCH_VERSION=2.13.0
-ARG TORCH_BUILD=cpu
-ARG TORCH_INDEX=https://download.pytorch.org/whl
-# The Ray version of the whole cluster: ray-node.Dockerfile has the same.
-ARG RAY_VERSION=2.60.0
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:${PATH}
-RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --index-url "${TORCH_INDEX}/${TORCH_BUILD}" "torch==${TORCH_VERSION}+${TORCH_BUILD}"
-RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install "ray[default,tune]==${RAY_VERSION}"
 # Plugins, and drivers of other storage, for example "s3fs".
 ARG EXTRA_PACKAGES
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
+# What the package depends on, without what only learning needs.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -c "import tomllib; \
+needed = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']; \
+print(*(each for each in needed if not each.startswith(('torch', 'ray', 'optuna', 'scikit-learn'))), sep='\n')" \
+        > requirements.txt \
+    && pip install --requirement requirements.txt ${EXTRA_PACKAGES}
 COPY gtn_core gtn_core
 COPY nas nas
 COPY services services
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install . ${EXTRA_PACKAGES}
+    pip install --no-deps .
 
 FROM python:${PYTHON_VERSION}-slim
 RUN useradd --uid 10001 --create-home gtn-nas \

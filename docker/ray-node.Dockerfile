@@ -10,7 +10,7 @@ FROM python:${PYTHON_VERSION}-slim AS build
 ARG TORCH_VERSION=2.13.0
 ARG TORCH_BUILD=cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl
-# The Ray version of the whole cluster: controller.Dockerfile has the same.
+# The Ray version of the whole cluster.
 ARG RAY_VERSION=2.60.0
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:${PATH}

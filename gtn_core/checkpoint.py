@@ -1,4 +1,9 @@
-"""A frozen GTN in one file: safetensors, with the manifest as JSON in the header; never a pickle."""
+"""A frozen GTN in one file: safetensors, with the manifest as JSON in the header; never a pickle.
+
+Files are read and checked without PyTorch, which a controller need not have.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -7,22 +12,26 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 
 from gtn_core.config import MetaTrainingConfig
-from gtn_core.curriculum import LearnedCurriculum, SyntheticCurriculum
 from gtn_core.data import DatasetSpec, DatasetSplits, Normalization
 from gtn_core.errors import CheckpointError
 from gtn_core.files import write_atomically
 from gtn_core.randomness import torch_generator
+from gtn_core.weight_shapes import weight_shapes
+
+if TYPE_CHECKING:
+    import torch
+
+    from gtn_core.curriculum import LearnedCurriculum, SyntheticCurriculum
 
 FORMAT_VERSION: Final = 1
 MAX_BYTES = 512 * 2**20
@@ -92,21 +101,31 @@ class FrozenCheckpoint:
         Generated on the CPU in float64 and rounded once: float32 sums would differ in their last bits with
         the number of threads and the processor.
         """
-        curriculum = _shapes(self.manifest)
+        import torch
+        from safetensors.torch import load as load_tensors
+
+        from gtn_core.curriculum import LearnedCurriculum
+
+        manifest = self.manifest
+        with torch.device("meta"):  # without random numbers
+            curriculum = LearnedCurriculum(
+                manifest.config, image_shape=manifest.image_shape, num_classes=manifest.num_classes
+            )
         curriculum.load_state_dict(load_tensors(self.content), assign=True)
         curriculum.double().eval()  # from either type without loss
         with torch.no_grad():
-            noise = torch_generator(self.manifest.seed, "frozen noise")
+            noise = torch_generator(manifest.seed, "frozen noise")
             exact: SyntheticCurriculum = curriculum(noise, shuffle=False)
         return exact.to(device, torch.float32)
 
     def schedule(self) -> tuple[list[float], list[float]]:
         """Learning rates and momenta of the inner steps, [T] each; no image is generated."""
-        curriculum = _shapes(self.manifest)
-        curriculum.load_state_dict(load_tensors(self.content), assign=True)
-        with torch.no_grad():
-            learning_rates, momenta = curriculum.double().schedule()
-        return learning_rates.tolist(), momenta.tolist()
+        weights = load_arrays(self.content)
+        log_rates, logits = (
+            weights[f"schedule.{name}"].astype(np.float64)
+            for name in ("log_learning_rates", "momentum_logits")
+        )
+        return np.exp(log_rates).tolist(), (1 / (1 + np.exp(-logits))).tolist()
 
     def require_fit(self, splits: DatasetSplits) -> None:
         """Raise CheckpointError unless `splits` are the data that this checkpoint was made from."""
@@ -132,7 +151,7 @@ class FrozenCheckpoint:
         write_atomically(Path(path), self.content)
 
     @classmethod
-    def load(cls, path: str | Path) -> "FrozenCheckpoint":
+    def load(cls, path: str | Path) -> FrozenCheckpoint:
         """Read and check a file. Raises CheckpointError when it is missing or not a whole checkpoint."""
         path = Path(path)
         try:
@@ -148,13 +167,13 @@ class FrozenCheckpoint:
             raise CheckpointError(f"{path}: {error}") from error
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "FrozenCheckpoint":
+    def from_bytes(cls, data: bytes) -> FrozenCheckpoint:
         """Check a file's content. Raises CheckpointError saying what is wrong with it."""
         if len(data) > MAX_BYTES:
             raise CheckpointError(f"the content has {len(data)} bytes; a checkpoint has at most {MAX_BYTES}")
         try:
-            tensors = load_tensors(data)
-        except (SafetensorError, KeyError, ValueError) as error:
+            tensors = load_arrays(data)
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise CheckpointError(f"not a whole safetensors file ({error}); fetch it again") from error
         manifest = _read_manifest(data)
         _require_match(tensors, manifest)
@@ -171,6 +190,8 @@ def freeze(
     metrics: dict[str, float],
 ) -> FrozenCheckpoint:
     """Freeze what meta-training learned, in float32. Raises CheckpointError when a weight is not finite."""
+    import torch
+
     manifest = CheckpointManifest(
         config=config,
         seed=seed,
@@ -190,7 +211,7 @@ def freeze(
             "torch": torch.__version__,
         },
     )
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in curriculum.state_dict().items()}
+    tensors = {name: tensor.cpu().contiguous().numpy() for name, tensor in curriculum.state_dict().items()}
     return _written(tensors, manifest)
 
 
@@ -208,16 +229,19 @@ def repack(
     manifest = checkpoint.manifest.model_copy(
         update={"storage": storage, "learning_curves": learning_curves or checkpoint.manifest.learning_curves}
     )
-    tensors = load_tensors(checkpoint.content)
-    return _written({name: tensor.to(_TYPES[storage]) for name, tensor in tensors.items()}, manifest)
+    tensors = load_arrays(checkpoint.content)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused
+        stored = {name: tensor.astype(_TYPES[storage]) for name, tensor in tensors.items()}
+    return _written(stored, manifest)
 
 
-_TYPES: dict[StorageType, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}
+Arrays = dict[str, NDArray[Any]]
+_TYPES: dict[StorageType, type[np.floating[Any]]] = {"float32": np.float32, "float16": np.float16}
 
 
-def _written(tensors: dict[str, Tensor], manifest: CheckpointManifest) -> FrozenCheckpoint:
+def _written(tensors: Arrays, manifest: CheckpointManifest) -> FrozenCheckpoint:
     return FrozenCheckpoint.from_bytes(
-        save_tensors(tensors, metadata={_MANIFEST_KEY: manifest.model_dump_json()})
+        save_arrays(tensors, metadata={_MANIFEST_KEY: manifest.model_dump_json()})
     )
 
 
@@ -240,24 +264,16 @@ def _read_manifest(data: bytes) -> CheckpointManifest:
         raise CheckpointError(f"the checkpoint's manifest does not hold: {error}") from error
 
 
-def _require_match(tensors: dict[str, Tensor], manifest: CheckpointManifest) -> None:
+def _require_match(tensors: Arrays, manifest: CheckpointManifest) -> None:
     """Raise CheckpointError unless names, types and shapes are the manifest's and every number is finite."""
-    expected = _shapes(manifest).state_dict()
+    expected = weight_shapes(manifest.config, manifest.image_shape, manifest.num_classes)
     if missing := sorted(expected.keys() ^ tensors.keys()):
         raise CheckpointError(f"tensors do not match the manifest: {', '.join(missing)} missing or unknown")
     for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape or tensor.dtype != _TYPES[manifest.storage]:
+        if tensor.shape != expected[name] or tensor.dtype != _TYPES[manifest.storage]:
             raise CheckpointError(
-                f"tensor {name} is {tensor.dtype} {tuple(tensor.shape)}; the manifest says "
-                f"{_TYPES[manifest.storage]} {tuple(expected[name].shape)}"
+                f"tensor {name} is {tensor.dtype} {tensor.shape}; the manifest says "
+                f"{manifest.storage} {expected[name]}"
             )
-        if not torch.isfinite(tensor).all():
+        if not np.isfinite(tensor).all():
             raise CheckpointError(f"tensor {name} holds numbers that are not finite; use an earlier one")
-
-
-def _shapes(manifest: CheckpointManifest) -> LearnedCurriculum:
-    """The curriculum without memory, since a manifest may claim any size, and without random numbers."""
-    with torch.device("meta"):
-        return LearnedCurriculum(
-            manifest.config, image_shape=manifest.image_shape, num_classes=manifest.num_classes
-        )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from gtn_core.checkpoint import CheckpointManifest, FrozenCheckpoint
 from gtn_core.data import Normalization
 from gtn_core.errors import CheckpointError
+from gtn_core.frozen_images import Array, FrozenImages
 
 _TILE = 48  # pixels that a tile has at least: an 8x8 image is enlarged six times
 _GAP = 4
@@ -34,11 +34,10 @@ def synthetic_samples_png(
     """
     manifest = checkpoint.manifest
     _require_drawable(manifest)
-    curriculum = checkpoint.synthesize()
-    steps = np.unique(np.linspace(0, len(curriculum) - 1, max_rows).round().astype(int)).tolist()
+    curriculum, last = FrozenImages(checkpoint), manifest.config.inner_steps - 1
+    steps = np.unique(np.linspace(0, last, max_rows).round().astype(int)).tolist()
     names = manifest.class_names[:max_columns]
-    pixels = _pixels(curriculum.images, manifest.normalization)
-    classes = curriculum.labels.argmax(dim=2).numpy()  # [T, B]
+    classes = curriculum.classes()
 
     _, height, width = manifest.image_shape
     scale = _scale(height, width)
@@ -49,12 +48,12 @@ def synthetic_samples_png(
     for column, name in enumerate(names):
         draw.text((_ROW_LABEL + column * across, 1), _fitted(name, across, font), _INK, font)
     for row, step in enumerate(steps):
-        top = _MARGIN + row * down
+        top, pixels = _MARGIN + row * down, _pixels(curriculum.batch(step), manifest.normalization)
         draw.text((2, top + down // 2 - 8), f"step {step + 1}", _INK, font)
         for column in range(len(names)):
             members = np.flatnonzero(classes[step] == column)
             if len(members):
-                tile = Image.fromarray(pixels[step, members[0]]).resize(
+                tile = Image.fromarray(pixels[members[0]]).resize(
                     (width * scale, height * scale), Image.Resampling.NEAREST
                 )
                 sheet.paste(tile, (_ROW_LABEL + column * across, top))
@@ -80,18 +79,18 @@ def synthetic_film_png(checkpoint: FrozenCheckpoint) -> bytes:
     curriculum or its images are too large for a picture.
     """
     layout = film_layout(checkpoint.manifest)
-    curriculum = checkpoint.synthesize()
-    pixels = _pixels(curriculum.images, checkpoint.manifest.normalization)
-    classes = curriculum.labels.argmax(dim=2).numpy()  # [T, B]
+    curriculum = FrozenImages(checkpoint)
+    classes = curriculum.classes()
     across, down = layout.tile
     size = down * len(layout.steps), across * layout.per_class * len(layout.classes)
     sheet = np.full((*size, 3), 255, np.uint8)
     for row, step in enumerate(layout.steps):
+        pixels = _pixels(curriculum.batch(step - 1), checkpoint.manifest.normalization)
         for column in range(len(layout.classes)):
             members = np.flatnonzero(classes[step - 1] == column)[: layout.per_class]
             for place, member in enumerate(members, start=column * layout.per_class):
                 tile = slice(row * down, (row + 1) * down), slice(place * across, (place + 1) * across)
-                sheet[tile] = pixels[step - 1, member]
+                sheet[tile] = pixels[member]
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -125,14 +124,14 @@ def _scale(height: int, width: int) -> int:
     return math.ceil(_TILE / min(height, width))
 
 
-def _pixels(images: Tensor, normalization: Normalization) -> NDArray[np.uint8]:
-    """[T, B, C, H, W] normalised -> [T, B, H, W, 3]; channels other than three become their mean, as grey."""
+def _pixels(images: Array, normalization: Normalization) -> NDArray[np.uint8]:
+    """[B, C, H, W] normalised -> [B, H, W, 3]; channels other than three become their mean, as grey."""
     mean = np.array(normalization.mean)[:, None, None]
     std = np.array(normalization.std)[:, None, None]
-    values = np.clip(images.numpy() * std + mean, 0, 1)
-    if values.shape[2] != 3:
-        values = values.mean(axis=2, keepdims=True).repeat(3, axis=2)
-    return np.ascontiguousarray((values * 255).round().astype(np.uint8).transpose(0, 1, 3, 4, 2))
+    values = np.clip(images * std + mean, 0, 1)
+    if values.shape[1] != 3:
+        values = values.mean(axis=1, keepdims=True).repeat(3, axis=1)
+    return np.ascontiguousarray((values * 255).round().astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

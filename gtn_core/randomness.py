@@ -1,10 +1,15 @@
 """Seeds that are passed, never global: one integer names a whole tree of independent random streams."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(seed: int, *path: int | str) -> int:
@@ -21,6 +26,8 @@ def derive_seed(seed: int, *path: int | str) -> int:
 
 def torch_generator(seed: int, *path: int | str) -> torch.Generator:
     """A CPU generator at the branch `path` of `seed`'s tree."""
+    import torch
+
     return torch.Generator().manual_seed(derive_seed(seed, *path))
 
 
@@ -31,6 +38,8 @@ def seeded_initialisation(seed: int) -> Iterator[None]:
     `torch.nn.init` knows only the global generator. Build on the CPU, then move: a seed then gives the same
     weights on every device.
     """
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -1,15 +1,14 @@
 """Random crops and mirror images of a batch."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from gtn_core.data import DatasetSpec
+from nas.final_training_config import AugmentPolicy
 
-AugmentPolicy = Literal["auto", "none", "crop", "crop_flip"]
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 """Images [B, C, H, W] and a CPU generator to images of the same shape, on the same device."""
 

@@ -1,11 +1,12 @@
 """What a fidelity report is asked to compare, and how it is made: from a table, or from real trainings."""
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nas.estimators import ESTIMATORS, make_estimator
@@ -15,6 +16,9 @@ from nas.fidelity import FidelityProgress, FidelityReport, Known, fidelity_repor
 from nas.search_spaces import SEARCH_SPACES, get_search_space
 from nas.search_spec import NamedConfig
 from nas.true_accuracies import Population, TrueAccuracy, draw_candidates
+
+if TYPE_CHECKING:
+    import torch
 
 TRUTH = "truth"
 """The label of the real trainings that stand for a table."""

@@ -63,12 +63,25 @@ class Settings(BaseSettings):
     )
 
     ray_address: str = Field("", description="Ray cluster of the searches; empty: a local Ray per search.")
-    ray_jobs_url: str = Field("", description="If set, searches run as Ray Jobs submitted to this URL.")
+    ray_jobs_url: str = Field(
+        "", description="If set, searches and trainings run as Ray Jobs submitted to this URL."
+    )
     search_engine: Literal["auto", "tune", "actors"] = Field(
         "auto",
         description="What evaluates candidates on Ray: Ray Tune, or a pool of plain actors, which takes a "
         "quarter of the time per candidate and keeps nothing of those that are done. Auto: actors for "
         "searches of more than 1,000 candidates.",
+    )
+    max_running_trainings: int = Field(
+        1,
+        ge=0,
+        description="Trainings and fidelity reports that run as Ray Jobs at the same time, those of "
+        "meta-workers counted in; 0: they are left to meta-workers.",
+    )
+    training_resources: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        {"CPU": 1.0},
+        description="What one of them reserves, as JSON by Ray's names: CPU, GPU, and the cluster's own. "
+        "Nodes that have it need the settings and the shared folder; {} means the head.",
     )
 
     lease_seconds: float = Field(30.0, gt=0, description="A runner silent for so long has lost its job.")

@@ -1,5 +1,6 @@
 """From settings to the parts: the store, the artifacts, the launcher, and what child processes are told."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,13 @@ from pydantic import SecretStr, ValidationError
 
 from services.artifacts import ArtifactStore
 from services.controller.dispatcher import Dispatcher
-from services.controller.launcher import Launcher, RayJobsLauncher, SubprocessLauncher
+from services.controller.lane import Lane
+from services.controller.launcher import Launcher, SubprocessLauncher
+from services.controller.ray_jobs_launcher import RayJobsLauncher
 from services.errors import ServiceError
 from services.housekeeping import Housekeeping
+from services.lifecycle import JobKind
+from services.ray_jobs import RayJobs
 from services.settings import Settings
 from services.store import Store, open_store
 
@@ -57,22 +62,73 @@ def make_backend(settings: Settings) -> Backend:
     return Backend(settings, make_store(settings), make_artifacts(settings))
 
 
-def make_launcher(settings: Settings) -> Launcher:
-    """Ray Jobs where a Jobs API is configured, else child processes."""
-    if settings.ray_jobs_url:
-        return RayJobsLauncher(settings.ray_jobs_url)
-    return SubprocessLauncher(child_environment(settings), log_dir(settings))
-
-
 def make_dispatcher(store: Store, settings: Settings) -> Dispatcher:
-    """The thread that keeps searches moving; not yet started."""
+    """The thread that keeps jobs moving; not yet started.
+
+    Searches run as child processes and trainings in meta-workers; where a Jobs API is configured, both run
+    as Ray Jobs.
+    """
+    on_ray = bool(settings.ray_jobs_url)
+    lanes = [_searches_on_ray(store, settings) if on_ray else _searches_here(store, settings)]
+    if on_ray and settings.max_running_trainings:
+        lanes.append(_trainings_on_ray(store, settings))
     return Dispatcher(
         store,
-        make_launcher(settings),
+        lanes,
         poll_seconds=settings.poll_seconds,
-        max_running_searches=settings.max_running_searches,
-        max_attempts=settings.max_attempts,
         housekeeping=Housekeeping(store, make_artifacts(settings), settings).turn,
+    )
+
+
+TRAININGS = (JobKind.META_TRAINING, JobKind.FINAL_TRAINING, JobKind.FIDELITY_REPORT)
+
+
+def _searches_here(store: Store, settings: Settings) -> Lane:
+    launcher = SubprocessLauncher(child_environment(settings), log_dir(settings))
+    return _search_lane(store, launcher, settings)
+
+
+def _searches_on_ray(store: Store, settings: Settings) -> Lane:
+    """They reserve nothing: they score nothing themselves, and so run on the head."""
+    launcher = RayJobsLauncher(
+        RayJobs(settings.ray_jobs_url),
+        prefix="search",
+        entrypoint="python -m services.search_runner",
+        environment={"GTN_NAS_RAY_ADDRESS": "auto"},
+        resources={},
+    )
+    return _search_lane(store, launcher, settings)
+
+
+def _search_lane(store: Store, launcher: Launcher, settings: Settings) -> Lane:
+    return Lane(
+        store,
+        launcher,
+        [JobKind.SEARCH],
+        max_running=settings.max_running_searches,
+        max_attempts=settings.max_attempts,
+    )
+
+
+def _trainings_on_ray(store: Store, settings: Settings) -> Lane:
+    resources = settings.training_resources
+    # One thread per reserved core; and a device is seen only by a training that has reserved it.
+    environment = {"OMP_NUM_THREADS": str(max(1, int(resources.get("CPU", 1))))}
+    if "GPU" not in resources:
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    launcher = RayJobsLauncher(
+        RayJobs(settings.ray_jobs_url),
+        prefix="training",
+        entrypoint="python -m services.meta_worker",
+        environment=environment,
+        resources=resources,
+    )
+    return Lane(
+        store,
+        launcher,
+        TRAININGS,
+        max_running=settings.max_running_trainings,
+        max_attempts=settings.max_attempts,
     )
 
 
@@ -106,4 +162,6 @@ def _as_text(value: object) -> str:
         return value.get_secret_value()
     if isinstance(value, tuple):
         return os.pathsep.join(map(str, value))
+    if isinstance(value, dict):
+        return json.dumps(value)
     return str(value)

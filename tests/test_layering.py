@@ -23,7 +23,6 @@ def test_ray_appears_in_the_engines_of_nas_and_sqlalchemy_and_fastapi_each_in_on
             "nas/tune_engine/",
             "nas/actor_engine/",
             "services/ray_session.py",
-            "services/controller/launcher.py",
             "services/meta_worker/distributed.py",
         ),
         "sqlalchemy": ("services/store/",),

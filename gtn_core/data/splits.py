@@ -1,19 +1,21 @@
 """Train, validation and test: seeded, disjoint, stratified, and normalised by the training split alone."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import interpolate
 
 from gtn_core.data.raw import LabelledImages, RawDataset
 from gtn_core.data.spec import DatasetSpec
 from gtn_core.errors import DatasetError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HELD_OUT_SHARE = 0.2
 """Share of each class that becomes test where there is no official test split, and of the rest validation."""
@@ -120,6 +122,9 @@ def _reduced(images: NDArray[np.float32], dataset: DatasetSpec) -> NDArray[np.fl
         raise DatasetError(
             f"{dataset}: images are {height}x{width}; image_size {size} needs square ones at least as large"
         )
+    import torch
+    from torch.nn.functional import interpolate
+
     chunks = [
         interpolate(torch.from_numpy(chunk), size=(size, size), mode="area") for chunk in _chunks(images)
     ]
@@ -145,6 +150,8 @@ def _normalised(
     images: NDArray[np.float32], labels: NDArray[np.int64], normalization: Normalization
 ) -> Split:
     """Normalise `images` in place."""
+    import torch
+
     images -= np.array(normalization.mean, dtype=np.float32).reshape(1, -1, 1, 1)
     images /= np.array(normalization.std, dtype=np.float32).reshape(1, -1, 1, 1)
     return Split(torch.from_numpy(images), torch.from_numpy(labels.copy()))

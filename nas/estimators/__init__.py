@@ -1,12 +1,10 @@
 """Performance estimation strategies by name; other packages add theirs under `gtn_nas.estimators`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from gtn_core.curriculum import SyntheticCurriculum
-from gtn_core.data import Split
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
 from nas.estimators.brief_training import score_by_training
@@ -19,6 +17,12 @@ from nas.estimators.resident_data import estimator_data
 from nas.estimators.zero_cost import ZeroCost
 from nas.registry import Registry
 from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
+
+    from gtn_core.curriculum import SyntheticCurriculum
+    from gtn_core.data import Split
 
 ESTIMATORS: Registry[Callable[[EstimatorData, Any, torch.device], Estimator]] = Registry(
     kind="estimator",
@@ -34,7 +38,11 @@ def make_estimator(
 
     Raises UnknownNameError, or pydantic.ValidationError for a bad option.
     """
-    on: Any = torch.device(device) if needs_torch(name) else device
+    on: Any = device
+    if needs_torch(name):
+        import torch
+
+        on = torch.device(device)
     return ESTIMATORS.get(name)(data, ESTIMATORS.config(name, **config), on)
 
 

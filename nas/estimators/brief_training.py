@@ -1,25 +1,29 @@
 """What training-based estimators share: a few steps on a curriculum, then real validation data."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import fmean
 from time import perf_counter
+from typing import TYPE_CHECKING
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
 
-from gtn_core.curriculum import SyntheticCurriculum
-from gtn_core.data import Split
-from gtn_core.evaluation import Evaluation, evaluate
-from gtn_core.inner_loop import train_on_curriculum
 from gtn_core.randomness import derive_seed
 from nas.architecture import Architecture
-from nas.cost import Cost, network_cost
 from nas.estimators.base import CandidateFailed, CandidateScore
 from nas.estimators.readouts import TrainingReadout, gain, sums_of_losses
 from nas.search_spaces.base import ImageShape, SearchSpace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from gtn_core.curriculum import SyntheticCurriculum
+    from gtn_core.data import Split
+    from gtn_core.evaluation import Evaluation
+    from nas.cost import Cost
 
 
 class BriefTrainingConfig(BaseModel):
@@ -87,6 +91,9 @@ def initialisation_seeds(seed: int, initialisations: int) -> list[int]:
 def _train_and_measure(
     network: nn.Module, curriculum: SyntheticCurriculum, validation: Split
 ) -> tuple[list[float], Evaluation]:
+    from gtn_core.evaluation import evaluate
+    from gtn_core.inner_loop import train_on_curriculum
+
     curve = train_on_curriculum(network, curriculum).tolist()
     _require_finite(curve)
     evaluation = evaluate(network, validation, batch_statistics=True)
@@ -103,6 +110,8 @@ def _require_finite(curve: Sequence[float]) -> None:
 
 def candidate_cost(build: Callable[[int], nn.Module], image_shape: ImageShape) -> Cost:
     """Parameters and FLOPs; a network whose shapes do not fit shows it here, before anything is computed."""
+    from nas.cost import network_cost
+
     try:
         return network_cost(lambda: build(0), image_shape)
     except (RuntimeError, ValueError) as error:
@@ -112,6 +121,8 @@ def candidate_cost(build: Callable[[int], nn.Module], image_shape: ImageShape) -
 @contextmanager
 def out_of_memory_fails_the_candidate() -> Iterator[None]:
     """Inside, running out of memory raises CandidateFailed."""
+    import torch
+
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -1,10 +1,11 @@
 """The ensemble corrected by a few candidates that were trained for real."""
 
+from __future__ import annotations
+
 import warnings
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +14,9 @@ from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
 from nas.estimators.log_rank import log_rank, normal_scores, relative_ranks
 from nas.estimators.panel import Panel, PanelConfig
 from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
 
 Array = NDArray[np.float64]
 
@@ -64,7 +68,7 @@ class Calibrated:
         score.extra["score"] = score.extra["predicted"]
         return score
 
-    def _predictor(self, space: SearchSpace, seed: int) -> "LogRankProcess":
+    def _predictor(self, space: SearchSpace, seed: int) -> LogRankProcess:
         key = f"{space.name} {space.config!r}", seed
         if key not in self._predictors:
             readouts, features, accuracies = [], [], []

@@ -1,8 +1,9 @@
 """An ensemble of estimators that needs no labels: the sum of log-ranks of their readouts."""
 
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, ClassVar, Literal
+
 from pydantic import Field
 
 from nas.architecture import Architecture
@@ -10,6 +11,9 @@ from nas.estimators.base import CandidateScore, EstimatorData
 from nas.estimators.log_rank import log_rank
 from nas.estimators.panel import Panel, PanelConfig
 from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
 
 
 class EnsembleConfig(PanelConfig):

@@ -1,8 +1,9 @@
 """The GTN score: what a candidate learns from the synthetic curriculum, measured on real validation data."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, ClassVar
+
 from pydantic import Field
 
 from nas.architecture import Architecture
@@ -12,6 +13,9 @@ from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.resident_data import synthetic_curriculum, validation_split
 from nas.estimators.schedules import beginning, repeated
 from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
 
 
 class GTNConfig(BriefTrainingConfig):

@@ -1,8 +1,9 @@
 """The curriculum as a warm start: synthetic steps first, then real ones."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, ClassVar
+
 from pydantic import Field
 
 from nas.architecture import Architecture
@@ -13,6 +14,9 @@ from nas.estimators.real_batches import RealBatches, RealBatchesConfig
 from nas.estimators.resident_data import synthetic_curriculum
 from nas.estimators.schedules import beginning, repeated
 from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
 
 
 class GTNThenRealConfig(RealBatchesConfig):

@@ -1,10 +1,11 @@
 """Several estimators asked about one architecture, and what they say of a sample of the space."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,6 +14,9 @@ from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
 from nas.estimators.readouts import gain
 from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
 
 Array = NDArray[np.float64]
 

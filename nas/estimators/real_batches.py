@@ -1,15 +1,21 @@
 """Training on real batches in the shape of a curriculum, at a rate that suits the space."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 
-from gtn_core.curriculum import SyntheticCurriculum
 from nas.estimators.base import CandidateFailed, EstimatorData
 from nas.estimators.brief_training import BriefTrainingConfig, score_by_training
 from nas.estimators.resident_data import resident, validation_split
 from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
+
+    from gtn_core.curriculum import SyntheticCurriculum
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Learning rates that are tried where one is to be found."""
@@ -80,6 +86,11 @@ class RealBatches:
         return self._tuned[key]
 
     def _at_rate(self, learning_rate: float, seed: int) -> SyntheticCurriculum:
+        import torch
+        import torch.nn.functional as F
+
+        from gtn_core.curriculum import SyntheticCurriculum
+
         order = _epochs(len(self._labels), self._steps * self._batch_size, np.random.default_rng(seed))
         index = torch.from_numpy(order).to(self._labels.device).view(self._steps, self._batch_size)
         ones = torch.ones(self._steps, device=self._labels.device)

@@ -1,8 +1,8 @@
 """The control of the GTN score: steps of the same size, on real training data."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, ClassVar
 
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore, EstimatorData
@@ -11,6 +11,9 @@ from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.real_batches import RealBatches, RealBatchesConfig
 from nas.estimators.schedules import beginning
 from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
 
 
 class RealData:

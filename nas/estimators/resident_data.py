@@ -1,16 +1,22 @@
 """From arrays that travel to tensors that stay: made once per estimator, kept across candidates."""
 
+from __future__ import annotations
+
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from gtn_core.curriculum import SyntheticCurriculum
-from gtn_core.data import DatasetSplits, Split
+from gtn_core.data import Split
 from nas.estimators.base import EstimatorData
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from gtn_core.curriculum import SyntheticCurriculum
+    from gtn_core.data import DatasetSplits
 
 
 def estimator_data(curriculum: SyntheticCurriculum, splits: DatasetSplits) -> EstimatorData:
@@ -30,6 +36,8 @@ def estimator_data(curriculum: SyntheticCurriculum, splits: DatasetSplits) -> Es
 
 def synthetic_curriculum(data: EstimatorData, device: torch.device) -> SyntheticCurriculum:
     """The curriculum, on the device."""
+    from gtn_core.curriculum import SyntheticCurriculum
+
     return SyntheticCurriculum(
         images=resident(data.curriculum_images, device),
         labels=resident(data.curriculum_labels, device),
@@ -50,6 +58,8 @@ def validation_split(data: EstimatorData, device: torch.device, *, limit: int | 
 
 def resident(array: NDArray[Any], device: torch.device) -> Tensor:
     """A tensor on the device. On the CPU it shares the array's memory and must not be written to."""
+    import torch
+
     with warnings.catch_warnings():
         # Arrays out of Ray's object store are read-only, which a tensor cannot be.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -1,8 +1,12 @@
 """Parts of curricula, and curricula again and again."""
 
-from dataclasses import replace
+from __future__ import annotations
 
-from gtn_core.curriculum import SyntheticCurriculum
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gtn_core.curriculum import SyntheticCurriculum
 
 
 def beginning(curriculum: SyntheticCurriculum, share: float) -> SyntheticCurriculum:

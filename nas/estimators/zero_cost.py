@@ -1,24 +1,26 @@
 """Zero-cost proxies: what an untrained network's structure, gradients and features tell, from one batch."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
 
-from gtn_core.evaluation import evaluate
 from gtn_core.randomness import torch_generator
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
 from nas.estimators.brief_training import candidate_cost, out_of_memory_fails_the_candidate
-from nas.estimators.proxies import az_nas, gradient_norm, jacobian_covariance, naswot, synflow
 from nas.estimators.readouts import gain
 from nas.estimators.resident_data import validation_split
 from nas.search_spaces import SEARCH_SPACES
 from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Proxy = Literal[
     "params",
@@ -77,6 +79,8 @@ class ZeroCost:
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
         """Build one network and look at it. Raises CandidateFailed."""
+        from gtn_core.evaluation import evaluate
+
         start = perf_counter()
         if self.config.network is not None:
             options = space.config.model_dump() | self.config.network
@@ -110,6 +114,8 @@ class ZeroCost:
 
     def _measure(self, network: nn.Module, seed: int) -> dict[str, float]:
         """The proxies that are asked for; those of AZ-NAS come last, because they draw the weights anew."""
+        from nas.estimators.proxies import az_nas, gradient_norm, jacobian_covariance, naswot, synflow
+
         wanted = {*self.config.proxies, self.config.readout}
         images, labels = self._batch.images, self._batch.labels
         shape = (images.shape[1], images.shape[2], images.shape[3])

@@ -1,14 +1,18 @@
 """What every search space can do. Algorithms and engines know this protocol and nothing more."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
-from torch import nn
 
 from nas.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch import nn
 
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""

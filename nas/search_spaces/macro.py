@@ -1,27 +1,31 @@
 """Macro spaces: depth, width, kernel size, stride and block of each stage, as a description says."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
 
 from gtn_core.errors import InvalidArchitectureError
 from gtn_core.randomness import seeded_initialisation
 from nas.architecture import Architecture
 from nas.drawing import CellDiagram, Edge
-from nas.search_spaces import macro_network
 from nas.search_spaces.base import ImageShape
 from nas.search_spaces.choices import ChoiceSpace, Choose
 from nas.search_spaces.macro_description import MacroDescription, StageDescription
-from nas.search_spaces.macro_network import BlockSpec
 from nas.search_spaces.network_source import inline
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.search_spaces.macro_network import BlockSpec
 
 Stage = dict[str, str | int]
 """What was chosen for a stage; `{"depth": 0}` for one that is not there."""
@@ -115,6 +119,8 @@ class Macro(ChoiceSpace):
         self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int, seed: int
     ) -> nn.Module:
         """The network of these blocks, for images of any size."""
+        from nas.search_spaces import macro_network
+
         with seeded_initialisation(seed):
             return macro_network.Network(
                 self.blocks(architecture),
@@ -125,6 +131,8 @@ class Macro(ChoiceSpace):
 
     def python_source(self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int) -> str:
         """Source of `build_network()`, whose network has the state dict of `build`'s."""
+        from nas.search_spaces import macro_network
+
         blocks = "".join(f"            {block!r},\n".replace("'", '"') for block in self.blocks(architecture))
         build = (
             "Network(\n"

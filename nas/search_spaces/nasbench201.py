@@ -1,12 +1,13 @@
 """The NAS-Bench-201 search space (Dong & Yang, "NAS-Bench-201", ICLR 2020): 15,625 cells of six edges."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
 
 from gtn_core.randomness import seeded_initialisation
 from nas.architecture import Architecture
@@ -22,8 +23,9 @@ from nas.search_spaces.nasbench201_cell import (
     parse_cell,
     reduce_cell,
 )
-from nas.search_spaces.nasbench201_network import Cell, Network
-from nas.search_spaces.nasbench201_source import network_source
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _EDGE_NAMES = tuple(f"{source}→{target}" for source, target in EDGES)
 
@@ -78,6 +80,8 @@ class NasBench201(ChoiceSpace):
         self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int, seed: int
     ) -> nn.Module:
         """The benchmark's network around the cell, for images of any size."""
+        from nas.search_spaces.nasbench201_network import Cell, Network
+
         with seeded_initialisation(seed):
             return Network(
                 partial(Cell, self.program(architecture)),
@@ -89,6 +93,8 @@ class NasBench201(ChoiceSpace):
 
     def python_source(self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int) -> str:
         """Source of `build_network()`, whose network has the state dict of `build`'s."""
+        from nas.search_spaces.nasbench201_source import network_source
+
         return network_source(
             self.program(architecture),
             channels=self.config.channels,

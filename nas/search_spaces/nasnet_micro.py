@@ -1,33 +1,38 @@
 """The paper's search space: ENAS/NAO micro cells, a normal and a reduction cell of five nodes each."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import count
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
 
 from gtn_core.randomness import seeded_initialisation
 from nas.architecture import Architecture
 from nas.drawing import CellDiagram, Edge
-from nas.search_spaces import nasnet_micro_network
 from nas.search_spaces.base import ImageShape
 from nas.search_spaces.choices import ChoiceSpace, Choose
 from nas.search_spaces.nasnet_micro_cell import (
     INPUTS,
     KINDS,
     NODES,
+    OPERATIONS,
     Cells,
     canonical,
     format_cells,
     parse_cells,
 )
-from nas.search_spaces.nasnet_micro_network import OPERATIONS, Nodes
 from nas.search_spaces.network_source import inline
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.search_spaces.nasnet_micro_network import Nodes
 
 
 class NasNetMicroConfig(BaseModel):
@@ -125,6 +130,8 @@ class NasNetMicro(ChoiceSpace):
         self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int, seed: int
     ) -> nn.Module:
         """The network of Such et al. around the cells, for images of any size."""
+        from nas.search_spaces import nasnet_micro_network
+
         cells = self.cells(architecture)
         with seeded_initialisation(seed):
             return nasnet_micro_network.Network(
@@ -138,6 +145,8 @@ class NasNetMicro(ChoiceSpace):
 
     def python_source(self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int) -> str:
         """Source of `build_network()`, whose network has the state dict of `build`'s."""
+        from nas.search_spaces import nasnet_micro_network
+
         cells = self.cells(architecture)
         build = (
             "Network(\n"

@@ -7,14 +7,33 @@ the cell's two inputs: 0 is the output of the cell before the previous one, 1 th
     {"normal": [[["conv_3x3", 1], ["identity", 0]], ... five nodes], "reduce": [... five nodes]}
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gtn_core.errors import InvalidArchitectureError
-from nas.search_spaces.nasnet_micro_network import OPERATIONS, Branch, Nodes
+
+if TYPE_CHECKING:
+    from nas.search_spaces.nasnet_micro_network import Branch, Nodes
+
+OPERATIONS = (
+    "identity",
+    "conv_1x1",
+    "conv_3x3",
+    "conv_1x3_3x1",
+    "conv_1x7_7x1",
+    "max_pool_2x2",
+    "max_pool_3x3",
+    "max_pool_5x5",
+    "avg_pool_2x2",
+    "avg_pool_3x3",
+    "avg_pool_5x5",
+)
+"""Those that the network knows how to make; named here so that reading a cell needs no PyTorch."""
 
 NODES = 5
 INPUTS = 2

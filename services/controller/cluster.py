@@ -7,13 +7,12 @@ cluster goes away.
 import os
 import re
 import socket
-from pathlib import Path
 from typing import Any
 
 import httpx2
-import torch
 
 from services.lifecycle import JobKind, JobState
+from services.ray_jobs import ray_credentials
 from services.schemas import Capacity, ClusterView, NodeView, RunningSearch
 from services.store import JobRecord, Store
 
@@ -45,20 +44,12 @@ def _ray_nodes(ray_jobs_url: str) -> list[NodeView]:
     response = httpx2.get(
         f"{ray_jobs_url.rstrip('/')}/nodes",
         params={"view": "summary"},
-        headers=_ray_credentials(),
+        headers=ray_credentials(),
         timeout=RAY_TIMEOUT_SECONDS,
     )
     data = response.raise_for_status().json()["data"]
     usage: dict[str, str] = data["nodeLogicalResources"]
     return [_ray_node(node["raylet"], usage) for node in data["summary"]]
-
-
-def _ray_credentials() -> dict[str, str]:
-    """What a cluster under token authentication asks for, from the variables that Ray itself reads."""
-    token = os.environ.get("RAY_AUTH_TOKEN")
-    if not token and (path := os.environ.get("RAY_AUTH_TOKEN_PATH")):
-        token = Path(path).read_text().strip()
-    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _ray_node(raylet: dict[str, Any], usage: dict[str, str]) -> NodeView:
@@ -77,6 +68,8 @@ def _ray_node(raylet: dict[str, Any], usage: dict[str, str]) -> NodeView:
 
 def _this_machine(store: Store, searches: list[JobRecord]) -> NodeView:
     """This machine, as busy as the candidates in flight make it; other programs are not counted."""
+    import torch  # a controller whose candidates are on a cluster may have none
+
     cpus = gpus = 0.0
     for job in searches:
         in_flight, resources = len(store.in_flight(job.id)), job.request["resources"]

@@ -18,6 +18,7 @@ from services.controller.problems import (
     IDEMPOTENCY_CONFLICT,
     INTERNAL,
     INVALID_REQUEST,
+    NEEDS_PYTORCH,
     NOT_FOUND,
     NOT_JSON,
     UNAVAILABLE,
@@ -40,6 +41,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _answer)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(GtnNasError, _answer)
+    app.add_exception_handler(ModuleNotFoundError, _answer)
     app.add_exception_handler(NothingMore, lambda _, __: Response(status_code=204))
 
 
@@ -58,6 +60,12 @@ def problem_of(request: Request, error: Exception) -> Problem:
             return _of_status(request, error)
         case GtnNasError():
             return _of_domain(error)
+        case ModuleNotFoundError(name="torch"):
+            return Problem(
+                NEEDS_PYTORCH,
+                "this needs PyTorch, which the controller is installed without",
+                remedy="install torch beside it, or do it where the package is complete: see docs/cluster.md",
+            )
         case _:
             raise error
 

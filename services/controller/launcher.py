@@ -1,4 +1,4 @@
-"""Where search runners run: child processes of this machine, or jobs of a Ray cluster."""
+"""Where runners run. Here: as child processes of this machine; `ray_jobs_launcher` has the other way."""
 
 import os
 import signal
@@ -8,18 +8,14 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from subprocess import Popen
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import structlog
 
 from services import processes
 from services.controller import runner_locks
-
-if TYPE_CHECKING:
-    from ray.job_submission import JobSubmissionClient
 
 GRACE_SECONDS = 15.0
 """How long runners may take to put their search back into the queue when the controller ends."""
@@ -33,7 +29,7 @@ log = structlog.get_logger(__name__)
 class RunnerExit:
     """A runner that ended: its exit code and process id, None where the launcher cannot know them."""
 
-    search_id: str
+    job_id: str
     exit_code: int | None
     log_tail: str
     pid: int | None = None  # on this machine
@@ -42,23 +38,27 @@ class RunnerExit:
 class Launcher(Protocol):
     """Starts runners and knows which of those it started are alive.
 
-    It decides nothing: a runner claims its search in the store, so a second runner of the same search ends
-    at once and does no harm.
+    It decides nothing: a runner claims its job in the store, so a second runner of the same job ends at once
+    and does no harm.
     """
 
-    def launch(self, search_id: str) -> None:
+    def launch(self, job_id: str) -> None:
         """Start a runner; a no-op while one is alive."""
         ...
 
     def active(self) -> frozenset[str]:
-        """The searches whose runner, started or adopted by this launcher, is alive."""
+        """The jobs whose runner, started or adopted by this launcher, is alive."""
+        ...
+
+    def waiting(self) -> frozenset[str]:
+        """Those of them whose runner has not begun: the cluster has no room for it yet."""
         ...
 
     def reap(self) -> list[RunnerExit]:
         """The runners that ended since the last call."""
         ...
 
-    def end(self, search_id: str) -> None:
+    def end(self, job_id: str) -> None:
         """End a runner at once, without its consent; a no-op when none is alive."""
         ...
 
@@ -106,6 +106,10 @@ class SubprocessLauncher:
         """The searches whose runner is alive or not yet reaped."""
         with self._lock:
             return frozenset(self._runners) | frozenset(self._orphans)
+
+    def waiting(self) -> frozenset[str]:
+        """None: a child process begins at once."""
+        return frozenset()
 
     def reap(self) -> list[RunnerExit]:
         """The runners that ended since the last call, with the tail of their logs; orphans are adopted."""
@@ -183,79 +187,3 @@ class SubprocessLauncher:
 
     def _lock_path(self, search_id: str) -> Path:
         return self._log_dir / "runners" / f"{search_id}.lock"
-
-
-class RayJobsLauncher:
-    """Runners as jobs of a Ray cluster, through its Jobs API.
-
-    The submission id begins with the search's id, so that a restarted controller finds the job of its
-    predecessor instead of submitting a second one. The cluster's nodes carry their own GTN_NAS_* settings:
-    a job's environment is readable for everyone who can open Ray's dashboard, and the database URL holds a
-    password.
-    """
-
-    def __init__(self, ray_jobs_url: str, entrypoint: str = "python -m services.search_runner") -> None:
-        self._url, self._entrypoint = ray_jobs_url, entrypoint
-        self._jobs: dict[str, str] = {}  # search id -> submission id
-
-    def launch(self, search_id: str) -> None:
-        """Submit the runner, or adopt one that is there and alive."""
-        if search_id in self._jobs:
-            return
-        prefix = f"search-{search_id}-"
-        earlier = [job for job in self._client.list_jobs() if (job.submission_id or "").startswith(prefix)]
-        alive = [job.submission_id for job in earlier if job.submission_id and not job.status.is_terminal()]
-        # Ray does not run a job under the id of one that ended, not even of one that was deleted.
-        self._jobs[search_id] = alive[0] if alive else self._submit(search_id, f"{prefix}{len(earlier) + 1}")
-
-    def active(self) -> frozenset[str]:
-        """The searches whose job has not been seen to end."""
-        return frozenset(self._jobs)
-
-    def reap(self) -> list[RunnerExit]:
-        """The jobs that ended since the last call, with the tail of their logs."""
-        exits = []
-        for search_id, submission_id in list(self._jobs.items()):
-            try:
-                details = self._client.get_job_info(submission_id)
-                if not details.status.is_terminal():
-                    continue
-                logs = self._client.get_job_logs(submission_id)
-            except RuntimeError as error:
-                if "status code 404" not in str(error):
-                    raise
-                # The head was restarted and has forgotten the job.
-                exits.append(RunnerExit(search_id, None, str(error)))
-            else:
-                tail = "\n".join([*logs.splitlines()[-30:], details.message or ""])
-                exits.append(RunnerExit(search_id, details.driver_exit_code, tail))
-            del self._jobs[search_id]
-        return exits
-
-    def end(self, search_id: str) -> None:
-        """Stop the job; Ray kills it when it does not end by itself."""
-        if search_id in self._jobs:
-            self._client.stop_job(self._jobs[search_id])
-
-    def shutdown(self) -> None:
-        """Leave the jobs alone: they run on the cluster, under their leases, and outlive the controller."""
-        self._jobs.clear()
-
-    @cached_property
-    def _client(self) -> "JobSubmissionClient":
-        """Made when it is first needed: it asks the cluster's head, which may be down, or start later.
-
-        Imported here, since importing Ray takes half a second, and most controllers have no cluster.
-        """
-        from ray.job_submission import JobSubmissionClient
-
-        return JobSubmissionClient(self._url)
-
-    def _submit(self, search_id: str, submission_id: str) -> str:
-        self._client.submit_job(
-            entrypoint=f"{self._entrypoint} {search_id}",
-            submission_id=submission_id,
-            runtime_env={"env_vars": {"GTN_NAS_RAY_ADDRESS": "auto"}},
-        )
-        log.info("runner submitted", search=search_id, submission=submission_id)
-        return submission_id

@@ -153,6 +153,8 @@ def _problem_statuses(operation: Json, path: str, method: str) -> list[int]:
     # What acts on something that exists may find it in a state that forbids the act.
     if method == "delete" or (method == "post" and "{" in path) or path.endswith("/export"):
         statuses.add(409)
+    if path.endswith(("/export", "/samples.png")):
+        statuses.add(501)
     return sorted(statuses)
 
 

@@ -54,6 +54,9 @@ IDEMPOTENCY_CONFLICT = ProblemType(
 )
 TOO_MANY_REQUESTS = ProblemType("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Requests come too fast")
 INTERNAL = ProblemType("internal", HTTPStatus.INTERNAL_SERVER_ERROR, "The controller failed")
+NEEDS_PYTORCH = ProblemType(
+    "needs-pytorch", HTTPStatus.NOT_IMPLEMENTED, "This controller is installed without PyTorch"
+)
 UNAVAILABLE = ProblemType(
     "unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Something the controller needs does not answer"
 )
@@ -72,6 +75,7 @@ PROBLEM_TYPES = (
     INVALID_REQUEST,
     TOO_MANY_REQUESTS,
     INTERNAL,
+    NEEDS_PYTORCH,
     UNAVAILABLE,
 )
 """All of them; where several share a status, the most general is the last."""

@@ -1,8 +1,11 @@
 """The controller as a process: schema, key and port are checked before anything is served."""
 
+from importlib.util import find_spec
+
 from services.controller.app import create_app
 from services.controller.security import require_key_beyond_loopback
 from services.controller.server import ControllerServer
+from services.errors import ServiceError
 from services.logging import configure_logging
 from services.ports import bind
 from services.settings import Settings
@@ -19,6 +22,10 @@ def serve(settings: Settings) -> None:
     """
     configure_logging(settings, process="controller")
     configure_telemetry(process="controller")
+    if not settings.ray_jobs_url and find_spec("torch") is None:
+        raise ServiceError(
+            "searches would run here, without PyTorch: set GTN_NAS_RAY_JOBS_URL, or install torch"
+        )
     if settings.resolved_database_url.startswith("sqlite"):
         upgrade(settings.resolved_database_url)
     with make_store(settings) as store, bind(settings.host, settings.port) as listener:

@@ -1,8 +1,14 @@
-"""`python -m services.meta_worker`: work on meta-trainings and final trainings until SIGTERM or Ctrl-C."""
+"""`python -m services.meta_worker`: work on meta-trainings and final trainings until SIGTERM or Ctrl-C.
 
+`python -m services.meta_worker JOB_ID` runs that one job and ends, as `services.exit_codes` says.
+"""
+
+import argparse
 import sys
 
-from services.errors import ServiceError
+from services.errors import ServiceError, StoreUnavailableError
+from services.execution import Ending
+from services.exit_codes import EXIT_CODES
 from services.logging import configure_logging
 from services.meta_worker.worker import Worker
 from services.processes import end_with_parent
@@ -13,10 +19,18 @@ from services.wiring import load_settings
 
 
 def main() -> int:
-    """Run one worker with the settings of the environment; 1 when it cannot start."""
+    """Run one worker, or one job, with the settings of the environment; 1 when it cannot start."""
     end_with_parent()
+    parser = argparse.ArgumentParser(prog="python -m services.meta_worker", description="Run trainings.")
+    parser.add_argument("job_id", nargs="?", help="the only job to run; default: whatever is queued")
+    job_id: str | None = parser.parse_args().job_id
     try:
+        if job_id is not None:
+            return EXIT_CODES[run_one(job_id, load_settings())]
         run(load_settings())
+    except StoreUnavailableError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CODES[Ending.ABANDONED] if job_id is not None else 1
     except ServiceError as error:
         print(error, file=sys.stderr)
         return 1
@@ -25,11 +39,20 @@ def main() -> int:
 
 def run(settings: Settings) -> None:
     """Run one worker until SIGTERM or Ctrl-C. Raises ServiceError when it cannot start."""
+    _worker(settings).run()
+
+
+def run_one(job_id: str, settings: Settings) -> Ending | None:
+    """Run one job, as far as it can be run; None when it is not queued, or someone else has it."""
+    return _worker(settings).work_on(job_id)
+
+
+def _worker(settings: Settings) -> Worker:
     configure_logging(settings, process="meta-worker")
     configure_telemetry(process="meta-worker")
     shutdown = Shutdown()
     shutdown.listen()
-    Worker(settings, shutdown).run()
+    return Worker(settings, shutdown)
 
 
 if __name__ == "__main__":

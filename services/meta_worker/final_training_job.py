@@ -5,11 +5,16 @@ from pathlib import Path
 
 import torch
 
+from gtn_core.checkpoint import CheckpointManifest
+from gtn_core.errors import ExportError
 from nas.architecture import Architecture
-from nas.final_training import EpochReport, FinalTrainingConfig, final_train
-from nas.search_spaces import get_search_space
+from nas.export import TrainedNetwork
+from nas.final_training import EpochReport, FinalTraining, FinalTrainingConfig, final_train
+from nas.search_spaces import get_search_space, with_options
+from nas.search_spaces.base import SearchSpace
 from nas.weights import weights_to_bytes
 from services.checkpoints import load_checkpoint, load_checkpoint_data
+from services.exports import python_archive
 from services.lease import Lease
 from services.lifecycle import JobKind
 from services.schemas.requests import RetrainRequest, SearchRequest
@@ -28,7 +33,10 @@ def run_final_training(lease: Lease, backend: Backend, state_folder: Path) -> Js
     candidate = lease.insist(lambda: store.get_candidate(lease.job.subject_id or ""))
     search_job = lease.insist(lambda: store.get_job(candidate.search_id, JobKind.SEARCH))
     search = SearchRequest.model_validate(search_job.request)
-    splits = load_checkpoint_data(load_checkpoint(artifacts, search.checkpoint_id))
+    checkpoint = load_checkpoint(artifacts, search.checkpoint_id)
+    splits = load_checkpoint_data(checkpoint)
+    space = get_search_space(search.search_space.name, **search.search_space.options)
+    architecture = Architecture(candidate.space, candidate.encoding)
 
     def on_epoch(report: EpochReport) -> None:
         lease.progress_done = report.epoch
@@ -37,8 +45,8 @@ def run_final_training(lease: Lease, backend: Backend, state_folder: Path) -> Js
         lease.raise_if_stopped()
 
     training = final_train(
-        get_search_space(search.search_space.name, **search.search_space.options),
-        Architecture(candidate.space, candidate.encoding),
+        space,
+        architecture,
         splits,
         FinalTrainingConfig(**request.model_dump(include=set(FinalTrainingConfig.model_fields))),
         seed=request.seed,
@@ -55,4 +63,28 @@ def run_final_training(lease: Lease, backend: Backend, state_folder: Path) -> Js
         "config": training.config.model_dump(mode="json"),
         "seconds": training.seconds,
         "weights": artifacts.put(weights_to_bytes(training.network)),
+        **_archived(backend, space, architecture, training, checkpoint.manifest),
     }
+
+
+def _archived(
+    backend: Backend,
+    space: SearchSpace,
+    architecture: Architecture,
+    training: FinalTraining,
+    manifest: CheckpointManifest,
+) -> JsonObject:
+    """The network as it is exported, for a controller that has no PyTorch; nothing if there is no Python."""
+    trained = TrainedNetwork(
+        with_options(space, training.config.space_options),
+        architecture,
+        training.network,
+        manifest.image_shape,
+        manifest.num_classes,
+        manifest.normalization,
+        manifest.class_names,
+    )
+    try:
+        return {"archive": backend.artifacts.put(python_archive(trained))}
+    except ExportError:
+        return {}

@@ -65,6 +65,18 @@ class Worker:
                     return self._work_on(job, owner, run_job)
         return None
 
+    def work_on(self, job_id: str) -> Ending | None:
+        """Claim this job and run it; None when it cannot be claimed. Raises NotFoundError."""
+        owner, kind = new_owner("meta-worker"), self._store.get_job(job_id).kind
+        if kind not in KINDS:
+            raise ServiceError(f"job {job_id} is a {kind.value}, which is not run here")
+        job = self._store.claim(kind, owner, self._settings.lease_seconds, job_id=job_id)
+        if job is None:
+            log.info("nothing to do: the job is not queued, or another worker has it", job=job_id)
+            return None
+        with structlog.contextvars.bound_contextvars(job=job.id):
+            return self._work_on(job, owner, KINDS[job.kind])
+
     def _work_on(self, job: JobRecord, owner: str, run_job: RunJob) -> Ending:
         log.info("job claimed", kind=job.kind.value, attempt=job.attempts)
 

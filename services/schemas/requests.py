@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gtn_core.config import MetaTrainingConfig
 from gtn_core.data import DatasetSpec
-from nas.final_training import FinalTrainingConfig
+from nas.final_training_config import FinalTrainingConfig
 from nas.search_spec import NamedConfig, SearchSpec
 from services.schemas.accuracy_tables import CalibrationSet
 

@@ -1,6 +1,6 @@
 """`python -m services.search_runner SEARCH_ID`: run one search, as far as it can be run.
 
-Its exit codes are in `exit_codes`.
+Its exit codes are in `services.exit_codes`.
 """
 
 import argparse
@@ -8,8 +8,8 @@ import sys
 
 from services.errors import StoreUnavailableError
 from services.execution import Ending
+from services.exit_codes import EXIT_CODES
 from services.logging import configure_logging
-from services.search_runner.exit_codes import EXIT_CODES
 from services.search_runner.runner import run_search
 from services.shutdown import Shutdown
 from services.telemetry import configure_telemetry

@@ -115,6 +115,15 @@ def test_what_is_synthesized_is_what_was_learned(
         torch.testing.assert_close(synthetic.labels, expected.labels)
 
 
+def test_the_schedule_is_that_of_the_curriculum(make: Callable[..., FrozenCheckpoint]) -> None:
+    """Read without PyTorch and without an image."""
+    checkpoint = make(initial_learning_rate=0.07, initial_momentum=0.8)
+    learning_rates, momenta = checkpoint.schedule()
+    curriculum = checkpoint.synthesize()
+    torch.testing.assert_close(torch.tensor(learning_rates), curriculum.learning_rates)
+    torch.testing.assert_close(torch.tensor(momenta), curriculum.momenta)
+
+
 def test_half_precision_halves_the_file_and_teaches_almost_alike(
     make: Callable[..., FrozenCheckpoint],
 ) -> None:
@@ -139,7 +148,7 @@ def test_weights_that_half_precision_cannot_hold_are_refused(make: Callable[...,
 
 
 def test_a_storage_type_that_is_not_the_files_is_refused(make: Callable[..., FrozenCheckpoint]) -> None:
-    with pytest.raises(CheckpointError, match=r"is torch.float32 .* the manifest says torch.float16"):
+    with pytest.raises(CheckpointError, match=r"is float32 .* the manifest says float16"):
         FrozenCheckpoint.from_bytes(edited(make(), manifest={"storage": "float16"}))
 
 
@@ -189,9 +198,9 @@ def test_a_manifest_that_does_not_hold_is_refused(
         (lambda tensors: tensors.update(extra=torch.zeros(1)), "do not match the manifest: extra"),
         (
             lambda tensors: tensors.update(labels=torch.zeros(3, 10, 9)),
-            r"labels is torch.float32 \(3, 10, 9\)",
+            r"labels is float32 \(3, 10, 9\)",
         ),
-        (lambda tensors: tensors.update(latents=tensors["latents"].double()), "latents is torch.float64"),
+        (lambda tensors: tensors.update(latents=tensors["latents"].double()), "latents is float64"),
     ],
 )
 def test_tensors_that_do_not_hold_are_refused(

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, Response
 
 from services.controller.caching import IfNoneMatch, conditional
 from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
-from services.controller.exports import ExportFormat, export_trained, trained_weights
 from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.jobs import OwnerKey
 from services.controller.problems import CONFLICT, Problem
@@ -16,6 +15,7 @@ from services.controller.security import READS, SUBMITS
 from services.controller.space_options import check_space_options
 from services.controller.validation import require_checkpoint
 from services.controller.views import candidate_detail, final_training_view
+from services.exports import ExportFormat, export_trained, latest_training
 from services.lifecycle import CandidateState, JobKind
 from services.schemas import CandidateDetail, CandidateView, FinalTrainingView, Page
 from services.schemas.requests import RetrainRequest
@@ -121,12 +121,18 @@ def export_candidate(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """A model that runs without this service, with the weights of the latest final training."""
-    weights = trained_weights(store, candidate)
+    training = latest_training(store, candidate)
+    if training is None:
+        raise Problem(
+            CONFLICT,
+            f"candidate {candidate.id} has no trained weights: scoring keeps none",
+            remedy=f"train it first: POST /v1/candidates/{candidate.id}/retrain, and wait for its end",
+        )
     media_type, suffix = MEDIA_TYPES[format]
     return conditional(
-        f"{weights}-{format}",
+        f"{training['weights']}-{format}",
         if_none_match,
-        lambda: export_trained(store, artifacts, candidate, weights, format),
+        lambda: export_trained(store, artifacts, candidate, training, format),
         media_type=media_type,
         file_name=f"{candidate.id}.{suffix}",
     )

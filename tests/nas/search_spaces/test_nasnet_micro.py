@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from gtn_core.errors import InvalidArchitectureError
 from nas.architecture import Architecture
-from nas.search_spaces import get_search_space
+from nas.search_spaces import get_search_space, nasnet_micro_cell
 from nas.search_spaces.base import SearchSpace
 from nas.search_spaces.nasnet_micro_network import OPERATIONS, Cell, Network
 
@@ -182,3 +182,7 @@ def test_the_network_can_be_differentiated_twice(space: SearchSpace) -> None:
     (second,) = torch.autograd.grad(sum(gradient.square().sum() for gradient in gradients), images)
     assert second.isfinite().all()
     assert second.abs().sum() > 0
+
+
+def test_cells_and_network_know_the_same_operations() -> None:
+    assert tuple(OPERATIONS) == nasnet_micro_cell.OPERATIONS

@@ -11,6 +11,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from gtn_core import FrozenCheckpoint
+from nas.architecture import Architecture
+from nas.search_spaces import get_search_space
+from nas.weights import weights_to_bytes
 from services.artifacts import ArtifactStore
 from services.checkpoints import store_checkpoint
 from services.controller.app import create_app
@@ -19,6 +22,7 @@ from services.settings import Settings
 from services.store import Store, open_store
 
 LOOPBACK = "http://127.0.0.1:8000"
+ENCODING = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|nor_conv_1x1~1|avg_pool_3x3~2|"
 SPACE = {"name": "nasbench201", "channels": 4}
 
 
@@ -114,3 +118,32 @@ def scored_search(
 def fields(answer: Any) -> list[str]:
     """The fields that a problem names."""
     return [error["field"] for error in answer.json()["errors"]]
+
+
+@pytest.fixture
+def trained_candidate(
+    http: TestClient,
+    store: Store,
+    artifacts: ArtifactStore,
+    checkpoint: FrozenCheckpoint,
+    search_id: str,
+) -> str:
+    """A candidate of a real architecture with weights that a final training has left."""
+    manifest = checkpoint.manifest
+    space = get_search_space(**store.get_job(search_id).request["search_space"])
+    network = space.build(
+        Architecture("nasbench201", ENCODING),
+        image_shape=manifest.image_shape, num_classes=manifest.num_classes, seed=7,
+    )  # fmt: skip
+    store.claim(JobKind.SEARCH, "runner", 60, job_id=search_id)
+    store.add_candidate(
+        "runner", search_id, 0, space="nasbench201", encoding=ENCODING, canonical_hash="hash", seed=0
+    )
+    metrics = {"accuracy": 0.5, "loss": 1.0, "params": 1, "flops": 1, "seconds": 0.1}
+    store.finish_candidate("runner", search_id, 0, metrics=metrics)
+    job = http.post(f"/v1/candidates/{search_id}-0/retrain").json()
+    store.claim(JobKind.FINAL_TRAINING, "worker", 60, job_id=job["id"])
+    weights = artifacts.put(weights_to_bytes(network))
+    result = {"test_accuracy": 0.97, "validation_accuracy": 0.98, "weights": weights}
+    store.finish(job["id"], "worker", result=result)
+    return f"{search_id}-0"

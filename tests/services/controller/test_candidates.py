@@ -9,9 +9,6 @@ import pytest
 from fastapi.testclient import TestClient
 from safetensors.torch import load as load_tensors
 
-from gtn_core import FrozenCheckpoint
-from nas import Architecture, get_search_space
-from nas.weights import weights_to_bytes
 from services.artifacts import ArtifactStore
 from services.lifecycle import JobKind
 from services.store import Store
@@ -172,35 +169,6 @@ def test_a_candidate_without_a_score_is_not_retrained(http: TestClient, scored_s
     assert answer.status_code == 409
     assert "failed" in answer.json()["detail"]
     assert "scored" in answer.json()["remedy"]
-
-
-@pytest.fixture
-def trained_candidate(
-    http: TestClient,
-    store: Store,
-    artifacts: ArtifactStore,
-    checkpoint: FrozenCheckpoint,
-    search_id: str,
-) -> str:
-    """A candidate of a real architecture with weights that a final training has left."""
-    manifest = checkpoint.manifest
-    space = get_search_space(**store.get_job(search_id).request["search_space"])
-    network = space.build(
-        Architecture("nasbench201", ENCODING),
-        image_shape=manifest.image_shape, num_classes=manifest.num_classes, seed=7,
-    )  # fmt: skip
-    store.claim(JobKind.SEARCH, "runner", 60, job_id=search_id)
-    store.add_candidate(
-        "runner", search_id, 0, space="nasbench201", encoding=ENCODING, canonical_hash="hash", seed=0
-    )
-    metrics = {"accuracy": 0.5, "loss": 1.0, "params": 1, "flops": 1, "seconds": 0.1}
-    store.finish_candidate("runner", search_id, 0, metrics=metrics)
-    job = http.post(f"/v1/candidates/{search_id}-0/retrain").json()
-    store.claim(JobKind.FINAL_TRAINING, "worker", 60, job_id=job["id"])
-    weights = artifacts.put(weights_to_bytes(network))
-    result = {"test_accuracy": 0.97, "validation_accuracy": 0.98, "weights": weights}
-    store.finish(job["id"], "worker", result=result)
-    return f"{search_id}-0"
 
 
 def test_the_test_accuracy_stands_apart_from_the_proxy_score(

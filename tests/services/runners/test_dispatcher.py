@@ -12,6 +12,7 @@ import pytest
 
 from services.controller import runner_locks
 from services.controller.dispatcher import Dispatcher
+from services.controller.lane import Lane
 from services.controller.launcher import SubprocessLauncher
 from services.lifecycle import Action, JobKind, JobState
 from services.processes import start
@@ -48,10 +49,8 @@ def make_dispatcher(
 
     def make(code: str = SLEEP, *, max_running: int = 2) -> tuple[Dispatcher, SubprocessLauncher]:
         launchers.append(SubprocessLauncher(os.environ, tmp_path, [sys.executable, "-c", code]))
-        dispatcher = Dispatcher(
-            store, launchers[-1], poll_seconds=0.05, max_running_searches=max_running, max_attempts=3
-        )
-        return dispatcher, launchers[-1]
+        lane = Lane(store, launchers[-1], [JobKind.SEARCH], max_running=max_running, max_attempts=3)
+        return Dispatcher(store, [lane], poll_seconds=0.05), launchers[-1]
 
     yield make
     for launcher in launchers:
@@ -145,7 +144,7 @@ def test_a_runner_that_hangs_is_killed_before_another_gets_its_search(
     wait_until: WaitUntil,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.controller.dispatcher.LETTING_GO_SECONDS", 1.0)
+    monkeypatch.setattr("services.controller.lane.LETTING_GO_SECONDS", 1.0)
     search = queue_search().id
     dispatcher, launcher = make_dispatcher(CLAIM_AND_SLEEP.format(url=store))
     dispatcher.step()

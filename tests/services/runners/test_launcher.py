@@ -28,7 +28,7 @@ def test_a_runner_is_active_until_it_is_reaped_with_its_last_words(
     assert launcher.active() == {"a1"}
     exits: list[RunnerExit] = []
     wait_until(lambda: exits.extend(launcher.reap()) or exits)
-    assert [(end.search_id, end.exit_code) for end in exits] == [("a1", 1)]
+    assert [(end.job_id, end.exit_code) for end in exits] == [("a1", 1)]
     assert exits[0].log_tail.splitlines() == ["search a1", "out of luck"]
     assert launcher.active() == frozenset()
     assert launcher.reap() == []

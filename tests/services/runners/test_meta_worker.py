@@ -1,15 +1,18 @@
 """The worker turns queued jobs into checkpoints and trained weights, also when it is killed in between."""
 
+import io
 import signal
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from safetensors.torch import load as load_tensors
 
 from gtn_core import FrozenCheckpoint, load_dataset, meta_train
 from nas.search_spaces import get_search_space
@@ -85,6 +88,22 @@ def test_a_meta_training_becomes_a_checkpoint_with_its_progress_told(
     assert {"loss", "accuracy", "validation_accuracy"} <= steps[-1].keys()
 
 
+def test_a_worker_of_one_job_runs_that_one(
+    settings: Settings, store: Store, queue_meta_training: Callable[..., JobRecord]
+) -> None:
+    first, second = queue_meta_training(), queue_meta_training()
+
+    def run(job_id: str) -> int:
+        command = [sys.executable, "-m", "services.meta_worker", job_id]
+        return subprocess.run(command, env=child_environment(settings), capture_output=True).returncode
+
+    assert run(second.id) == 0
+    states = [store.get_job(job.id).state for job in (first, second)]
+    assert states == [JobState.QUEUED, JobState.SUCCEEDED]
+    assert run(second.id) == 0  # nothing to do
+    assert run("no-such-job") == 1
+
+
 def test_a_final_training_measures_test_data_and_stores_the_weights(
     settings: Settings, backend: Backend, candidate_id: str
 ) -> None:
@@ -107,6 +126,9 @@ def test_a_final_training_measures_test_data_and_stores_the_weights(
     architecture = space.parse(backend.store.get_candidate(candidate_id).encoding)
     network = space.build(architecture, image_shape=(1, 8, 8), num_classes=10, seed=0)
     load_weights(network, backend.artifacts.get(result["weights"]))  # raises unless every tensor fits
+    with zipfile.ZipFile(io.BytesIO(backend.artifacts.get(result["archive"]))) as archive:
+        assert archive.namelist() == ["model.py", "model.safetensors"]
+        assert len(load_tensors(archive.read("model.safetensors"))) == len(network.state_dict())
     epochs = [event.data for event in backend.store.events_after(job_id) if event.type == "epoch"]
     assert [epoch["done"] for epoch in epochs] == [1, 2]
 

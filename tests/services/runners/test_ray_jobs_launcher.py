@@ -10,38 +10,63 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from services.controller.launcher import RayJobsLauncher, RunnerExit
+from services.controller.launcher import RunnerExit
+from services.controller.ray_jobs_launcher import RayJobsLauncher
+from services.errors import ClusterUnavailableError
+from services.lifecycle import JobKind, JobState
 from services.ports import bind
 from services.processes import start, stop
+from services.ray_jobs import RayJobs
+from services.settings import Settings
+from services.store import Store
+from services.wiring import make_dispatcher
 
 pytestmark = pytest.mark.xdist_group("ray")
 
 WaitUntil = Callable[..., None]
+TOKEN = "a-token-of-at-least-sixteen-characters"
 
 
 @pytest.fixture
-def jobs_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The Jobs API of a head node of its own."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+def jobs_url(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, runner_database_url: str, wait_until: WaitUntil
+) -> Iterator[str]:
+    """The Jobs API of a head node of its own, under token authentication and with the settings of jobs."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     folder = Path(tempfile.mkdtemp(prefix="gtn-", dir="/tmp"))  # its sockets need a short path
     ports = {name: _free_port() for name in ("port", "dashboard-port", "dashboard-agent-listen-port")}
     options = [f"--{name}={port}" for name, port in ports.items()]
-    ray = str(Path(sys.executable).with_name("ray"))
+    programs = Path(sys.executable).parent
+    of_nodes = {
+        "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
+        "GTN_NAS_DATABASE_URL": runner_database_url,
+        "GTN_NAS_DATA_DIR": str(settings.data_dir),
+    }
     head = start(
-        [ray, "start", "--head", "--block", "--num-cpus=1", f"--temp-dir={folder}", *options],
-        environment=os.environ,
+        [
+            str(programs / "ray"),
+            "start",
+            "--head",
+            "--block",
+            "--num-cpus=1",
+            f"--temp-dir={folder}",
+            *options,
+        ],
+        environment=os.environ | of_nodes,
         log_path=folder / "head.log",
     )
-    yield f"http://127.0.0.1:{ports['dashboard-port']}"
+    url = f"http://127.0.0.1:{ports['dashboard-port']}"
+    wait_until(lambda: _answers(f"{url}/api/gcs_healthz"))
+    yield url
     stop([head], grace_seconds=30)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_restarted_controller_finds_its_runners_and_hears_of_their_end(
-    jobs_url: str, tmp_path: Path, wait_until: WaitUntil
+    jobs_url: str, tmp_path: Path, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait_until(lambda: _answers(f"{jobs_url}/api/gcs_healthz"))
     release, started = tmp_path / "release", tmp_path / "started"
     code = f"""
 import os, sys, time
@@ -52,9 +77,17 @@ sys.exit('out of luck')
 """
     script = tmp_path / "runner.py"
     script.write_text(code)
-    entrypoint = f"{sys.executable} {script}"
 
-    before = RayJobsLauncher(jobs_url, entrypoint)
+    def launcher(**resources: float) -> RayJobsLauncher:
+        return RayJobsLauncher(
+            RayJobs(jobs_url),
+            prefix="search",
+            entrypoint=f"{sys.executable} {script}",
+            environment={"GTN_NAS_RAY_ADDRESS": "auto"},
+            resources=resources,
+        )
+
+    before = launcher()
     before.launch("a1")
     before.launch("a1")
     wait_until(started.exists)
@@ -62,19 +95,67 @@ sys.exit('out of luck')
     assert before.reap() == []
     before.shutdown()  # the controller goes, the job stays
 
-    after = RayJobsLauncher(jobs_url, entrypoint)
+    after = launcher()
     after.launch("a1")
     assert after.reap() == []
     release.touch()
     exits: list[RunnerExit] = []
     wait_until(lambda: exits.extend(after.reap()) or exits)
-    assert [(end.search_id, end.exit_code) for end in exits] == [("a1", 1)]
+    assert [(end.job_id, end.exit_code) for end in exits] == [("a1", 1)]
     assert "out of luck" in exits[0].log_tail
     assert after.active() == frozenset()
     assert started.read_text() == "a1 auto\n"
 
     after.launch("a1")  # it died: the next one is a new job
     wait_until(lambda: started.read_text() == "a1 auto\n" * 2)
+
+    # What no node has room for waits, and is forgotten when it is to end.
+    hungry = launcher(CPU=0.5, trainer=1)
+    hungry.launch("b2")
+    assert hungry.reap() == []
+    assert hungry.waiting() == {"b2"}
+    hungry.end("b2")
+    assert hungry.active() == hungry.waiting() == frozenset()
+
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "another-token-than-the-cluster-has")
+    with pytest.raises(ClusterUnavailableError, match="the token is not the cluster's"):
+        after.launch("c3")
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    with pytest.raises(ClusterUnavailableError, match="set RAY_AUTH_TOKEN"):
+        after.launch("c3")
+
+
+def test_a_meta_training_runs_as_a_ray_job(
+    jobs_url: str, store: Store, settings: Settings, wait_until: WaitUntil
+) -> None:
+    config = {"inner_steps": 2, "batch_size": 10, "meta_steps": 2, "learner_channels": [2], "save_every": 1}
+    request = {"dataset": {"name": "digits"}, "config": config, "seed": 0}
+    job = store.create_job(JobKind.META_TRAINING, name="", request=request, progress_total=2)
+    on_ray = settings.model_copy(update={"ray_jobs_url": jobs_url, "training_resources": {"CPU": 1.0}})
+    dispatcher = make_dispatcher(store, on_ray)
+
+    def step_until_ended() -> bool:
+        dispatcher.step()
+        return store.get_job(job.id).state.terminal
+
+    wait_until(step_until_ended)
+    ended = store.get_job(job.id)
+    assert ended.state is JobState.SUCCEEDED, ended.error
+    assert store.get_checkpoint((ended.result or {})["checkpoint_id"])
+    submitted = RayJobs(jobs_url).list()
+    assert [each.submission_id for each in submitted] == [f"training-{job.id}-1"]
+    details = httpx2.get(
+        f"{jobs_url}/api/jobs/{submitted[0].submission_id}", headers={"Authorization": f"Bearer {TOKEN}"}
+    ).json()
+    assert details["runtime_env"]["env_vars"] == {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def test_without_places_trainings_are_left_to_meta_workers(store: Store, settings: Settings) -> None:
+    config = settings.model_copy(update={"ray_jobs_url": "http://127.0.0.1:9", "max_running_trainings": 0})
+    store.create_job(JobKind.META_TRAINING, name="", request={}, progress_total=1)
+    make_dispatcher(store, config).step()  # asks no cluster: there is none
+    with pytest.raises(ClusterUnavailableError, match="does not answer"):
+        make_dispatcher(store, config.model_copy(update={"max_running_trainings": 1})).step()
 
 
 def _free_port() -> int:

@@ -1,0 +1,157 @@
+"""Jobs of some kinds and the runners that they get: how many at a time, and what happens when runners die."""
+
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from services.controller.launcher import Launcher, RunnerExit
+from services.errors import LeaseLostError, NotFoundError
+from services.execution import Ending
+from services.exit_codes import EXIT_CODES
+from services.lease import owner_prefix
+from services.lifecycle import JobKind, JobState
+from services.store import JobRecord, Store
+
+LETTING_GO_SECONDS = 15.0
+"""How long a runner may live on after its job was taken from it, or is no longer to run."""
+
+STARTING_SECONDS = 120.0
+"""How long a runner may take to claim its job: mostly the import of PyTorch on a busy machine."""
+
+log = structlog.get_logger(__name__)
+
+
+class Lane:
+    """Gives the queued jobs of its kinds to the runners of one launcher.
+
+    What it remembers beyond the store it can do without. Runners of a controller that was killed are adopted
+    by the launcher; one that hangs is killed before its job is given to another, so that two never work on
+    one job.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        launcher: Launcher,
+        kinds: Sequence[JobKind],
+        *,
+        max_running: int,
+        max_attempts: int,
+    ) -> None:
+        """Of several kinds, the first has precedence. Runners of others count as running here too."""
+        self._store, self._launcher, self._kinds = store, launcher, kinds
+        self._max_running, self._max_attempts = max_running, max_attempts
+        self._early_deaths: dict[str, int] = {}  # runners of a job that died before they could claim it
+        self._last_words: dict[str, str] = {}  # the log tail of a job's last runner that died
+        self._has_held: set[str] = set()  # jobs whose present runner was seen with the lease
+        self._idle_since: dict[str, float] = {}  # jobs whose present runner was seen without business
+
+    def step(self) -> None:
+        """One look: note which runners ended, end idle ones, launch others."""
+        for runner_exit in self._launcher.reap():
+            self._note(runner_exit)
+        for job_id in self._launcher.active():
+            if self._is_useless(job_id):
+                log.warning("runner has no business and does not end; killing it", job=job_id)
+                self._launcher.end(job_id)
+        self._launch_waiting()
+
+    def shutdown(self) -> None:
+        """End the launcher's runners, within a bounded time."""
+        self._launcher.shutdown()
+
+    def _launch_waiting(self) -> None:
+        """Give the free places to the jobs whose turn it is."""
+        places_taken = self._running() | self._launcher.active()
+        seen = set(places_taken)
+        while len(places_taken) < self._max_running:
+            job = self._next_queued(seen)
+            if job is None:
+                return
+            seen.add(job.id)
+            if job.attempts + self._early_deaths.get(job.id, 0) >= self._max_attempts:
+                self._fail(job)
+            else:
+                self._launcher.launch(job.id)
+                places_taken.add(job.id)
+
+    def _next_queued(self, seen: set[str]) -> JobRecord | None:
+        found = (self._store.next_queued(kind, seen) for kind in self._kinds)
+        return next((job for job in found if job is not None), None)
+
+    def _note(self, runner_exit: RunnerExit) -> None:
+        job_id = runner_exit.job_id
+        log.info("runner ended", job=job_id, exit_code=runner_exit.exit_code)
+        self._has_held.discard(job_id)
+        self._idle_since.pop(job_id, None)
+        if runner_exit.exit_code == EXIT_CODES[Ending.ABANDONED]:
+            return None  # no fault of its own, and its lease is the pause before the next attempt
+        if runner_exit.pid is not None:  # dead for certain: nobody need wait for its lease to run out
+            self._store.requeue_dead(job_id, owner_prefix("search-runner", runner_exit.pid))
+        job = self._find(job_id)
+        if job is None or runner_exit.exit_code == 0 or job.state.terminal:
+            return self._forget(job_id)
+        self._last_words[job_id] = runner_exit.log_tail
+        if job.state is JobState.QUEUED:  # it never claimed the job; other deaths the store counts
+            self._early_deaths[job_id] = self._early_deaths.get(job_id, 0) + 1
+        return None
+
+    def _is_useless(self, job_id: str) -> bool:
+        """Whether a runner has had nothing to do with its job for longer than it takes to let go of it.
+
+        It was deleted, paused or cancelled, its lease ran out because it was silent, or it never claimed it.
+        """
+        job = self._find(job_id)
+        if job is not None and job.state is JobState.QUEUED and job_id in self._launcher.waiting():
+            self._idle_since.pop(job_id, None)
+            return False
+        if job is not None and job.state is JobState.RUNNING and job.lease_owner is not None:
+            self._has_held.add(job_id)
+            self._idle_since.pop(job_id, None)
+            return False
+        idle_since = self._idle_since.setdefault(job_id, time.monotonic())
+        starting = job is not None and job.state is JobState.QUEUED and job_id not in self._has_held
+        return time.monotonic() - idle_since > (STARTING_SECONDS if starting else LETTING_GO_SECONDS)
+
+    def _find(self, job_id: str) -> JobRecord | None:
+        """The job; None when it was deleted meanwhile."""
+        try:
+            return self._store.get_job(job_id)
+        except NotFoundError:
+            return None
+
+    def _running(self) -> set[str]:
+        """The ids of all running jobs of these kinds, whoever runs them."""
+        running: set[str] = set()
+        for kind in self._kinds:
+            cursor = None
+            while True:
+                page = self._store.list_jobs(kind, state=JobState.RUNNING, limit=200, cursor=cursor)
+                running |= {job.id for job in page}
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+        return running
+
+    def _fail(self, job: JobRecord) -> None:
+        owner = "dispatcher"
+        if self._store.claim(job.kind, owner, lease_seconds=60, job_id=job.id) is None:
+            return  # someone else has it after all
+        last_words = self._last_words.get(job.id, "nothing that is known here; look into the runners' logs")
+        problem = {
+            "type": "urn:gtn-nas:problem:runner-died",
+            "title": f"The {job.kind.value.replace('_', ' ')}'s runners keep dying",
+            "detail": f"{self._max_attempts} runners in a row died without any progress. "
+            f"The last one said:\n{last_words}",
+            "instance": job.id,
+        }
+        try:
+            self._store.finish(job.id, owner, error=problem)
+        except LeaseLostError:
+            log.warning("job changed hands while it was being failed", job=job.id)
+        self._forget(job.id)
+
+    def _forget(self, job_id: str) -> None:
+        self._early_deaths.pop(job_id, None)
+        self._last_words.pop(job_id, None)

@@ -1,0 +1,19 @@
+"""The exit codes of a process that runs one job: what it tells whoever started it.
+
+0   the job has ended, or was let go in order: paused, cancelled, SIGTERM, someone else has it
+1   the job failed; its error is in the database
+2   wrong usage
+3   the lease was lost while the job ran
+4   the database or the cluster is away; the job goes on once its lease has run out
+"""
+
+from services.execution import Ending
+
+EXIT_CODES: dict[Ending | None, int] = {
+    None: 0,
+    Ending.SUCCEEDED: 0,
+    Ending.LET_GO: 0,
+    Ending.FAILED: 1,
+    Ending.LEASE_LOST: 3,
+    Ending.ABANDONED: 4,
+}
