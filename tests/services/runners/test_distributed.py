@@ -139,13 +139,20 @@ def test_a_killed_worker_leaves_no_ranks_behind_and_another_goes_on(
     reached = store.get_job(job.id).progress_done
     assert len(ranks) == 2
     assert 4 <= reached < 40
-    wait_until(lambda: not any(each.is_running() for each in ranks))
+    wait_until(lambda: not any(map(_lives, ranks)))
 
     worker = Worker(settings, Shutdown())
     wait_until(lambda: worker.work_once() is Ending.SUCCEEDED)  # first the lease must run out
     steps = [event.data["step"] for event in store.events_after(job.id, 0, 1000) if event.type == "meta_step"]
     assert steps.count(1) <= 1  # nobody began again
     assert steps[-1] == 40
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_rank(process: psutil.Process) -> bool:
