@@ -2,18 +2,21 @@ from typing import get_args
 
 import pytest
 import torch
+from torch import nn
 
 from gtn_core import (
     ConvNetSampler,
     DatasetSplits,
     MetaStepReport,
     MetaTrainingConfig,
+    Split,
     SyntheticCurriculum,
     meta_train,
 )
 from gtn_core.config import MetaGradientForm, Precision
 from gtn_core.errors import DeviceError
-from gtn_core.outer_loss import outer_loss
+from gtn_core.inner_loop import unroll
+from gtn_core.outer_loss import final_loss, outer_loss, real_loss
 
 
 def test_arithmetic_of_a_gpu_is_refused_without_one(
@@ -70,3 +73,28 @@ def test_meta_training_in_bfloat16_gives_a_checkpoint_in_float32(
     curriculum = meta_train(digits, config).synthesize()
     assert curriculum.images.dtype == torch.float32
     assert torch.isfinite(curriculum.images).all()
+
+
+@pytest.mark.parametrize("form", get_args(MetaGradientForm))
+def test_on_colour_images_the_layout_of_weights_changes_no_gradient(form: MetaGradientForm) -> None:
+    config = MetaTrainingConfig(inner_steps=2, learner_channels=(6,), learner="strided")
+    rng = torch.Generator().manual_seed(0)
+    real = Split(torch.randn(20, 3, 6, 6, generator=rng, dtype=torch.float64), torch.arange(20) % 10)
+    curriculum = SyntheticCurriculum(
+        images=torch.randn(2, 20, 3, 6, 6, generator=rng, dtype=torch.float64),
+        labels=torch.eye(10, dtype=torch.float64)[torch.arange(40) % 10].view(2, 20, 10),
+        learning_rates=torch.full((2,), 0.1, dtype=torch.float64),
+        momenta=torch.full((2,), 0.5, dtype=torch.float64),
+    )
+
+    def learner() -> nn.Module:
+        return ConvNetSampler(config)(image_shape=(3, 6, 6), num_classes=10, seed=0).double()
+
+    prepared_learner = learner()
+    ours, plain = curriculum.detach_as_leaves(), curriculum.detach_as_leaves()
+    torch.autograd.backward(final_loss(prepared_learner, ours, real, config, form=form))
+    end = unroll(network := learner(), plain).snapshots[-1]
+    torch.autograd.backward(real_loss(network, end, real)[0])
+    weight = next(each for each in prepared_learner.parameters() if each.dim() == 4)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(ours.images.grad, plain.images.grad, rtol=1e-9, atol=1e-14)
