@@ -15,6 +15,7 @@ _Parts = tuple[Tensor | None, ...]
 
 def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float) -> Tensor:
     """Normalise [B, C, ...] by the batch's own mean and deviation per channel; twice differentiable."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))  # sums of bfloat16 lose too much
     weight = x.new_ones(x.shape[1]) if weight is None else weight
     bias = x.new_zeros(x.shape[1]) if bias is None else bias
     normalised: Tensor = _Normalise.apply(x, weight, bias, epsilon)  # type: ignore[no-untyped-call]  # torch's

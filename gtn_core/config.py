@@ -10,7 +10,7 @@ InnerOptimizerName = Literal["sgd", "adam"]
 LearnerKind = Literal["pooled", "strided"]
 LearnerNormalization = Literal["batch", "mean_only", "either"]
 AugmentPolicy = Literal["none", "crop", "crop_flip"]
-Precision = Literal["float32", "tf32"]
+Precision = Literal["float32", "tf32", "bf16"]
 RankingLoss = Literal["pairwise", "soft_rank"]
 MetaGradientForm = Literal["graph", "recompute", "hessian_vector"]
 
@@ -154,7 +154,8 @@ class MetaTrainingConfig(BaseModel):
     )
     precision: Precision = Field(
         "float32",
-        description="tf32: products of matrices and convolutions in TensorFloat-32; needs a CUDA device",
+        description="tf32: products of matrices and convolutions in TensorFloat-32, on a CUDA device; bf16: "
+        "learners computed in bfloat16 where that is safe, their weights kept in float32",
     )
     validate_every: int = Field(
         100, ge=0, le=1_000_000, description="meta steps between validations; 0: only at the end"

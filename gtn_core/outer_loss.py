@@ -15,6 +15,7 @@ from gtn_core.data import Split
 from gtn_core.inner_loop import Window, unroll
 from gtn_core.inner_steps import Parameters
 from gtn_core.layers import batch_statistics
+from gtn_core.precision import prepared
 
 
 def outer_loss(
@@ -31,6 +32,7 @@ def outer_loss(
     The loss is a weighted mean over the learner's way: after every `outer_loss_every` inner steps with the
     intermediate weight, after the last with weight one.
     """
+    learner = prepared(learner, curriculum.images, config.precision)
     unrolled = unroll(
         learner,
         curriculum,
@@ -56,6 +58,7 @@ def final_loss(
     window: Window | None = None,
 ) -> Tensor:
     """Loss on real data after the last inner step alone, differentiable in the curriculum."""
+    learner = prepared(learner, curriculum.images, config.precision)
     block = config.recompute_block or 1
     unrolled = unroll(learner, curriculum, form=form, recompute_block=block, window=window)
     return real_loss(learner, unrolled.snapshots[-1], real)[0]

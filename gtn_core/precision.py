@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor, nn
 
 from gtn_core.config import Precision
 from gtn_core.errors import DeviceError
@@ -15,7 +16,7 @@ def arithmetic(precision: Precision, device: str | torch.device) -> Iterator[Non
 
     Raises DeviceError when the device has no such arithmetic.
     """
-    if precision == "float32":
+    if precision != "tf32":
         yield
         return
     if torch.device(device).type != "cuda":
@@ -26,3 +27,31 @@ def arithmetic(precision: Precision, device: str | torch.device) -> Iterator[Non
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def prepared(learner: nn.Module, images: Tensor, precision: Precision) -> nn.Module:
+    """A fresh learner as meta-training computes with it, for images [..., C, H, W].
+
+    On colour images convolutions are faster with their weights channels-last: on one CPU core a meta-gradient
+    took 9 % less time for a convnet and 15 % less for a NAS-Bench-201 cell, at 16x16; on grey ones 9 % more.
+
+    With "bf16" its forward pass is under mixed precision. The cast is part of the learner, and not of a block
+    around it: a meta-gradient calls the learner again in the backward pass, on threads that know of no block.
+    """
+    if images.shape[-3] > 1:
+        learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    return InBfloat16(learner) if precision == "bf16" else learner
+
+
+class InBfloat16(nn.Module):
+    """A network whose products are taken in bfloat16."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] -> logits float32 [B, K]."""
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, cache_enabled=False):
+            logits: Tensor = self.network(images)
+        return logits.float()

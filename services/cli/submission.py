@@ -187,6 +187,10 @@ def clone(
 def retrain(
     candidate: Annotated[str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.")],
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the real training data.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE of the training, such as cutout=16; repeat it."),
+    ] = None,
     seed: options.Seed = None,
     priority: options.Priority = None,
     follow: options.Follow = False,
@@ -195,10 +199,11 @@ def retrain(
 ) -> None:
     """Train a candidate on real data, and measure it once on test data.
 
-    Example: `gtn-nas retrain 1f0c9a7be2d3-17 --epochs 30 --follow`
+    Example: `gtn-nas retrain 1f0c9a7be2d3-17 --epochs 30 --set cutout=16 --follow`
     """
+    asked: dict[str, Any] = options.key_values(set_) | _given(epochs=epochs, seed=seed, priority=priority)
     with connect(url) as client:
-        job: Job = client.retrain(candidate, **_given(epochs=epochs, seed=seed, priority=priority))
+        job: Job = client.retrain(candidate, **asked)
         job = _report(client, job, "final training", follow=follow, as_json=as_json)
         if follow and not as_json:
             say(f"test accuracy {job.model_dump()['test_accuracy']:.2%}")

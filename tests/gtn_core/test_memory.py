@@ -6,10 +6,19 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
-from gtn_core import ConvNetSampler, DatasetSplits, MetaStepReport, MetaTrainingConfig, meta_train
+from gtn_core import (
+    ConvNetSampler,
+    DatasetSplits,
+    MetaStepReport,
+    MetaTrainingConfig,
+    RankingReference,
+    meta_train,
+)
 from gtn_core.config import MetaGradientForm
 from gtn_core.errors import MemoryLimitError
+from gtn_core.learners import ImageShape
 from gtn_core.memory import estimate_memory, require_memory, suitable_form
 
 SHAPE, CLASSES = (1, 28, 28), 10
@@ -106,3 +115,20 @@ def test_estimating_leaves_the_global_generator_alone() -> None:
     before = torch.random.get_rng_state()
     estimate_memory(CONFIG, ConvNetSampler(CONFIG), SHAPE, CLASSES, "graph")
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_learners_of_a_reference_and_real_steps_count() -> None:
+    large = CONFIG.model_copy(update={"learner_channels": (64, 128)})
+
+    def build(index: int, *, image_shape: ImageShape, num_classes: int, seed: int) -> nn.Module:
+        config = large if index == 7 else CONFIG
+        return ConvNetSampler(config)(image_shape=image_shape, num_classes=num_classes, seed=seed)
+
+    reference = RankingReference("one large", tuple(map(float, range(8))), build)
+    sampler = ConvNetSampler(CONFIG)
+    plain = estimate_memory(CONFIG, sampler, SHAPE, CLASSES, "recompute")
+    ranked = estimate_memory(CONFIG, sampler, SHAPE, CLASSES, "recompute", reference=reference)
+    assert ranked == estimate_memory(large, ConvNetSampler(large), SHAPE, CLASSES, "recompute")
+    assert ranked.total > plain.total
+    longer = CONFIG.model_copy(update={"real_steps": CONFIG.inner_steps})
+    assert estimate_memory(longer, sampler, SHAPE, CLASSES, "recompute").states >= 2 * plain.states

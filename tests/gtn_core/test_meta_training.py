@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -195,3 +196,36 @@ def test_divergence_names_step_learner_and_remedy_and_keeps_the_last_good_state(
     )
     assert resumed[0] == 3, "the last save was after step 2"
     assert all(torch.isfinite(tensor).all() for tensor in (checkpoint.synthesize().images,))
+
+
+class Cornered(nn.Module):
+    """A learner whose loss is finite and whose derivative in the images is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(64, 10))
+
+    def forward(self, images: Tensor) -> Tensor:
+        flat = images.flatten(1)
+        return flat @ self.weight + (0 * flat[:, :10]).abs().sqrt()
+
+
+def test_a_gradient_that_is_not_finite_is_laid_to_the_learner_that_made_it(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig
+) -> None:
+    config = changed(tiny_config, learners_per_meta_step=3)
+    seeds: list[int] = []
+
+    def second_is_cornered(*, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
+        seeds.append(seed)
+        if len(seeds) == SAMPLED_LEARNERS + 2:
+            return Cornered()
+        return ConvNetSampler(config)(image_shape=image_shape, num_classes=num_classes, seed=seed)
+
+    with pytest.raises(MetaTrainingDiverged, match=r"norm of the meta-gradient .* is nan") as caught:
+        meta_train(digits, config, learner_sampler=second_is_cornered)
+    assert caught.value.learner.endswith(f"second_is_cornered (seed {seeds[SAMPLED_LEARNERS + 1]})")
+    assert len(seeds) == SAMPLED_LEARNERS + 2, "the third learner was not begun"
+
+    told = pickle.loads(pickle.dumps(caught.value))  # as it comes back from another process
+    assert (told.meta_step, told.learner, str(told)) == (1, caught.value.learner, str(caught.value))

@@ -5,13 +5,15 @@ import runpy
 import subprocess
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
+from onnx.reference import ReferenceEvaluator
 from safetensors import safe_open
 from safetensors.torch import load as load_tensors
 from torch import nn
@@ -188,23 +190,21 @@ def test_safetensors_carry_the_state_dict_and_how_to_feed_it(tmp_path: Path) -> 
 
 
 def test_onnx_computes_the_same_from_pixels() -> None:
-    pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
-    import onnx
-    from onnx.reference import ReferenceEvaluator
-
     trained = exported()
     network = trained.network
     model = onnx.load_from_string(export_onnx(trained))
     onnx.checker.check_model(model)
-    (logits,) = ReferenceEvaluator(model).run(None, {"pixels": (pixels() / 255).numpy()})
-    assert np.allclose(logits, expected_logits(network).numpy(), atol=1e-4)
+    given = {"pixels": (pixels() / 255).numpy()}
+    session = onnxruntime.InferenceSession(export_onnx(trained), providers=["CPUExecutionProvider"])
+    for (logits,) in (ReferenceEvaluator(model).run(None, given), session.run(None, given)):
+        assert np.allclose(logits, expected_logits(network).numpy(), atol=1e-4)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert metadata["architecture"] == CELLS[0]
     assert str(Path(__file__).parents[2]) not in str(model), "paths of this machine"
 
 
-@pytest.mark.skipif(find_spec("onnxscript") is not None, reason="the extra 'onnx' is installed")
-def test_without_the_extra_onnx_says_how_to_get_it() -> None:
+def test_without_the_extra_onnx_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.export.find_spec", lambda _name: None)
     trained = exported()
     with pytest.raises(ExportError, match=r"pip install 'gtn-nas\[onnx\]'"):
         export_onnx(trained)
@@ -252,10 +252,8 @@ def test_every_space_writes_a_file_that_needs_only_torch(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", OTHER_SPACES)
 def test_onnx_of_every_space_gives_equal_outputs_in_onnxruntime(name: str) -> None:
-    pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
-    runtime = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
     trained = trained_of(name, 0)
-    session = runtime.InferenceSession(export_onnx(trained), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(export_onnx(trained), providers=["CPUExecutionProvider"])
     for count in (1, 4):
         (logits,) = session.run(None, {"pixels": (pixels()[:count] / 255).numpy()})
         assert np.allclose(logits, expected_logits(trained.network)[:count].numpy(), atol=1e-3)

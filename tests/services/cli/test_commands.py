@@ -54,6 +54,32 @@ def test_train_gtn_submits_file_and_set_options_with_the_latter_winning(
     assert job.request["dataset"]["path"] == str(tmp_path / "some" / "set.npz")
 
 
+def test_train_gtn_submits_the_order_to_teach_and_the_ranks(run: Run, store: Store, tmp_path: Path) -> None:
+    cells = [
+        "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|",
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|avg_pool_3x3~2|",
+    ]
+    table = tmp_path / "accuracies.csv"
+    table.write_text("architecture,accuracy\n" + "".join(f"{cell},{n}\n" for n, cell in enumerate(cells)))
+    options = [
+        "--set",
+        "ranking_weight=1",
+        "--set",
+        "learners_per_meta_step=2",
+        "--learner-space",
+        "nasbench201",
+    ]
+    calibration = ["--calibration-table", table, "--calibration-architectures", 2]
+    job_id = run(
+        "train-gtn", "--dataset", "digits", *options, *calibration, "--ranks", 2, "--cpus-per-rank", 0.5
+    ).stdout.strip()
+    request = store.get_job(job_id).request
+    assert request["config"]["ranking_weight"] == 1
+    assert request["calibration_set"]["table"]["csv"] == table.read_text()
+    assert request["calibration_set"]["architectures"] == 2
+    assert request["resources"] == {"ranks": 2, "cpus_per_rank": 0.5, "gpus_per_rank": 0.0}
+
+
 def test_search_leaves_to_the_controller_what_is_not_given(
     run: Run, store: Store, checkpoint: FrozenCheckpoint, checkpoint_file: Path
 ) -> None:

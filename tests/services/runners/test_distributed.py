@@ -1,5 +1,6 @@
 """Ranks on a real Ray: the loss curve of one process, also when a rank is killed or the run is stopped."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,11 +8,25 @@ import psutil
 import pytest
 import torch
 
-from gtn_core import FrozenCheckpoint, MetaStepReport, MetaTrainingConfig, load_dataset, meta_train
+from gtn_core import (
+    DatasetSpec,
+    FrozenCheckpoint,
+    MetaStepReport,
+    MetaTrainingConfig,
+    load_dataset,
+    meta_train,
+)
+from services.lifecycle import JobKind
 from services.meta_worker.distributed import RankTask, meta_train_on_ranks
-from services.schemas.requests import MetaTrainingResources
+from services.meta_worker.job_state import state_folder
+from services.processes import start
+from services.schemas.requests import MetaTrainingRequest, MetaTrainingResources
+from services.settings import Settings
+from services.store import Store
+from services.wiring import child_environment
 
 STEPS = 8
+pytestmark = pytest.mark.timeout(900)  # a Ray and its ranks take long to start where the cores are busy
 
 
 class Stopped(Exception):  # noqa: N818 - what a caller raises to stop a run
@@ -98,6 +113,45 @@ def test_a_stop_saves_the_state_and_one_process_goes_on_from_it(
     assert 4 <= steps[0].step <= STEPS
     for report in steps:
         assert report.loss == pytest.approx(alone[1][report.step - 1].loss, rel=1e-3)
+
+
+def test_a_killed_worker_leaves_a_state_to_go_on_from_and_no_ranks(
+    task: RankTask, settings: Settings, store: Store, wait_until: Callable[..., None]
+) -> None:
+    request = MetaTrainingRequest(
+        dataset=DatasetSpec(name="digits"),
+        config=task.config.model_copy(update={"meta_steps": 40, "save_every": 1}),
+        resources=MetaTrainingResources(ranks=2, cpus_per_rank=0.5),
+    )
+    job = store.create_job(
+        JobKind.META_TRAINING, name="", request=request.model_dump(mode="json"), progress_total=40
+    )
+    process = start(
+        [sys.executable, "-m", "services.meta_worker"],
+        environment=child_environment(settings),
+        log_path=settings.data_dir / "worker.log",
+    )
+    wait_until(lambda: store.get_job(job.id).progress_done >= 4)
+    ranks = [each for each in psutil.Process(process.pid).children(recursive=True) if _is_rank(each)]
+    process.kill()
+    process.wait(60)
+    reached = store.get_job(job.id).progress_done
+    assert len(ranks) == 2
+    assert 4 <= reached < 40
+    wait_until(lambda: not any(map(_lives, ranks)))
+
+    reports: list[MetaStepReport] = []
+    state = state_folder(settings.data_dir, JobKind.META_TRAINING, job.id) / "state"
+    meta_train(task.splits, request.config, state_path=state, on_step=reports.append)
+    assert reached <= reports[0].step  # a step is told after the state before it is kept
+    assert reports[-1].step == 40
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_rank(process: psutil.Process) -> bool:
