@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import ray
-import torch
 from ray import tune
 from typing_extensions import override
 
@@ -13,6 +12,7 @@ from nas.estimators import ESTIMATORS, EstimatorData, make_estimator
 from nas.evaluation import Evaluation, evaluate, evaluation_of
 from nas.search import CandidateResult, Search
 from nas.search_spaces import get_search_space
+from nas.slot import prepare_slot
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,10 @@ class CandidateWorker(tune.Trainable):
         job: Job = ray.get(self.job)
         spec, self._evaluation = job.evaluation.spec, job.evaluation
         space, estimator, resources = spec.search_space, spec.estimator, spec.resources
-        torch.set_num_threads(max(1, int(resources.cpus_per_candidate)))
-        self._device = device = "cuda" if resources.gpus_per_candidate > 0 else "cpu"
         self._results: Iterator[CandidateResult] | None = None
         self._broken: str | None = None
         try:
+            self._device = device = prepare_slot(resources)
             self._space = get_search_space(space.name, **space.options)
             self._estimator = make_estimator(estimator.name, job.data, device=device, **estimator.options)
         except Exception as error:  # raised from here it would look like a worker that died, and be retried
