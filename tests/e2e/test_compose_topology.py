@@ -38,10 +38,10 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 SERVICES["ray-worker-cpu-2"] = SERVICES["ray-worker-cpu"]  # `--scale ray-worker-cpu=2`
 PROFILE = "cpu"
 MARKER = "GTN_NAS_TEST_TOPOLOGY"
-START_SECONDS = 120
+START_SECONDS = 200
 JOB_SECONDS = 200
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(600)]
 
 
 def test_from_data_set_to_exported_network(topology: "Topology") -> None:
@@ -171,8 +171,7 @@ class Topology:
         if name == "postgres":
             self._start_postgres()
         else:
-            command = [self._here(name, word) for word in SERVICES[name]["command"]]
-            self._processes[name] = self._run(name, command)
+            self._processes[name] = self._run(name, self._command(name))
 
     def _start_postgres(self) -> None:
         """What the image's entry point does: initialise, ask for passwords, create user and database."""
@@ -208,11 +207,16 @@ class Topology:
         self._sessions.add(process.pid)
         return process
 
+    def _command(self, name: str) -> list[str]:
+        return [self._here(name, word) for word in SERVICES[name]["command"]]
+
     def _wait_until_healthy(self, name: str) -> None:
         _, *check = (self._here(name, word) for word in SERVICES[name]["healthcheck"]["test"])
         deadline = time.monotonic() + START_SECONDS
         while subprocess.run(check, env=self._environment(name), capture_output=True).returncode != 0:
-            assert self._processes[name].poll() is None, f"{name} ended:\n{self._log(name)}"
+            if self._processes[name].poll() is not None:
+                assert SERVICES[name].get("restart") == "unless-stopped", f"{name} ended:\n{self._log(name)}"
+                self._processes[name] = self._run(name, self._command(name))
             assert time.monotonic() < deadline, f"{name} is not healthy:\n{self._log(name)}"
             time.sleep(0.5)
 
