@@ -5,7 +5,7 @@
 
 NAS-Bench-201 as the benchmark has it (16 channels, 5 cells a stage), images of 3x32x32, the paper's budget
 of 128 steps of 128 images, then 2,000 validation images. The images are random: only time is measured.
-Candidates run in Ray workers, as in any search, 1, 2, 4 and 8 at a time on one device, and are the same random
+Candidates run in Ray workers, as in any search, 1, 2, 4 and 8 at a time on one device, the same random
 architectures each time. What counts is the time while all slots are busy.
 
 The floor is the time that the candidates' multiplications and additions would take at the device's own rate,
