@@ -39,7 +39,7 @@ def evaluate(
             for images, labels in zip(
                 split.images.tensor_split(batches), split.labels.tensor_split(batches), strict=True
             ):
-                logits = network(images)
+                logits = network(images).float()  # a network under autocast may answer in another type
                 correct += (logits.argmax(dim=1) == labels).sum().item()
                 loss += F.cross_entropy(logits, labels, reduction="sum").item()
     finally:

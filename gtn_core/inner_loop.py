@@ -20,6 +20,7 @@ from gtn_core.inner_steps import (
     steps_with_graph,
     steps_without_gradient,
 )
+from gtn_core.precision import autocast
 
 
 def train_on_curriculum(
@@ -27,11 +28,13 @@ def train_on_curriculum(
     curriculum: SyntheticCurriculum,
     *,
     on_step: Callable[[int, Tensor], None] | None = None,
+    bfloat16: bool = False,
 ) -> Tensor:
     """Train `network` in place, in train mode, with the curriculum's optimizer; no graph is kept.
 
     The curriculum must be on the network's device. `on_step(t, loss)` is called after inner step t (from 0).
-    Parameters that the loss does not reach stay as they are.
+    Parameters that the loss does not reach stay as they are. With `bfloat16` the network computes in that
+    type, and weights and losses stay float32.
 
     Returns:
         The loss before each inner step, [T], on the network's device. It is not checked: a candidate that
@@ -43,7 +46,8 @@ def train_on_curriculum(
     state = optimizer.init(parameters)
     losses = []
     for step in range(len(curriculum)):
-        loss = F.cross_entropy(network(curriculum.images[step]), curriculum.labels[step])
+        with autocast(curriculum.images.device, bfloat16=bfloat16):
+            loss = F.cross_entropy(network(curriculum.images[step]), curriculum.labels[step])
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
         with torch.no_grad():
             updated, state = optimizer.update(

@@ -10,6 +10,12 @@ from gtn_core.config import Precision
 from gtn_core.errors import DeviceError
 
 
+def autocast(device: torch.device, *, bfloat16: bool) -> torch.autocast:
+    """Inside, a network computes in bfloat16 where that is safe; its weights stay float32."""
+    # Without the cache: weights change between one forward pass and the next.
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False)
+
+
 @contextmanager
 def arithmetic(precision: Precision, device: str | torch.device) -> Iterator[None]:
     """Inside, float32 products are computed as `precision` says; the process's settings come back after.

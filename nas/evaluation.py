@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nas.device_errors import WorkerUnusable, breaks_the_process, is_out_of_memory
 from nas.estimators.base import (
     CandidateFailed,
     CandidateScore,
@@ -18,6 +19,7 @@ from nas.ranking import reward
 from nas.search import CandidateResult, Failure, Proposal, rung_metric
 from nas.search_spaces.base import ImageShape, SearchSpace
 from nas.search_spec import SearchSpec
+from nas.slot import release_memory
 
 if TYPE_CHECKING:
     import torch
@@ -42,18 +44,27 @@ def evaluate(
 ) -> Iterator[CandidateResult]:
     """Results at every rung; the last has no `rung` and is final. A single one unless there are rungs.
 
-    Whatever the evaluation raises becomes the candidate's failure.
+    Whatever the evaluation raises becomes the candidate's failure. Raises WorkerUnusable when it was no fault
+    of the candidate: the device of this process answers no more.
     """
     try:
         yield from _results(space, estimator, proposal, evaluation, device)
     except CandidateFailed as failed:
-        yield CandidateResult(proposal, failure=Failure(failed.reason, failed.detail))
+        failure = Failure(failed.reason, failed.detail)
     except Exception as error:  # a candidate's fault must not end the search
+        if breaks_the_process(error):
+            raise WorkerUnusable(f"{type(error).__name__}: {error}") from error
         frame = traceback.extract_tb(error.__traceback__)[-1]
         detail = (
             f"{type(error).__name__}: {error} (in {frame.name}, {Path(frame.filename).name}:{frame.lineno})"
         )
-        yield CandidateResult(proposal, failure=Failure("error", detail))
+        failure = Failure("out of memory" if is_out_of_memory(error) else "error", detail)
+    else:
+        return
+    # Out here nothing refers to the candidate's tensors any more.
+    if failure.reason == "out of memory":
+        release_memory(str(device))
+    yield CandidateResult(proposal, failure=failure)
 
 
 def _results(
@@ -63,7 +74,7 @@ def _results(
     evaluation: Evaluation,
     device: "str | torch.device",
 ) -> Iterator[CandidateResult]:
-    extra, notes = {}, {}
+    extra, notes = {}, _numerics(estimator)
     if evaluation.spec.measures_latency:
         import torch  # estimators that train nothing can spare it
 
@@ -85,6 +96,16 @@ def _results(
         else:
             extra[rung_metric(rung)] = reward(score, evaluation.spec.objectives[0])
             yield CandidateResult(proposal, score=_with(score, extra), notes=notes, rung=rung)
+
+
+def _numerics(estimator: Estimator) -> dict[str, str]:
+    """What makes scores differ from those in plain float32, if anything does."""
+    notes = {}
+    if (precision := getattr(estimator.config, "precision", "float32")) != "float32":
+        notes["precision"] = str(precision)
+    if getattr(estimator.config, "channels_last", False):
+        notes["memory_format"] = "channels_last"
+    return notes
 
 
 def _estimate_in_part(

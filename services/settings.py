@@ -78,10 +78,10 @@ class Settings(BaseSettings):
         description="Trainings and fidelity reports that run as Ray Jobs at the same time, those of "
         "meta-workers counted in; 0: they are left to meta-workers.",
     )
-    training_resources: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+    training_resources: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         {"CPU": 1.0},
         description="What one of them reserves, as JSON by Ray's names: CPU, GPU, and the cluster's own. "
-        "Nodes that have it need the settings and the shared folder; {} means the head.",
+        "Nodes that have it need the settings and the shared folder; {}: the head.",
     )
 
     lease_seconds: float = Field(30.0, gt=0, description="A runner silent for so long has lost its job.")

@@ -111,7 +111,7 @@ def _search_lane(store: Store, launcher: Launcher, settings: Settings) -> Lane:
 
 
 def _trainings_on_ray(store: Store, settings: Settings) -> Lane:
-    resources = settings.training_resources
+    resources = {name: amount for name, amount in settings.training_resources.items() if amount > 0}
     # One thread per reserved core; and a device is seen only by a training that has reserved it.
     environment = {"OMP_NUM_THREADS": str(max(1, int(resources.get("CPU", 1))))}
     if "GPU" not in resources:

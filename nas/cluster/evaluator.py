@@ -11,6 +11,7 @@ from nas.estimators import ESTIMATORS, EstimatorData, make_estimator, needs_torc
 from nas.evaluation import Evaluation, evaluate, evaluation_of
 from nas.search import CandidateResult, Proposal, Search
 from nas.search_spaces import get_search_space
+from nas.slot import device_of, prepare_slot
 
 
 class WorkerSetupError(GtnNasError):
@@ -42,14 +43,11 @@ class Evaluator:
     def __init__(self, job: Job) -> None:
         spec, self._evaluation = job.evaluation.spec, job.evaluation
         space, estimator, resources = spec.search_space, spec.estimator, spec.resources
-        self._device = device = "cuda" if resources.gpus_per_candidate > 0 else "cpu"
         self._results: Iterator[CandidateResult] = iter(())
         self.broken: str | None = None
-        if needs_torch(estimator.name):
-            import torch
-
-            torch.set_num_threads(max(1, int(resources.cpus_per_candidate)))
         try:
+            uses_torch = needs_torch(estimator.name)
+            self._device = device = prepare_slot(resources) if uses_torch else device_of(resources)
             self._space = get_search_space(space.name, **space.options)
             self._estimator = make_estimator(estimator.name, job.data, device=device, **estimator.options)
         except Exception as error:  # whatever foreign code raises

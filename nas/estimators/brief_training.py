@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from statistics import fmean
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gtn_core.randomness import derive_seed
 from nas.architecture import Architecture
+from nas.device_errors import is_out_of_memory
 from nas.estimators.base import CandidateFailed, CandidateScore
 from nas.estimators.readouts import TrainingReadout, gain, sums_of_losses
 from nas.search_spaces.base import ImageShape, SearchSpace
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from nas.cost import Cost
 
 
+ScoringPrecision = Literal["float32", "bfloat16"]
+
+
 class BriefTrainingConfig(BaseModel):
     """How often a candidate is trained, what it is measured on, and by what it is judged."""
 
@@ -35,6 +40,18 @@ class BriefTrainingConfig(BaseModel):
         "accuracy", description="The number that is the score, losses negated; all of them are reported."
     )
     initialisations: int = Field(1, ge=1, le=64, description="Initialisations that the score is a mean of.")
+    precision: ScoringPrecision = Field(
+        "float32",
+        description="What networks compute in, their weights staying float32; it changes scores a little.",
+    )
+    channels_last: bool = Field(
+        False, description="Keep images with their channels last in memory: faster on GPUs with bfloat16."
+    )
+    cuda_graphs: bool = Field(
+        False,
+        description="Record a training step once per candidate and replay it. Only on a CUDA device; "
+        "faster where launching kernels takes longer than running them.",
+    )
     validation_limit: int | None = Field(
         None, ge=1, description="Most validation images to measure on; null: all."
     )
@@ -63,9 +80,10 @@ def score_by_training(
         return space.build(architecture, image_shape=image_shape, num_classes=num_classes, seed=seed)
 
     cost = candidate_cost(build, image_shape)
+    curriculum, validation = laid_out(curriculum, config), laid_out_split(validation, config)
     with out_of_memory_fails_the_candidate():
         runs = [
-            _train_and_measure(build(seed).to(curriculum.images.device), curriculum, validation)
+            _train_and_measure(build(seed), curriculum, validation, config)
             for seed in initialisation_seeds(seed, config.initialisations)
         ]
     curves, evaluations = zip(*runs, strict=True)
@@ -83,20 +101,48 @@ def score_by_training(
     return score
 
 
+def laid_out(curriculum: SyntheticCurriculum, config: BriefTrainingConfig) -> SyntheticCurriculum:
+    """The curriculum in the memory format of the configuration; itself if it is in that already."""
+    if not config.channels_last:
+        return curriculum
+    images = curriculum.images.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+    return replace(curriculum, images=images)
+
+
+def laid_out_split(split: Split, config: BriefTrainingConfig) -> Split:
+    """The data in the memory format of the configuration; no copy if they are in that already."""
+    import torch
+
+    if not config.channels_last:
+        return split
+    return replace(split, images=split.images.contiguous(memory_format=torch.channels_last))
+
+
 def initialisation_seeds(seed: int, initialisations: int) -> list[int]:
     """Seeds of a candidate's initialisations; the first is the candidate's own."""
     return [seed, *(derive_seed(seed, "initialisation", index) for index in range(1, initialisations))]
 
 
 def _train_and_measure(
-    network: nn.Module, curriculum: SyntheticCurriculum, validation: Split
+    network: nn.Module, curriculum: SyntheticCurriculum, validation: Split, config: BriefTrainingConfig
 ) -> tuple[list[float], Evaluation]:
-    from gtn_core.evaluation import evaluate
-    from gtn_core.inner_loop import train_on_curriculum
+    import torch
 
-    curve = train_on_curriculum(network, curriculum).tolist()
+    from gtn_core.evaluation import evaluate
+    from gtn_core.graphed_training import train_graphed
+    from gtn_core.inner_loop import train_on_curriculum
+    from gtn_core.precision import autocast
+
+    device, bfloat16 = curriculum.images.device, config.precision == "bfloat16"
+    network = network.to(device)
+    if config.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's omission
+    graphed = config.cuda_graphs and device.type == "cuda"
+    train = train_graphed if graphed else train_on_curriculum
+    curve = train(network, curriculum, bfloat16=bfloat16).tolist()
     _require_finite(curve)
-    evaluation = evaluate(network, validation, batch_statistics=True)
+    with autocast(device, bfloat16=bfloat16):
+        evaluation = evaluate(network, validation, batch_statistics=True)
     if not math.isfinite(evaluation.loss):
         raise CandidateFailed("non-finite", f"validation loss is {evaluation.loss} after {len(curve)} steps")
     return curve, evaluation
@@ -121,13 +167,9 @@ def candidate_cost(build: Callable[[int], nn.Module], image_shape: ImageShape) -
 @contextmanager
 def out_of_memory_fails_the_candidate() -> Iterator[None]:
     """Inside, running out of memory raises CandidateFailed."""
-    import torch
-
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise CandidateFailed("out of memory", str(error)) from error
-    except RuntimeError as error:  # the CPU's allocator has no exception type of its own
-        if "DefaultCPUAllocator" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
         raise CandidateFailed("out of memory", str(error)) from error

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore, EstimatorData
-from nas.estimators.brief_training import BriefTrainingConfig, score_by_training
+from nas.estimators.brief_training import BriefTrainingConfig, laid_out, laid_out_split, score_by_training
 from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.resident_data import synthetic_curriculum, validation_split
 from nas.estimators.schedules import beginning, repeated
@@ -37,8 +37,9 @@ class GTN:
 
     def __init__(self, data: EstimatorData, config: GTNConfig, device: torch.device) -> None:
         self.config = config
-        self._curriculum = repeated(synthetic_curriculum(data, device), config.passes)
-        self._validation = validation_split(data, device, limit=config.validation_limit)
+        self._curriculum = laid_out(repeated(synthetic_curriculum(data, device), config.passes), config)
+        validation = validation_split(data, device, limit=config.validation_limit)
+        self._validation = laid_out_split(validation, config)
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
         """Train on the curriculum and measure. Raises CandidateFailed."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore, EstimatorData
-from nas.estimators.brief_training import score_by_training
+from nas.estimators.brief_training import laid_out, score_by_training
 from nas.estimators.readouts import TRAINING_READOUTS
 from nas.estimators.real_batches import RealBatches, RealBatchesConfig
 from nas.estimators.resident_data import synthetic_curriculum
@@ -36,7 +36,7 @@ class GTNThenReal:
 
     def __init__(self, data: EstimatorData, config: GTNThenRealConfig, device: torch.device) -> None:
         self.config = config
-        self._curriculum = repeated(synthetic_curriculum(data, device), config.passes)
+        self._curriculum = laid_out(repeated(synthetic_curriculum(data, device), config.passes), config)
         self._batches = RealBatches(data, config, device)
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from nas.estimators.base import CandidateFailed, EstimatorData
-from nas.estimators.brief_training import BriefTrainingConfig, score_by_training
+from nas.estimators.brief_training import BriefTrainingConfig, laid_out_split, score_by_training
 from nas.estimators.resident_data import resident, validation_split
 from nas.search_spaces.base import SearchSpace
 
@@ -49,7 +49,8 @@ class RealBatches:
         self._config = config
         self._images = resident(data.train_images, device)
         self._labels = resident(data.train_labels, device)
-        self.validation = validation_split(data, device, limit=config.validation_limit)
+        validation = validation_split(data, device, limit=config.validation_limit)
+        self.validation = laid_out_split(validation, config)
         steps, self._batch_size, self._num_classes = data.curriculum_labels.shape
         self._steps = config.steps or steps
         self._tuned: dict[str, float] = {}
@@ -74,7 +75,12 @@ class RealBatches:
                 try:
                     accuracies[rate] = sum(
                         score_by_training(
-                            space, architecture, curriculum, self.validation, seed=TUNING_SEED
+                            space,
+                            architecture,
+                            curriculum,
+                            self.validation,
+                            seed=TUNING_SEED,
+                            config=self._config.model_copy(update={"initialisations": 1}),
                         ).accuracy
                         for architecture in architectures
                     )

@@ -37,7 +37,9 @@ SETTINGS: dict[str, Any] = {
     "ray_address": Annotated[
         str | None, typer.Option(help="Ray cluster of the searches, such as HOST:6379.")
     ],
-    "ray_jobs_url": Annotated[str | None, typer.Option(help="Run searches as Ray Jobs through this URL.")],
+    "ray_jobs_url": Annotated[
+        str | None, typer.Option(help="Run searches and trainings as Ray Jobs through this URL.")
+    ],
     "log_level": Annotated[str | None, typer.Option(help="debug, info, warning or error.")],
 }
 """Options that stand for the setting of the same name; without one the environment or the default decides."""

@@ -130,10 +130,26 @@ def test_every_process_that_uses_ray_presents_the_token() -> None:
         assert environment(name)["RAY_AUTH_TOKEN_PATH"] == "/run/secrets/ray_token"
 
 
+def test_whoever_runs_trainings_reads_the_database_and_the_shared_folder() -> None:
+    for name in ("ray-head", "ray-worker-cpu", "ray-worker-gpu", "meta-worker-cpu", "controller"):
+        assert "gtn_nas_database_url" in SERVICES[name]["secrets"]
+        assert "data:/var/lib/gtn-nas" in SERVICES[name]["volumes"]
+        assert environment(name)["GTN_NAS_SECRETS_DIR"] == "/run/secrets"
+
+
+def test_the_settings_read_what_a_training_reserves(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = environment("controller")
+    for name in ("GTN_NAS_TRAINING_RESOURCES", "GTN_NAS_MAX_RUNNING_TRAININGS"):
+        monkeypatch.setenv(name, variables[name])
+    assert Settings().training_resources == {"CPU": 1, "GPU": 0}
+    assert Settings().max_running_trainings == 1
+
+
 def test_the_profiles_differ_in_the_device_alone() -> None:
     for role in ("ray-worker", "meta-worker"):
         cpu, gpu = deepcopy(SERVICES[f"{role}-cpu"]), deepcopy(SERVICES[f"{role}-gpu"])
-        assert (cpu.pop("profiles"), gpu.pop("profiles")) == (["cpu"], ["gpu"])
+        profile = "" if role == "ray-worker" else f"{role}-"
+        assert (cpu.pop("profiles"), gpu.pop("profiles")) == ([f"{profile}cpu"], [f"{profile}gpu"])
         assert gpu.pop("deploy")["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
         assert gpu["build"].pop("args")["TORCH_BUILD"].startswith("cu")
         assert (cpu.pop("image")[-4:], gpu.pop("image")[-4:]) == ("-cpu", "-gpu")

@@ -46,6 +46,33 @@ def test_ray_start_knows_the_parameters(group: dict[str, Any]) -> None:
     assert {f"--{name}" for name in group["rayStartParams"]} <= flags
 
 
+def test_every_ray_process_is_under_token_authentication() -> None:
+    options = CLUSTER["spec"]["authOptions"]  # KubeRay sets Ray's variables in all pods of the cluster
+    assert options["mode"] == "token"
+    (controller,) = [each for each in containers() if each.get("command") == ["gtn-nas", "serve"]]
+    variables = {variable["name"]: variable for variable in controller["env"]}
+    assert variables["RAY_AUTH_MODE"]["value"] == "token"
+    token = variables["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]
+    assert token == {"name": options["secretName"], "key": "auth_token"}  # the key that KubeRay wants
+
+
+def test_trainings_find_what_they_need_on_every_node_that_has_room_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (controller,) = [each for each in containers() if each.get("command") == ["gtn-nas", "serve"]]
+    (text,) = [each["value"] for each in controller["env"] if each["name"] == "GTN_NAS_TRAINING_RESOURCES"]
+    monkeypatch.setenv("GTN_NAS_TRAINING_RESOURCES", text)
+    needs = Settings().training_resources
+    nodes = _derive_autoscaling_config_from_ray_cr(CLUSTER)["available_node_types"].values()
+    assert any(all(node["resources"].get(kind, 0) >= need for kind, need in needs.items()) for node in nodes)
+    for group in GROUPS:
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        assert {"secretRef": {"name": "gtn-nas-database"}} in container["envFrom"]
+        assert container["volumeMounts"] == [{"name": "data", "mountPath": "/var/lib/gtn-nas"}]
+        assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "gtn-nas"
+
+
 def test_nodes_run_the_images_ray_version() -> None:
     dockerfile = (ROOT / "docker" / "ray-node.Dockerfile").read_text()
     assert f"ARG RAY_VERSION={CLUSTER['spec']['rayVersion']}\n" in dockerfile

@@ -217,6 +217,30 @@ def test_a_candidate_that_kills_every_worker_is_given_up_after_three(
     assert "died" in detail
 
 
+def test_a_worker_whose_device_breaks_is_replaced_and_its_candidate_tried_again(
+    data: EstimatorData, tmp_path: Path, make_engine: MakeEngine
+) -> None:
+    estimator = {"name": "scripted", "script": {encoding_of(2): "break once"}, "folder": str(tmp_path)}
+    make_engine().run(make_search(estimator=estimator), data, record := Record())
+    assert numbers(record) == list(range(6))
+    assert record.failures == {}
+    before, after = dict.fromkeys(record.readouts("pid"))
+    assert [int(file.name) for file in tmp_path.iterdir()] == [before]
+    assert record.readouts("pid") == [before] * 2 + [after] * 4
+
+
+def test_a_candidate_that_breaks_every_device_is_given_up_after_three(
+    data: EstimatorData, tmp_path: Path, make_engine: MakeEngine
+) -> None:
+    estimator = {"name": "scripted", "script": {encoding_of(0): "break"}, "folder": str(tmp_path)}
+    make_engine().run(make_search(estimator=estimator, max_candidates=2), data, record := Record())
+    assert len(list(tmp_path.iterdir())) == 3
+    assert numbers(record) == [0, 1]
+    reason, detail = record.failures[0]
+    assert (reason, set(record.failures)) == ("worker lost", {0})
+    assert "illegal memory access" in detail
+
+
 def test_a_worker_that_dies_between_two_candidates_is_replaced(
     data: EstimatorData, make_engine: MakeEngine
 ) -> None:

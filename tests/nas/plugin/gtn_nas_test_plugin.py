@@ -69,7 +69,9 @@ class Letters(ChoiceSpace):
 class ScriptedConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    script: dict[str, Literal["fail", "raise", "die once", "die"]] = Field({}, description="By encoding.")
+    script: dict[str, Literal["fail", "raise", "break", "break once", "die once", "die"]] = Field(
+        {}, description="By encoding."
+    )
     seconds: float = 0.0
     folder: str = Field("", description="Where deaths are noted.")
     broken: bool = Field(False, description="Refuse to be made.")
@@ -95,6 +97,10 @@ class Scripted:
                 raise CandidateFailed("non-finite", "told to fail")
             case "raise":
                 raise ZeroDivisionError("told to raise")
+            case "break":
+                self._break()
+            case "break once" if not list(Path(self.config.folder).iterdir()):
+                self._break()
             case "die":
                 self._die()
             case "die once" if not list(Path(self.config.folder).iterdir()):
@@ -103,6 +109,11 @@ class Scripted:
         quality = (encoding.count("3x3") + encoding.count("c")) / len(encoding)
         readouts = {"pid": float(os.getpid()), "train_size": float(self._train_size)}
         return CandidateScore(quality, 1 - quality, (1.0, 0.5), 10, 20, self.config.seconds, readouts)
+
+    def _break(self) -> None:
+        """As a CUDA device does after a fault: every later call in this process fails too."""
+        Path(self.config.folder, f"{os.getpid()}").touch()
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 
     def _die(self) -> None:
         Path(self.config.folder, f"{os.getpid()}").touch()

@@ -1,0 +1,60 @@
+"""docker/ray-cluster.yaml against the schema of Ray's cluster launcher, and against the code it starts."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+from services.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+CLUSTER: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "ray-cluster.yaml").read_text())
+NODES: dict[str, dict[str, Any]] = CLUSTER["available_node_types"]
+
+
+def test_rays_launcher_takes_it() -> None:
+    validate_config(prepare_config(CLUSTER))
+
+
+def test_a_field_that_ray_does_not_know_would_be_refused() -> None:
+    with pytest.raises(Exception, match="max_wrokers"):
+        validate_config(prepare_config({**CLUSTER, "max_wrokers": 1}))
+
+
+def test_gpu_machines_come_and_go_and_the_head_scores_nothing() -> None:
+    head, gpu = NODES[CLUSTER["head_node_type"]], NODES["gpu"]
+    assert head["resources"]["CPU"] == 0
+    assert (gpu["min_workers"], gpu["resources"]["GPU"]) == (0, 1)
+    assert gpu["max_workers"] <= CLUSTER["max_workers"]
+    assert CLUSTER["idle_timeout_minutes"] > 0
+
+
+def test_every_node_is_under_token_authentication_and_reads_the_settings() -> None:
+    variables = dict(re.findall(r"--env (\w+)=(\S+)", " ".join(CLUSTER["docker"]["run_options"])))
+    assert variables["RAY_AUTH_MODE"] == "token"
+    secrets = CLUSTER["file_mounts"]
+    assert variables["RAY_AUTH_TOKEN_PATH"] == "/run/secrets/ray_token"
+    assert variables["GTN_NAS_SECRETS_DIR"] in secrets
+    for name in variables:
+        assert name.startswith("RAY_") or name.removeprefix("GTN_NAS_").lower() in Settings.model_fields
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+@pytest.mark.parametrize("role", ["head", "worker"])
+def test_rays_commands_exist(role: str) -> None:
+    from ray.scripts.scripts import cli as ray_cli  # its import warns about Ray's own code
+
+    for line in CLUSTER[f"{role}_start_ray_commands"]:
+        program, command, *flags = shlex.split(line)
+        assert program == "ray"
+        ray_cli.commands[command].make_context(command, flags)
+
+
+def test_its_images_are_those_of_the_manifest() -> None:
+    manifest = (ROOT / "docker" / "kuberay.yaml").read_text()
+    for name in ("image", "worker_image"):
+        assert f"image: {CLUSTER['docker'][name]}\n" in manifest
