@@ -137,7 +137,7 @@ def digits_data() -> EstimatorData:
 @contextmanager
 def local_ray() -> Iterator[None]:
     """A Ray of two CPUs, however many the machine has: slots are shares of them."""
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         yield
     finally:
