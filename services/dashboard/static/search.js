@@ -255,7 +255,8 @@ function follow() {
     for (const part of ["#importance", "#history"]) htmx.trigger(part, "renew");
     return parallel.load();
   });
-  Promise.all([best.load(), points.load(), parallel.load()]).catch(failed);
+  // What is at the top first: the rest reads ten thousand architectures.
+  Promise.all([best.load(), points.load()]).then(parallel.load).catch(failed);
   document.addEventListener("htmx:afterSwap", ({ detail }) => {
     if (detail.target.id !== "progress") return;
     best.load().catch(failed);
