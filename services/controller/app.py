@@ -20,6 +20,7 @@ from services.controller.readiness import BackgroundDispatcher
 from services.controller.request_log import RequestLog
 from services.controller.routes import ROUTERS
 from services.controller.routes.docs import ASSETS
+from services.controller.static_files import VersionedFiles
 from services.dashboard import STATIC
 from services.settings import Settings
 from services.wiring import make_artifacts, make_store
@@ -71,6 +72,6 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", VersionedFiles(STATIC), name="static")
     document_api(app)
     return app
