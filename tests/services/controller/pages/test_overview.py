@@ -83,3 +83,14 @@ def test_every_form_that_posts_carries_the_token() -> None:
     for template in TEMPLATES.glob("*.html"):
         for form in re.findall(r"<form[^>]*method=\"post\".*?</form>", template.read_text(), re.DOTALL):
             assert "csrf" in form, (template.name, form[:100])
+
+
+def test_people_get_a_page_that_says_what_is_not_there_and_programs_a_problem(http: TestClient) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+    for path in ("/nosuch", "/searches/nosuch", "/static/nosuch.js"):
+        page = http.get(path, headers=browser)
+        assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8"), path
+        assert "unsafe" not in page.headers["Content-Security-Policy"]
+    for path, headers in (("/nosuch", {}), ("/v1/nosuch", browser), ("/v1/searches/nosuch", browser)):
+        assert http.get(path, headers=headers).headers["Content-Type"] == "application/problem+json", path
