@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from services.controller.app import create_app
 from services.controller.readiness import BackgroundDispatcher
@@ -98,8 +98,14 @@ class Tab:
         self.page, self._url = page, url
         self.errors: list[str] = []
         page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        page.on("console", self._note)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _note(self, said: ConsoleMessage) -> None:
+        # htmx says so of requests that are broken off because the browser leaves the page.
+        broken_off = re.match("htmx:(afterRequest|sendError|sendAbort)", said.text)
+        if said.type == "error" and not broken_off:
+            self.errors.append(said.text)
 
     def open(self, path: str) -> Page:
         """Load a page of the controller and wait until it is quiet but for its polling."""
