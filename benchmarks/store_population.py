@@ -121,7 +121,7 @@ def _server(engine: str, folder: Path) -> Iterator[tuple[str, Callable[[str, lis
         def execute_many(statement: str, rows: list[tuple[Any, ...]]) -> None:
             with sqlite3.connect(path) as connection:
                 connection.execute("PRAGMA synchronous=NORMAL")
-                connection.executemany(statement, [tuple(map(_sqlite_value, row)) for row in rows])
+                connection.executemany(statement, [tuple(map(sqlite_value, row)) for row in rows])
             connection.close()
 
         yield f"sqlite:///{path}", execute_many
@@ -139,5 +139,5 @@ def _server(engine: str, folder: Path) -> Iterator[tuple[str, Callable[[str, lis
         server.cleanup()
 
 
-def _sqlite_value(value: Any) -> Any:
+def sqlite_value(value: Any) -> Any:
     return f"{value.replace(tzinfo=None):%Y-%m-%d %H:%M:%S.%f}" if isinstance(value, datetime) else value

@@ -86,9 +86,14 @@ def _bracket(index: int, count: int) -> str:
 
 
 _STEP, _RISE, _MARGIN, _RADIUS = 170, 56, 44, 26
+_LABEL_HEIGHT = 22
 _COLOURS = {"conv": "#2563eb", "pool": "#059669", "skip": "#64748b"}
 _OTHER_COLOUR = "#9333ea"
 _FONT = "font-family='ui-sans-serif, system-ui, sans-serif'"
+
+
+def _label_width(edge: Edge) -> float:
+    return 7.2 * len(edge.operation) + 16
 
 
 class _CellPicture:
@@ -111,21 +116,33 @@ class _CellPicture:
             yield self._node(node)
 
     def _rises(self) -> Iterable[int]:
-        """How far each edge bows: up (negative) from even nodes, down from odd ones, more when longer."""
+        """How far each edge bows: up (negative) from even nodes, down from odd ones, more when longer.
+
+        Where two labels would lie on each other the later edge bows a little more.
+        """
         drawn: dict[tuple[str, str], int] = {}
+        labels: list[tuple[int, float, float]] = []  # rise, left, right
         for edge in self.diagram.edges:
             repeated = drawn.get((edge.source, edge.target), 0)
             drawn[edge.source, edge.target] = repeated + 1
             start = self.place[edge.source]
-            bow = self.place[edge.target] - start - 1 + repeated
-            yield bow * _RISE * (1 if start % 2 else -1)
+            side = 1 if start % 2 else -1
+            rise = (self.place[edge.target] - start - 1 + repeated) * _RISE * side
+            middle, half = (self._x(edge.source) + self._x(edge.target)) / 2, _label_width(edge) / 2
+            while any(
+                abs(rise - other) < _LABEL_HEIGHT and left < middle + half and middle - half < right
+                for other, left, right in labels
+            ):
+                rise += _RISE // 2 * side
+            labels.append((rise, middle - half, middle + half))
+            yield rise
 
     def _edge(self, edge: Edge, rise: int, *, alive: bool) -> str:
         start, end = self._x(edge.source), self._x(edge.target)
         middle, colour = (start + end) / 2, _colour(edge.operation)
         # A cubic with both control points at 4/3 of the rise has its middle at the rise.
         control = f"C {start + 40} {rise * 4 / 3:.0f} {end - 40} {rise * 4 / 3:.0f}"
-        width = 7.2 * len(edge.operation) + 16
+        width = _label_width(edge)
         dash = "" if alive else " stroke-dasharray='4 5'"
         return (
             f"<g opacity='{1 if alive else 0.4}'>"
@@ -155,10 +172,12 @@ def _stacked(pictures: list[_CellPicture]) -> str:
         body.extend([*picture.elements(), "</g>"])
         top += picture.height
     width = max((picture.width for picture in pictures), default=0)
+    named = escape(", ".join(picture.diagram.title for picture in pictures), {"'": "&apos;"})
     return "\n".join(
         [
             f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {top}' width='{width}' "
-            f"height='{top}' {_FONT} font-size='12' text-anchor='middle' role='img'>",
+            f"height='{top}' {_FONT} font-size='12' text-anchor='middle' role='img' "
+            f"aria-label='{named}'>",
             *body,
             "</svg>",
         ]

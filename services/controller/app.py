@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from services.controller.cluster import cluster_view
 from services.controller.error_handlers import install_error_handlers
@@ -14,12 +15,14 @@ from services.controller.limits import BodyLimit
 from services.controller.metrics import Metrics
 from services.controller.openapi import TAGS, document_api
 from services.controller.pages import ROUTERS as PAGES
+from services.controller.pages.page import page_not_found
 from services.controller.pictures import CheckpointPictures
 from services.controller.rate_limits import RateLimits
 from services.controller.readiness import BackgroundDispatcher
 from services.controller.request_log import RequestLog
 from services.controller.routes import ROUTERS
 from services.controller.routes.docs import ASSETS
+from services.controller.static_files import VersionedFiles
 from services.dashboard import STATIC
 from services.settings import Settings
 from services.wiring import make_artifacts, make_store
@@ -68,9 +71,10 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestLog, metrics=app.state.metrics)  # added last: outermost
     install_error_handlers(app)
+    app.add_exception_handler(HTTPException, page_not_found)
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", VersionedFiles(STATIC), name="static")
     document_api(app)
     return app

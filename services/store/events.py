@@ -60,6 +60,23 @@ class EventRepository(Repository):
             events = session.scalars(wanted.order_by(Event.id.desc()).limit(limit))
             return [_record(event) for event in events]
 
+    def thinned_events(
+        self, job_id: str, event_type: str, most: int, *, after_id: int = 0
+    ) -> list[EventRecord]:
+        """Events of a job and type with ids above `after_id`, oldest first: evenly spaced where there are
+        more than `most`, the newest among them.
+        """
+        wanted = sa.and_(Event.job_id == job_id, Event.type == event_type, Event.id > after_id)
+        with self._database.read() as session:
+            found = session.scalar(sa.select(sa.func.count()).where(wanted)) or 0
+            # Counted from the newest, which is the one that must not be missing.
+            from_newest = sa.func.row_number().over(order_by=Event.id.desc()) - 1
+            numbered = sa.select(Event.id, from_newest.label("place")).where(wanted).subquery()
+            every = max(1, -(-found // most))
+            chosen = sa.select(numbered.columns.id).where(numbered.columns.place % every == 0)
+            events = session.scalars(sa.select(Event).where(Event.id.in_(chosen)).order_by(Event.id))
+            return [_record(event) for event in events]
+
     def news_of_jobs(
         self, positions: Mapping[str, int], limit: int
     ) -> tuple[list[EventRecord], frozenset[str]]:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from services.controller.app import create_app
+from services.controller.readiness import BackgroundDispatcher
 from services.controller.server import ControllerServer
 from services.ports import bind
 from services.settings import Settings
@@ -24,8 +25,10 @@ from .population import Population, populate
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 """How long the tests wait for what must appear: for a busy machine, not for a slow page."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,9 +50,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def serve(settings: Settings) -> Iterator[str]:
-    """The address of a controller in this process, on a free port."""
-    server = ControllerServer(create_app(settings), host="127.0.0.1", port=0)
+def serve(settings: Settings, dispatcher: BackgroundDispatcher | None = None) -> Iterator[str]:
+    """The address of a controller in this process, on a free port; with a dispatcher, searches run."""
+    server = ControllerServer(create_app(settings, dispatcher=dispatcher), host="127.0.0.1", port=0)
     with bind("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -95,13 +98,19 @@ class Tab:
         self.page, self._url = page, url
         self.errors: list[str] = []
         page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        page.on("console", self._note)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _note(self, said: ConsoleMessage) -> None:
+        # htmx says so of requests that are broken off because the browser leaves the page.
+        broken_off = re.match("htmx:(afterRequest|sendError|sendAbort)", said.text)
+        if said.type == "error" and not broken_off:
+            self.errors.append(said.text)
 
     def open(self, path: str) -> Page:
         """Load a page of the controller and wait until it is quiet but for its polling."""
         self.page.goto(self._url + path, wait_until="load")
-        expect(self.page.locator(".loading")).to_have_count(0, timeout=PATIENCE_MS)
+        expect(self.page.locator(".loading")).to_have_count(0)
         return self.page
 
     def wider_than_window(self) -> list[str]:

@@ -19,7 +19,7 @@ from services.settings import Settings
 from services.store import JobRecord, Store
 
 SPACE = {"name": "nasbench201", "channels": 4, "cells_per_stage": 1}
-CANDIDATES = 24
+CANDIDATES = 23
 TINY = gtn_core.MetaTrainingConfig(
     inner_steps=3,
     batch_size=10,

@@ -11,6 +11,8 @@ PAGES: dict[str, Callable[[Population], str]] = {
     "overview": lambda _: "/",
     "searches": lambda _: "/searches",
     "failed searches": lambda _: "/searches?state=failed",
+    "meta-training": lambda ids: f"/meta-trainings/{ids.meta_training}",
+    "final training": lambda ids: f"/final-trainings/{ids.final_training}",
     "settings": lambda _: "/settings",
     "new search": lambda _: "/searches/new",
     "new search like another": lambda ids: f"/searches/new?from={ids.succeeded}",

@@ -10,9 +10,21 @@ from services.controller.pages import (
     overview,
     search,
     settings,
+    trainings,
 )
 
 ROUTERS = [
     module.router
-    for module in (overview, new_search, job_lists, settings, login, search, candidate, checkpoints, fidelity)
+    for module in (
+        overview,
+        new_search,
+        job_lists,
+        settings,
+        login,
+        trainings,
+        search,
+        candidate,
+        checkpoints,
+        fidelity,
+    )
 ]

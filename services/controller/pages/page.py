@@ -15,7 +15,7 @@ from gtn_core.errors import GtnNasError
 from services.artifacts import ArtifactStore
 from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
 from services.controller.error_handlers import problem_of
-from services.controller.problems import UNAUTHORIZED, Problem, problem_response
+from services.controller.problems import NOT_FOUND, UNAUTHORIZED, Problem, problem_response
 from services.controller.security import SUBMITS, AuthenticatedCaller, Caller
 from services.controller.sessions import Visitor, VisitorDep, require_csrf_token
 from services.dashboard import render
@@ -122,15 +122,31 @@ def page_router() -> APIRouter:
     )
 
 
+def page_not_found(request: Request, error: Exception) -> Response:
+    """To people who look for a page that is not there, a page; to programs, problem details."""
+    problem = problem_of(request, error)
+    looks_for_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    if problem.type is NOT_FOUND and looks_for_page and not request.url.path.startswith("/v1/"):
+        return _problem_page(request, problem)
+    return problem_response(problem, request.url.path)
+
+
 ACTS = [SUBMITS]
 """Dependencies of a route that changes something: `@router.post(path, dependencies=ACTS)`."""
+
+
+def _way_back(request: Request) -> str:
+    """Where to go on after logging in."""
+    if request.method != "GET":
+        return "/"
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _problem_page(request: Request, problem: Problem) -> Response:
     """The error as a page; for htmx as problem details instead, which a script shows as a notice."""
     fragment = request.headers.get("HX-Request") == "true"
     if problem.type is UNAUTHORIZED and not fragment:
-        return RedirectResponse(f"/login?{urlencode({'next': request.url.path})}", status_code=303)
+        return RedirectResponse(f"/login?{urlencode({'next': _way_back(request)})}", status_code=303)
     if fragment:
         response = problem_response(problem, request.url.path)
         if problem.type is UNAUTHORIZED:

@@ -54,4 +54,10 @@ document.addEventListener("htmx:responseError", (event) => {
   } catch {} // not problem details: the status is all there is to tell
   notify(text, "bad");
 });
-document.addEventListener("htmx:sendError", () => notify("The controller does not answer.", "bad"));
+// A browser that leaves a page breaks off what the page has asked for: that is no fault of the controller.
+let leaving = false;
+addEventListener("beforeunload", () => (leaving = true));
+addEventListener("pageshow", () => (leaving = false));
+document.addEventListener("htmx:sendError", () => {
+  if (!leaving) notify("The controller does not answer.", "bad");
+});

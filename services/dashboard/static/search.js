@@ -137,6 +137,7 @@ function everyCandidate() {
     setRange(x.value, x0, x1);
     setRange(y.value, y0, y1);
     find("#unbrush").hidden = false;
+    find("#filters").open = true;
     htmx.trigger("#filter", "filtered");
   });
   function clear() {
@@ -212,6 +213,7 @@ function inParallel() {
 
 function filters() {
   const form = find("#filter");
+  find("#filters").open = matchMedia("(min-width: 40rem)").matches;
   // The API refuses an empty number: what is not filled in is not asked.
   document.addEventListener("htmx:configRequest", ({ detail }) => {
     if (detail.elt !== form) return;
@@ -231,36 +233,57 @@ function compare() {
   });
 }
 
+/** For browsers that do not know the buttons' `command` yet. */
 function dialogs() {
   document.addEventListener("click", ({ target }) => {
     const opener = target.closest("[data-open]");
-    if (opener) document.getElementById(opener.dataset.open).showModal();
-    if (target.closest("[data-close]")) target.closest("dialog").close();
+    const dialog = opener ? document.getElementById(opener.dataset.open) : target.closest("dialog");
+    if (opener && !dialog.open) dialog.showModal();
+    if (target.closest("[data-close]")) dialog.close();
   });
 }
 
 // ---- while it runs
 
 function follow() {
-  const slow = { at: 0, wait: 4000 };
-  const load = async (everything) => {
-    const began = performance.now();
-    await Promise.all([best.load(), points.load(), ...(everything ? [parallel.load()] : [])]);
-    slow.wait = Math.max(4000, 10 * (performance.now() - began));
-  };
-  load(true).catch((error) => (find("#points-note").textContent = error.message));
+  const failed = (error) => (find("#points-note").textContent = error.message);
+  const cheap = paced(800, () => {
+    refreshTable();
+    return points.load();
+  });
+  const costly = paced(5000, () => {
+    for (const part of ["#importance", "#history"]) htmx.trigger(part, "renew");
+    return parallel.load();
+  });
+  // What is at the top first: the rest reads ten thousand architectures.
+  Promise.all([best.load(), points.load()]).then(parallel.load).catch(failed);
   document.addEventListener("htmx:afterSwap", ({ detail }) => {
     if (detail.target.id !== "progress") return;
-    const ended = !find("#progress").hasAttribute("hx-get");
-    best.load();
-    if (!ended && performance.now() - slow.at < slow.wait) return;
-    slow.at = performance.now();
-    load(true);
-    for (const part of ["#importance", "#history"]) htmx.trigger(part, "renew");
-    const table = find("#candidates");
-    const busy = table.contains(document.activeElement) || table.querySelector("input:checked");
-    if (table.dataset.first === "yes" && !busy) htmx.trigger("#filter", "filtered");
+    best.load().catch(failed);
+    cheap();
+    costly();
   });
+}
+
+/** Not while someone reads on, ticks boxes, or has the keyboard in it. */
+function refreshTable() {
+  const table = find("#candidates");
+  const busy = table.contains(document.activeElement) || table.querySelector("input:checked");
+  if (table.dataset.first === "yes" && !busy) htmx.trigger("#filter", "filtered");
+}
+
+/** `work`, when asked for, but no oftener than every `least` ms, and with a tenth of the time at most. */
+function paced(least, work) {
+  let ended = performance.now(), took = 0, timer = null;
+  return () => {
+    timer ??= setTimeout(async () => {
+      timer = null;
+      const began = performance.now();
+      await Promise.resolve(work()).catch(() => {}); // the next time will tell
+      ended = performance.now();
+      took = ended - began;
+    }, Math.max(0, ended + Math.max(least, 10 * took) - performance.now()));
+  };
 }
 
 function ordinal(number) {

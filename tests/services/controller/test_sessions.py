@@ -242,6 +242,16 @@ def test_without_keys_there_is_nothing_to_log_in_to(browser: Start) -> None:
     assert browser().get("/login?next=/searches").headers["Location"] == "/searches"
 
 
+def test_after_logging_in_one_is_where_one_wanted_to_go(browser: Start) -> None:
+    http = browser(api_key=BOOTSTRAP)
+
+    assert (
+        http.get("/searches?state=failed").headers["Location"] == "/login?next=%2Fsearches%3Fstate%3Dfailed"
+    )
+    form = {CSRF_FIELD: csrf_token(http, "/login"), "name": "x", "scope": "read"}
+    assert http.post("/settings/keys", data=form).headers["Location"] == "/login?next=%2F"
+
+
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999"])
 def test_no_other_page_logs_a_browser_in_or_out(browser: Start, origin: str) -> None:
     http = browser(api_key=BOOTSTRAP)

@@ -1,5 +1,6 @@
 """Events: append-only, resumable without gap or repeat."""
 
+import itertools
 import threading
 from collections.abc import Callable
 
@@ -62,3 +63,32 @@ def test_a_reader_who_follows_writers_misses_nothing(store: Store, queued_search
         )
     assert [event.id for event in seen] == sorted({event.id for event in seen})
     assert len(seen) == 101
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 9, 10, 100])
+def test_many_events_are_thinned_evenly_up_to_the_newest(store: Store, queued_search: MakeJob, most: int):
+    job, other = queued_search(), queued_search()
+    for step in range(10):
+        store.append_event(job.id, "step", {"step": step})
+        store.append_event(job.id, "noise", {})
+        store.append_event(other.id, "step", {"step": 100 + step})
+
+    steps = [event.data["step"] for event in store.thinned_events(job.id, "step", most)]
+
+    assert len(steps) <= most
+    assert steps[-1] == 9
+    assert len({later - earlier for earlier, later in itertools.pairwise(steps)}) <= 1
+    assert most < 10 or steps == list(range(10))
+
+
+def test_thinning_goes_on_after_an_event(store: Store, queued_search: MakeJob):
+    job = queued_search()
+    for step in range(6):
+        store.append_event(job.id, "step", {"step": step})
+    fourth = store.events_after(job.id)[4]
+
+    later = store.thinned_events(job.id, "step", 100, after_id=fourth.id)
+
+    assert [event.data["step"] for event in later] == [4, 5]
+    assert store.thinned_events(job.id, "step", 100, after_id=later[-1].id) == []
+    assert store.thinned_events("nosuch", "step", 100) == []

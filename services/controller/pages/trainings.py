@@ -1,0 +1,184 @@
+"""Meta-trainings at /meta-trainings/{id} and final trainings at /final-trainings/{id}, with live curves."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Query
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from services.controller.jobs import find_job
+from services.controller.pages.job_rows import KINDS, JobRow, job_row
+from services.controller.pages.page import ACTS, Page, PageDep, page_router
+from services.dashboard.training_facts import (
+    FINAL_CURVES,
+    META_CURVES,
+    Curves,
+    final_training_facts,
+    final_training_figures,
+    meta_training_facts,
+    meta_training_figures,
+)
+from services.errors import NotFoundError
+from services.lifecycle import Action, JobKind
+from services.store import EventType, JobRecord, JsonObject, Store
+
+router = page_router()
+
+POINTS = 2000
+"""Most points of a curve that are sent at a time; of more, evenly spaced ones."""
+EVENTS_SHOWN = 30
+
+MetaTraining = Annotated[JobRecord, Depends(find_job(JobKind.META_TRAINING))]
+FinalTraining = Annotated[JobRecord, Depends(find_job(JobKind.FINAL_TRAINING))]
+After = Annotated[int, Query(ge=0, lt=2**63)]
+Seen = Annotated[str, Query(max_length=64)]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What sets one kind of training apart."""
+
+    event: str
+    curves: Curves
+    facts: Callable[[JsonObject], list[tuple[str, str]]]
+    figures: Callable[[JobRecord, JsonObject | None], list[tuple[str, str, str]]]
+
+
+TRAININGS = {
+    JobKind.META_TRAINING: Kind("meta_step", META_CURVES, meta_training_facts, meta_training_figures),
+    JobKind.FINAL_TRAINING: Kind("epoch", FINAL_CURVES, final_training_facts, final_training_figures),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What changes while a training runs."""
+
+    row: JobRow
+    figures: list[tuple[str, str, str]]  # label, text, note
+    seconds: float | None  # since the start, until the end
+    seconds_left: float | None
+
+    @property
+    def tag(self) -> str:
+        """Changes with what is shown; time that passes aside, while nothing else happens."""
+        return hashlib.sha256(repr((self.row, self.figures)).encode()).hexdigest()[:16]
+
+
+@router.get("/meta-trainings/{meta_training_id}")
+def get_meta_training(page: PageDep, job: MetaTraining) -> HTMLResponse:
+    """A meta-training run, and what became of it."""
+    return _page(page, job)
+
+
+@router.get("/final-trainings/{final_training_id}")
+def get_final_training(page: PageDep, job: FinalTraining) -> HTMLResponse:
+    """The training of one candidate on real data."""
+    return _page(page, job)
+
+
+@router.get("/meta-trainings/{meta_training_id}/progress")
+def get_meta_progress(page: PageDep, job: MetaTraining, seen: Seen = "") -> Response:
+    """How far it is."""
+    return _progress_part(page, job, seen)
+
+
+@router.get("/final-trainings/{final_training_id}/progress")
+def get_final_progress(page: PageDep, job: FinalTraining, seen: Seen = "") -> Response:
+    """How far it is."""
+    return _progress_part(page, job, seen)
+
+
+@router.get("/meta-trainings/{meta_training_id}/curve")
+def get_meta_curve(page: PageDep, job: MetaTraining, after: After = 0) -> Response:
+    """The points of its curves that come after an event."""
+    return _curve(page.store, job, after)
+
+
+@router.get("/final-trainings/{final_training_id}/curve")
+def get_final_curve(page: PageDep, job: FinalTraining, after: After = 0) -> Response:
+    """The points of its curves that come after an event."""
+    return _curve(page.store, job, after)
+
+
+@router.post("/meta-trainings/{meta_training_id}/cancel", dependencies=ACTS)
+def cancel_meta_training(page: PageDep, job: MetaTraining) -> Response:
+    """End it for good."""
+    return _cancel(page, job)
+
+
+@router.post("/final-trainings/{final_training_id}/cancel", dependencies=ACTS)
+def cancel_final_training(page: PageDep, job: FinalTraining) -> Response:
+    """End it for good."""
+    return _cancel(page, job)
+
+
+def _page(page: Page, job: JobRecord) -> HTMLResponse:
+    kind = TRAININGS[job.kind]
+    noun, place, _ = KINDS[job.kind]
+    return page.render(
+        "training.html",
+        section="/searches",
+        job=job,
+        noun=noun,
+        place=f"/{place}",
+        progress=_progress(page.store, job),
+        curves=kind.curves,
+        data={"url": f"/{place}/{job.id}/curve", "x": kind.curves.x, "charts": kind.curves.charts},
+        facts=kind.facts(job.request),
+        checkpoint=(job.result or {}).get("checkpoint_id"),
+        candidate=_candidate(page.store, job),
+        events=page.store.latest_events(job.id, (EventType.STATE, EventType.WAITING), EVENTS_SHOWN),
+    )
+
+
+def _candidate(store: Store, job: JobRecord) -> Any:
+    """The candidate of a final training; None for other jobs, and once its search is deleted."""
+    if job.kind is not JobKind.FINAL_TRAINING or job.subject_id is None:
+        return None
+    try:
+        return store.get_candidate(job.subject_id)
+    except NotFoundError:
+        return None
+
+
+def _progress_part(page: Page, job: JobRecord, seen: str) -> Response:
+    progress = _progress(page.store, job)
+    if progress.tag == seen:
+        return Response(status_code=204)
+    _, place, _ = KINDS[job.kind]
+    return page.render("training_progress.html", job=job, place=f"/{place}", progress=progress)
+
+
+def _progress(store: Store, job: JobRecord) -> Progress:
+    kind = TRAININGS[job.kind]
+    latest = store.latest_events(job.id, [kind.event], 1)
+    now = job.finished_at or datetime.now(UTC)
+    seconds = None if job.started_at is None else (now - job.started_at).total_seconds()
+    per_step: float | None = latest[0].data["seconds"] if latest and not job.state.terminal else None
+    left = job.progress_total - job.progress_done
+    return Progress(
+        row=job_row(store, job),
+        figures=kind.figures(job, latest[0].data if latest else None),
+        seconds=seconds,
+        seconds_left=None if per_step is None else per_step * left,
+    )
+
+
+def _curve(store: Store, job: JobRecord, after: int) -> Response:
+    # The state is as it was before the points were read: once it is an end, none can be missing.
+    kind = TRAININGS[job.kind]
+    events = store.thinned_events(job.id, kind.event, POINTS, after_id=after)
+    keys = [kind.curves.x, *kind.curves.keys]
+    points = {key: [event.data.get(key) for event in events] for key in keys}
+    last = events[-1].id if events else after
+    return JSONResponse({"last": last, "ended": job.state.terminal, "points": points})
+
+
+def _cancel(page: Page, job: JobRecord) -> Response:
+    page.store.act(job.id, Action.CANCEL)
+    _, place, _ = KINDS[job.kind]
+    return page.redirect(f"/{place}/{job.id}")

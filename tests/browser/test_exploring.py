@@ -1,0 +1,266 @@
+"""Pages that explore a search, a candidate, a checkpoint: for everyone, live, and never lost in numbers."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from nas.search_spaces import get_search_space
+from services.controller.validation import check_search
+from services.lifecycle import JobKind, JobState
+from services.schemas.requests import SearchRequest
+from services.settings import Settings
+from services.store import Store
+
+from .conftest import PATIENCE_MS, PHONE, WIDE, Tab
+from .population import CANDIDATES, SPACE, Population, score
+
+MANY = 100_000
+PAGES: dict[str, Callable[[Population], str]] = {
+    "search": lambda ids: f"/searches/{ids.succeeded}",
+    "running search": lambda ids: f"/searches/{ids.running}",
+    "queued search": lambda ids: f"/searches/{ids.queued}",
+    "failed search": lambda ids: f"/searches/{ids.failed}",
+    "candidate": lambda ids: f"/candidates/{ids.best}",
+    "failed candidate": lambda ids: f"/candidates/{ids.succeeded}-5",
+    "comparison": lambda ids: f"/compare?id={ids.best}&id={ids.succeeded}-0&id={ids.succeeded}-1",
+    "empty comparison": lambda _: "/compare?id=nosuch-1",
+    "checkpoints": lambda _: "/checkpoints",
+    "checkpoint": lambda ids: f"/checkpoints/{ids.checkpoint}",
+    "fidelity report": lambda ids: f"/fidelity-reports/{ids.fidelity_report}",
+}
+Open = Callable[..., Tab]
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture
+def make_search(store: Store, settings: Settings, population: Population) -> Callable[..., str]:
+    """Makes a queued search of its own for a test that changes one."""
+
+    def make(name: str, candidates: int = 40) -> str:
+        request = SearchRequest(
+            name=name, checkpoint_id=population.checkpoint, search_space=SPACE, max_candidates=candidates
+        )
+        request = check_search(request, settings, store)
+        job = store.create_job(
+            JobKind.SEARCH,
+            name=name,
+            request=request.model_dump(mode="json"),
+            progress_total=candidates,
+            subject_id=population.checkpoint,
+        )
+        return job.id
+
+    return make
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    ("viewport", "scheme"), [(WIDE, "dark"), (PHONE, "light")], ids=["wide-dark", "phone-light"]
+)
+def test_a_page_fits_its_window_works_and_is_open_to_everyone(
+    open_tab: Open, population: Population, name: str, viewport: dict[str, int], scheme: str
+) -> None:
+    tab = open_tab(viewport=viewport, color_scheme=scheme)
+    tab.open(PAGES[name](population))
+    assert tab.wider_than_window() == []
+    assert tab.barriers() == []
+    assert tab.errors == []
+
+
+def test_what_a_search_finds_arrives_without_loading_the_page_again(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("live", 12)
+    score(store, search_id, 4)
+    page = open_tab().open(f"/searches/{search_id}")
+    expect(page.locator("#progress")).to_contain_text("4 / 12")
+    page.evaluate("window.sameDocument = true")
+    assert page.locator("#progress").get_attribute("hx-trigger") == "every 1s"
+
+    score(store, search_id, 3, start=4)
+
+    expect(page.locator("#progress")).to_contain_text("7 / 12")
+    expect(page.locator("#best-note")).to_contain_text("candidate 6")
+    expect(page.locator("#candidates tbody tr")).to_have_count(7)
+    store.finish(search_id, "runner", result={"exhausted": None, "timed_out": False})
+    expect(page.locator("#progress .badge")).to_have_text("succeeded")
+    assert page.locator("#progress").get_attribute("hx-get") is None, "nothing to ask for any more"
+    assert page.evaluate("window.sameDocument")
+
+
+def test_steering_from_the_page(open_tab: Open, store: Store, make_search: Callable[..., str]) -> None:
+    search_id = make_search("steered")
+    page = open_tab().open(f"/searches/{search_id}")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#progress .badge")).to_have_text("paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#progress .badge")).to_have_text("queued")
+
+    page.get_by_role("button", name="Extend").click()
+    page.get_by_label("More candidates").fill("5")
+    page.locator("dialog").get_by_role("button", name="Extend").click()
+    expect(page.locator("#progress")).to_contain_text("0 / 45")
+
+    page.get_by_role("button", name="Clone").click()
+    page.get_by_label("Name").fill("its clone")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("its clone")
+    clone = page.url.rpartition("/")[2]
+    assert store.get_job(clone).request["seed"] == store.get_job(search_id).request["seed"] + 1
+
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#progress .badge")).to_have_text("cancelled")
+    assert store.get_job(clone).state is JobState.CANCELLED
+    page.get_by_role("button", name="Delete").click()
+    page.wait_for_url("**/searches")
+    assert clone not in {job.id for job in store.list_jobs(JobKind.SEARCH, limit=100)}
+
+
+def test_a_brush_over_the_plot_filters_the_table(open_tab: Open, population: Population) -> None:
+    page = open_tab().open(f"/searches/{population.succeeded}")
+    rows = page.locator("#candidates tbody tr")
+    expect(rows).to_have_count(CANDIDATES)
+    brush(page, (0.3, 0.2), (0.9, 0.5))
+    expect(page.locator("[name=min_accuracy]")).not_to_have_value("")
+    expect(rows).not_to_have_count(CANDIDATES)
+    low, high = (float(page.locator(f"[name={end}_accuracy]").input_value()) for end in ("min", "max"))
+    for text in rows.locator("td:nth-child(5)").all_inner_texts():
+        assert low - 1e-4 <= float(text.split()[0]) / 100 <= high + 1e-4
+    page.get_by_role("button", name="Clear the selection").click()
+    expect(rows).to_have_count(CANDIDATES)
+
+
+def test_filters_and_orders_of_the_table(open_tab: Open, population: Population) -> None:
+    page = open_tab().open(f"/searches/{population.succeeded}")
+    rows = page.locator("#candidates tbody tr")
+    page.get_by_label("State").select_option("failed")
+    expect(page.locator("#candidates .badge.succeeded")).to_have_count(0)
+    expect(rows.first).to_contain_text("out of memory")
+    page.get_by_role("button", name="Clear filters").click()
+    expect(rows).to_have_count(CANDIDATES)
+    page.get_by_role("button", name="Parameters", exact=True).click()
+    expect(page.locator("th[aria-sort=ascending]")).to_contain_text("Parameters")
+    # The order stays when a filter comes.
+    page.get_by_label("State").select_option("succeeded")
+    expect(page.locator("th[aria-sort=ascending]")).to_contain_text("Parameters")
+    page.get_by_label("Parameters from").fill("99999999")
+    page.get_by_label("Parameters from").press("Tab")
+    expect(page.locator("#candidates")).to_contain_text("No candidate is like that")
+
+
+def test_candidates_are_compared_from_the_table(open_tab: Open, population: Population) -> None:
+    page = open_tab().open(f"/searches/{population.succeeded}")
+    compare = page.get_by_role("button", name="Compare")
+    expect(compare).to_be_disabled()
+    boxes = page.locator("#candidates input[type=checkbox]")
+    for place in range(4):
+        boxes.nth(place).check()
+    expect(boxes.nth(4)).to_be_disabled()
+    compare.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compare candidates")
+    expect(page.locator("table.compare thead th")).to_have_count(5)
+    page.get_by_role("link", name=re.compile("Take candidate")).first.click()
+    expect(page.locator("table.compare thead th")).to_have_count(4)
+
+
+def test_the_player_steps_through_the_curriculum_by_keyboard(open_tab: Open, population: Population) -> None:
+    page = open_tab().open(f"/checkpoints/{population.checkpoint}")
+    expect(page.locator("#step-note")).to_have_text("step 1 of 3")
+    first = shown(page)
+    page.locator("#step").press("ArrowRight")
+    expect(page.locator("#step-note")).to_have_text("step 2 of 3")
+    assert shown(page) != first
+    page.get_by_role("button", name="Play the curriculum").press("Enter")
+    expect(page.locator("#step-note")).to_have_text("step 3 of 3")
+    expect(page.get_by_role("button", name="Play the curriculum")).to_be_visible()
+
+
+def test_a_very_large_search_is_drawn_in_part_and_paged(
+    open_tab: Open, store: Store, settings: Settings, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("very large", MANY)
+    fill(settings, search_id, MANY)
+    tab = open_tab()
+    page = tab.open(f"/searches/{search_id}")
+    expect(page.locator("#candidates tbody tr")).to_have_count(25)
+    expect(page.locator("#points-note")).to_contain_text(f"of {MANY:,} candidates are drawn")
+    drawn = int(page.locator("#points-note").inner_text().split("open it. ")[1].split()[0].replace(",", ""))
+    assert drawn < 6000
+    expect(page.locator("#importance")).to_contain_text("random sample of 10,000")
+    ranks = page.locator("#candidates tbody td:nth-child(2)")
+    expect(ranks.first).to_have_text("1")
+    page.get_by_role("button", name="Next page").click()
+    expect(ranks.first).to_have_text("26")
+    page.get_by_role("button", name="First page").click()
+    expect(ranks.first).to_have_text("1")
+    assert tab.errors == []
+
+
+def brush(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag over the scatter plot, from and to shares of its box."""
+    chart = page.locator("#points-chart")
+    chart.scroll_into_view_if_needed()
+    expect(page.locator("#points-note")).to_contain_text("Drag over the plot")
+    box = chart.bounding_box()
+    assert box is not None
+    (x0, y0), (x1, y1) = (
+        (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)
+    )
+    page.mouse.move(x0, y0)
+    page.mouse.down()
+    page.mouse.move((x0 + x1) / 2, (y0 + y1) / 2, steps=4)
+    page.mouse.move(x1, y1, steps=4)
+    page.mouse.up()
+
+
+def shown(page: Page) -> str:
+    """The picture in the player; waits until there is one."""
+    picture: str = page.locator("#film").evaluate(
+        """async (canvas) => {
+            for (let tries = 0; tries < 100; tries++) {
+              const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+              if (data.some((each) => each)) break;
+              await new Promise((resolve) => setTimeout(resolve, 50));
+            }
+            return canvas.toDataURL();
+        }"""
+    )
+    return picture
+
+
+def fill(settings: Settings, search_id: str, candidates: int) -> None:
+    """A search that has ended, written past the store: one candidate at a time would take minutes."""
+    space, rng = get_search_space(**SPACE), np.random.default_rng(0)
+    encodings = [space.sample(rng).encoding for _ in range(200)]
+    accuracies, params = rng.beta(8, 3, candidates), rng.integers(2_000, 60_000, candidates)
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
+    shared = {"search_id": search_id, "state": "succeeded", "space": "nasbench201", "seed": 0, "loss": 1.0}
+    shared |= {"seconds": 0.3, "extra_metrics": "{}", "created_at": now, "finished_at": now}
+    rows = (
+        shared
+        | {
+            "number": number,
+            "encoding": encodings[number % 200],
+            "canonical_hash": str(number),
+            "completion": number + 1,
+            "accuracy": float(accuracies[number]),
+            "params": int(params[number]),
+            "flops": int(params[number]) * 64,
+        }
+        for number in range(candidates)
+    )
+    names = [*shared, "number", "encoding", "canonical_hash", "completion", "accuracy", "params", "flops"]
+    marks = ", ".join(f":{name}" for name in names)
+    path = Path(settings.resolved_database_url.removeprefix("sqlite:///"))
+    with sqlite3.connect(path, timeout=60) as connection:
+        connection.executemany(f"INSERT INTO candidates ({', '.join(names)}) VALUES ({marks})", rows)
+        ended = "state = 'succeeded', progress_done = ?, started_at = ?, finished_at = ?"
+        connection.execute(f"UPDATE jobs SET {ended} WHERE id = ?", (candidates, now, now, search_id))
+    connection.close()

@@ -1,0 +1,96 @@
+"""The overview's parts, as htmx asks for them, and what every page has."""
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from services.controller.app import create_app
+from services.dashboard import STATIC
+from services.lifecycle import JobKind
+from services.settings import Settings
+from services.store import Store
+
+TEMPLATES = STATIC.parent / "templates"
+
+
+def test_jobs_are_sent_again_only_when_something_happened(http: TestClient, scored_search: str) -> None:
+    shown = http.get("/overview/jobs").text
+    tag = shown.partition("?seen=")[2].partition('"')[0]
+
+    assert "4 / 5" in shown or "0 / 5" in shown
+    assert http.get("/overview/jobs", params={"seen": tag}).status_code == 204
+    http.post(f"/v1/searches/{scored_search}/cancel")
+    assert "cancelled" in http.get("/overview/jobs", params={"seen": tag}).text
+
+
+def test_the_best_so_far_leads_to_its_candidate_in_the_api(
+    http: TestClient, store: Store, scored_search: str
+):
+    store.heartbeat(scored_search, "runner", 60, progress_done=4)
+
+    shown = http.get("/overview/jobs").text
+
+    assert f'href="/v1/candidates/{scored_search}-2"' in shown
+    assert "90.0 %" in shown
+
+
+def test_a_failure_is_told_with_its_remedy(http: TestClient, store: Store, search_id: str) -> None:
+    store.claim(JobKind.SEARCH, "runner", 60, job_id=search_id)
+    error = {"title": "It broke", "detail": "the <wheel> came off", "remedy": "put it on again"}
+    store.finish(search_id, "runner", error=error)
+
+    shown = http.get("/").text
+
+    assert "the &lt;wheel&gt; came off" in shown
+    assert "put it on again" in shown
+
+
+def test_a_cluster_that_does_not_answer_takes_nothing_else_with_it(settings: Settings) -> None:
+    app = create_app(Settings(**{**dict(settings), "ray_jobs_url": "http://127.0.0.1:1"}))
+    with TestClient(app, base_url="http://127.0.0.1:8000") as http:
+        assert http.get("/").status_code == 200
+        assert "The cluster cannot be seen" in http.get("/overview/cluster").text
+        assert http.get("/searches/new").status_code == 200
+
+
+def test_files_are_kept_by_browsers_as_long_as_their_address_names_their_content(http: TestClient) -> None:
+    address = re.search(r'href="(/static/dashboard\.css\?v=[0-9a-f]+)"', http.get("/").text)
+    assert address is not None
+
+    versioned, plain = http.get(address.group(1)), http.get("/static/page.js")
+
+    assert "immutable" in versioned.headers["Cache-Control"]
+    assert plain.headers["Cache-Control"] == "no-cache"
+    again = http.get("/static/page.js", headers={"If-None-Match": plain.headers["ETag"]})
+    assert again.status_code == 304
+    assert http.get("/static/../rendering.py").status_code == 404
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.name)
+def test_no_template_holds_what_the_policy_blocks(template: Path) -> None:
+    text = template.read_text()
+
+    assert not re.search(r"\sstyle\s*=|\son[a-z]+\s*=|hx-on|hx-vals\s*=\s*['\"]js:|javascript:", text)
+    for script in re.findall(r"<script[^>]*>", text):
+        assert "src=" in script or 'type="application/json"' in script, script
+    assert "https://" not in text
+    assert "| safe" not in text
+
+
+def test_every_form_that_posts_carries_the_token() -> None:
+    for template in TEMPLATES.glob("*.html"):
+        for form in re.findall(r"<form[^>]*method=\"post\".*?</form>", template.read_text(), re.DOTALL):
+            assert "csrf" in form, (template.name, form[:100])
+
+
+def test_people_get_a_page_that_says_what_is_not_there_and_programs_a_problem(http: TestClient) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+    for path in ("/nosuch", "/searches/nosuch", "/static/nosuch.js"):
+        page = http.get(path, headers=browser)
+        assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8"), path
+        assert "unsafe" not in page.headers["Content-Security-Policy"]
+    for path, headers in (("/nosuch", {}), ("/v1/nosuch", browser), ("/v1/searches/nosuch", browser)):
+        assert http.get(path, headers=headers).headers["Content-Type"] == "application/problem+json", path

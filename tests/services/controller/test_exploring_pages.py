@@ -1,0 +1,87 @@
+"""The exploring pages as HTML: what is there for whom, and what stands against forged actions."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from services.lifecycle import JobState
+from services.store import Scope, Store
+
+POSTS = ("pause", "resume", "cancel", "extend", "clone", "delete")
+
+
+@pytest.mark.parametrize("action", POSTS)
+def test_an_action_without_the_page_s_token_is_refused(
+    http: TestClient, store: Store, search_id: str, action: str
+) -> None:
+    answer = http.post(f"/searches/{search_id}/{action}", headers={"Origin": "http://127.0.0.1:8000"})
+    assert answer.status_code == 403
+    assert store.get_job(search_id).state is JobState.QUEUED
+
+
+def test_retraining_without_the_page_s_token_is_refused(http: TestClient, scored_search: str) -> None:
+    answer = http.post(f"/candidates/{scored_search}-2/retrain", data={"epochs": 1})
+    assert answer.status_code == 403
+    assert http.get("/v1/final-trainings").json()["items"] == []
+
+
+def test_retraining_leads_to_where_it_can_be_watched(http: TestClient, scored_search: str) -> None:
+    page = http.get(f"/candidates/{scored_search}-2").text
+    token = re.search(r'name="csrf_token" value="(\w+)"', page)
+    assert token is not None
+    form = {"epochs": "3", "csrf_token": token.group(1)}
+    answer = http.post(f"/candidates/{scored_search}-2/retrain", data=form, follow_redirects=False)
+    assert answer.status_code == 303
+    (job,) = http.get("/v1/final-trainings").json()["items"]
+    assert answer.headers["Location"] == f"/final-trainings/{job['id']}"
+    assert job["progress"]["total"] == 3
+
+
+def test_a_proxy_score_stands_apart_from_a_real_accuracy(http: TestClient, scored_search: str) -> None:
+    page = http.get(f"/candidates/{scored_search}-2").text
+    proxy = page.index("Proxy score")
+    real = page.index("Real accuracy")
+    assert proxy < page.index("90.00 %") < real, "the score is in the proxy's box"
+    assert page.index("not measured") > real
+
+
+def test_a_key_that_may_only_read_sees_no_actions(http: TestClient, store: Store, scored_search: str) -> None:
+    _, key = store.create_api_key("reader", [Scope.READ])
+    headers = {"Authorization": f"Bearer {key}"}
+    for path in (f"/searches/{scored_search}", f"/candidates/{scored_search}-2"):
+        page = http.get(path, headers=headers)
+        assert page.status_code == 200
+        for action in (*POSTS, "retrain"):
+            assert f"{scored_search}/{action}" not in page.text
+            assert f"{scored_search}-2/{action}" not in page.text
+
+
+def test_what_is_not_there_is_a_page_too(http: TestClient) -> None:
+    for path in (
+        "/searches/nosuch",
+        "/candidates/nosuch-1",
+        "/checkpoints/nosuch",
+        "/fidelity-reports/nosuch",
+    ):
+        answer = http.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"].startswith("text/html")
+    assert "no candidate nosuch-1" in http.get("/compare", params={"id": "nosuch-1"}).text
+
+
+def test_nothing_new_is_answered_with_nothing(http: TestClient, search_id: str) -> None:
+    page = http.get(f"/searches/{search_id}").text
+    tag = re.search(r"progress\?seen=(\w+)", page)
+    assert tag is not None
+    assert http.get(f"/searches/{search_id}/progress", params={"seen": tag.group(1)}).status_code == 204
+    assert http.get(f"/searches/{search_id}/progress", params={"seen": "other"}).status_code == 200
+
+
+def test_more_than_four_are_not_compared(http: TestClient, scored_search: str) -> None:
+    ids = [f"{scored_search}-{number}" for number in range(5)]
+    assert http.get("/compare", params={"id": ids}).status_code == 422
+    page: Any = http.get("/compare", params={"id": ids[:4]})
+    assert page.status_code == 200
+    assert page.text.count('scope="col"') == 5

@@ -1,0 +1,34 @@
+"""A search's request in few words."""
+
+from typing import Any
+
+from services.dashboard.search_facts import search_facts
+
+REQUEST: dict[str, Any] = {
+    "search_space": {"name": "nasbench201", "channels": 8, "cells_per_stage": 1},
+    "algorithm": {"name": "random_search"},
+    "estimator": {"name": "gtn", "validation_limit": None},
+    "objectives": ["accuracy", "params"],
+    "constraints": {"max_params": 50_000, "max_flops": None},
+    "max_seconds": 60.0,
+    "resources": {"cpus_per_candidate": 1.0, "gpus_per_candidate": 0.25},
+    "seed": 3,
+}
+
+
+def test_every_part_is_named_and_what_was_left_open_is_left_out() -> None:
+    assert dict(search_facts(REQUEST)) == {
+        "search space": "nasbench201 (channels 8, cells per stage 1)",
+        "algorithm": "random_search",
+        "estimator": "gtn",
+        "objectives": "accuracy, params",
+        "limits": "at most 50,000 parameters, at most 60 s",
+        "per candidate": "1 CPU, 0.25 GPU",
+        "seed": "3",
+    }
+
+
+def test_long_options_are_shortened() -> None:
+    space = {"name": "macro", "description": "x" * 500}
+    facts = dict(search_facts(REQUEST | {"search_space": space}))
+    assert len(facts["search space"]) < 100
