@@ -1,12 +1,17 @@
 """A picture of a whole network: its parts from the image to the logits, each as large as what comes out."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from nas.cost import Part
 from nas.search_spaces.base import ImageShape
+
+if TYPE_CHECKING:
+    from nas.cost import Part
 
 _COLUMN, _TALLEST, _WIDEST, _TOP, _BOTTOM = 132, 108, 84, 34, 92
 _COLOURS = {"stem": "#0891b2", "head": "#9333ea", "reduction": "#d97706"}

@@ -1,14 +1,16 @@
 """What is behind one candidate: where its cost is, what it came from, and what is like it."""
 
+from __future__ import annotations
+
 import json
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gtn_core import CheckpointManifest
 from nas.architecture import Architecture
 from nas.choice_table import Difference, differences, tabulate
-from nas.cost import Part, network_parts
 from nas.drawing import draw_svg
 from nas.network_drawing import draw_network
 from nas.ranking import DIRECTIONS
@@ -16,6 +18,9 @@ from nas.search_spaces import get_search_space
 from nas.search_spaces.base import ImageShape, SearchSpace
 from services.search_analysis import extra_metrics, first_objective, space_of
 from services.store import CandidateRecord, JobRecord, Store
+
+if TYPE_CHECKING:
+    from nas.cost import Part
 
 LONGEST_LINE = 40
 MOST_CHILDREN = 20
@@ -90,6 +95,8 @@ def _images_of(store: Store, search: JobRecord) -> tuple[ImageShape, int]:
 
 @lru_cache(256)
 def _parts(space_options: str, encoding: str, shape: ImageShape, classes: int) -> tuple[Part, ...]:
+    from nas.cost import network_parts  # PyTorch comes with it, which a controller need not have
+
     space = get_search_space(**json.loads(space_options))
     architecture = space.parse(encoding)
     return network_parts(

@@ -170,8 +170,8 @@ def _drawing(draw: Any) -> Markup | None:
 
 
 def _attempt(make: Any) -> Any:
-    """What cannot be made of an architecture is left out: a page of what failed is still a page."""
+    """What cannot be made of an architecture, or not without PyTorch, is left out: the rest is a page."""
     try:
         return make()
-    except (GtnNasError, Problem, RuntimeError, ValueError, KeyError):
+    except (GtnNasError, Problem, RuntimeError, ValueError, KeyError, ModuleNotFoundError):
         return None

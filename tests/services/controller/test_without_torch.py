@@ -125,7 +125,8 @@ def test_it_gives_away_what_the_trainer_exported_and_says_what_it_cannot(
     result = {"weights": artifacts.put(b"plain weights"), "archive": artifacts.put(archive.getvalue())}
     store.finish(job["id"], "worker", result=result)
 
-    python, safetensors, onnx = slim(*exports)
+    python, safetensors, onnx, page = slim(*exports, ("GET", f"/candidates/{trained_candidate}", {}))
+    assert page[0] == 200
     assert python == [200, len(archive.getvalue())]
     assert safetensors == [200, len(b"weights")]
     assert (onnx[0], onnx[1]["type"]) == (501, "urn:gtn-nas:problem:needs-pytorch")
