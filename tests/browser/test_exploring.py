@@ -137,6 +137,24 @@ def test_a_brush_over_the_plot_filters_the_table(open_tab: Open, population: Pop
     expect(rows).to_have_count(CANDIDATES)
 
 
+def test_a_click_on_a_point_opens_its_candidate(open_tab: Open, population: Population) -> None:
+    page = open_tab().open(f"/searches/{population.succeeded}")
+    expect(page.locator("#points-note")).to_contain_text("click on a point")
+    chart = page.locator("#points-chart")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box is not None
+    across, down, number = page.evaluate(
+        """() => {
+            const chart = echarts.getInstanceByDom(document.getElementById("points-chart"));
+            const [x, y, number] = chart.getOption().series[0].data[3];
+            return [...chart.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, [x, y]), number];
+        }"""
+    )
+    page.mouse.click(box["x"] + across, box["y"] + down)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(f"Candidate {number}")
+
+
 def test_filters_and_orders_of_the_table(open_tab: Open, population: Population) -> None:
     page = open_tab().open(f"/searches/{population.succeeded}")
     rows = page.locator("#candidates tbody tr")

@@ -1,5 +1,6 @@
 """A candidate at `/candidates/{id}`, and up to four side by side at `/compare`."""
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -99,12 +100,16 @@ def get_comparison(
             compared.append(_compared(page.store, each))
         except NotFoundError:
             missing.append(each)
-    names = list(dict.fromkeys(name for each in compared for name in each.choices))
+    spaces = {each.detail.architecture.space for each in compared}
+    names = (
+        list(dict.fromkeys(name for each in compared for name in each.choices)) if len(spaces) == 1 else []
+    )
     return page.render(
         "compare.html",
         section="/searches",
         compared=compared,
         missing=missing,
+        comparable=len({_conditions(each.search) for each in compared}) <= 1,
         room=len(compared) < MOST_COMPARED,
         metrics=_metric_rows(compared),
         curves=[
@@ -124,6 +129,13 @@ def _compared(store: Store, identifier: str) -> Compared:
         search=search,
         choices=_attempt(lambda: space.choices(space.parse(record.encoding))) or {},
         cells=_drawing(lambda: cells_svg(search, record)),
+    )
+
+
+def _conditions(search: JobRecord) -> str:
+    """Under what a score was measured: scores of the same conditions can be compared."""
+    return json.dumps(
+        [search.request.get(part) for part in ("checkpoint_id", "estimator", "search_space", "seed")]
     )
 
 

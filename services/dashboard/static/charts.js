@@ -36,6 +36,11 @@ export function frame(colors) {
   return { axis, tooltip };
 }
 
+/** An ECharts option that says in words why there is nothing to see. */
+export function nothing(colors, text) {
+  return { title: { text, left: "center", top: "middle", textStyle: { color: colors.muted, fontSize: 14, fontWeight: 400 } } };
+}
+
 /** A uPlot curve: `make(palette)` gives { series, data, axes, scales, … }. Call `draw` when the data have changed. */
 export function curve(box, make) {
   let plot = null;

@@ -1,6 +1,6 @@
 // The page of a search: its plots, the brush that filters the table, and what follows the search while it runs.
 
-import { curve, explorable, frame } from "./charts.js";
+import { curve, explorable, frame, nothing } from "./charts.js";
 import { label, names, seconds, tick, written } from "./numbers.js";
 import { getJson, pageData } from "./page.js";
 
@@ -57,7 +57,7 @@ function bestSoFar() {
   function tell(index) {
     const note = find("#best-note");
     if (!found?.number.length) {
-      note.textContent = "Nothing is scored yet.";
+      note.textContent = "";
     } else {
       const at = Math.min(index ?? found.number.length - 1, found.number.length - 1);
       note.textContent = `${written(objective, found.value[at])} by candidate ${found.number[at]}, the ${ordinal(found.completion[at])} to finish, after ${seconds(found.seconds[at])}`;
@@ -74,7 +74,9 @@ function bestSoFar() {
   return {
     async load() {
       found = await getJson(`${api}/trajectory`);
-      drawn.draw();
+      find("#best-chart").hidden = !found.number.length;
+      find("#best-empty").hidden = Boolean(found.number.length);
+      if (found.number.length) drawn.draw();
       tell(null);
     },
   };
@@ -86,6 +88,7 @@ function everyCandidate() {
   let cloud = null;
   const [x, y] = [find("#x-axis"), find("#y-axis")];
   const { chart, draw } = explorable(find("#points-chart"), (colors) => {
+    if (!cloud?.total) return nothing(colors, cloud ? "No candidate has both measurements yet." : "Loading …");
     const { axis, tooltip } = frame(colors);
     const of = (metric) => cloud?.columns[metric] ?? [];
     const [xs, ys, numbers] = [of(x.value), of(y.value), cloud?.number ?? []];
@@ -125,15 +128,29 @@ function everyCandidate() {
     find("#points-api").href = query;
     cloud = await getJson(query);
     const some = cloud.number.length < cloud.total ? ` ${cloud.number.length.toLocaleString("en")} of ${cloud.total.toLocaleString("en")} candidates are drawn, the front and the best among them.` : "";
-    find("#points-note").textContent = cloud.total ? `Drag over the plot to filter the table; click on a point to open it.${some}` : "No candidate has both measurements yet.";
+    find("#points-note").textContent = cloud.total ? `Drag over the plot to filter the table; click on a point to open it.${some}` : "";
     draw();
-    arm();
+    if (cloud.total) arm();
   }
-  chart.on("click", ({ data }) => data && location.assign(`/candidates/${id}-${data[2]}`));
+  // The brush takes the clicks on points for itself: look for the nearest one.
+  chart.getZr().on("click", ({ offsetX, offsetY }) => {
+    const number = nearest(offsetX, offsetY);
+    if (number !== null) location.assign(`/candidates/${id}-${number}`);
+  });
+  function nearest(left, top) {
+    let found = null, least = 12;
+    (cloud?.number ?? []).forEach((number, place) => {
+      const at = [cloud.columns[x.value][place], cloud.columns[y.value][place]];
+      const [across, down] = chart.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, at);
+      const distance = Math.hypot(across - left, down - top);
+      if (distance < least) [found, least] = [number, distance];
+    });
+    return found;
+  }
   chart.on("brushEnd", ({ areas }) => {
     if (!areas.length) return;
     const [[x0, x1], [y0, y1]] = areas[0].coordRange;
-    if (chart.convertToPixel({ xAxisIndex: 0 }, x1) - chart.convertToPixel({ xAxisIndex: 0 }, x0) < 4) return clear();
+    if (chart.convertToPixel({ xAxisIndex: 0 }, x1) - chart.convertToPixel({ xAxisIndex: 0 }, x0) < 4) return;
     setRange(x.value, x0, x1);
     setRange(y.value, y0, y1);
     find("#unbrush").hidden = false;
@@ -171,7 +188,7 @@ function setRange(metric, low, high) {
 function inParallel() {
   let found = null, shown = [];
   const { draw } = explorable(find("#parallel-chart"), (colors) => {
-    if (!found?.number.length) return { title: { text: "Nothing is scored yet.", left: "center", top: "middle", textStyle: { color: colors.muted, fontSize: 14, fontWeight: 400 } } };
+    if (!found?.number.length) return nothing(colors, found ? "Nothing is scored yet." : "Loading …");
     const choices = Object.keys(found.choices);
     const rows = found.codes.map((codes, place) => [...shown.map((name) => found.choices[name][codes[choices.indexOf(name)]] ?? "–"), found.value[place]]);
     const [low, high] = [Math.min(...found.value), Math.max(...found.value)];

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from services.lifecycle import JobState
+from services.lifecycle import JobKind, JobState
 from services.store import Scope, Store
 
 POSTS = ("pause", "resume", "cancel", "extend", "clone", "delete")
@@ -85,3 +85,14 @@ def test_more_than_four_are_not_compared(http: TestClient, scored_search: str) -
     page: Any = http.get("/compare", params={"id": ids[:4]})
     assert page.status_code == 200
     assert page.text.count('scope="col"') == 5
+    assert "not measured under the same conditions" not in page.text
+
+
+def test_scores_of_other_conditions_are_told_apart(
+    http: TestClient, store: Store, scored_search: str, search_body: dict[str, Any], succeed: Any
+) -> None:
+    other = http.post("/v1/searches", json=search_body | {"seed": 9}).json()["id"]
+    assert store.claim(JobKind.SEARCH, "runner", 60, job_id=other)
+    succeed(other, 0)
+    page = http.get("/compare", params={"id": [f"{scored_search}-0", f"{other}-0"]})
+    assert "not measured under the same conditions" in page.text
