@@ -227,7 +227,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--slots", type=int, nargs="+", default=[1, 4, 16, 64])
+    parser.add_argument("--slots", type=int, nargs="*", default=[1, 4, 16, 64])
     parser.add_argument("--seconds", type=float, nargs="+", default=[0.5, 2.0, 10.0], help="of a candidate")
     parser.add_argument("--rounds", type=int, default=4, help="candidates measured per slot")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
