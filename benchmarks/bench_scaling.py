@@ -22,7 +22,10 @@ Slots that would leave less than `--leave-gib` of memory free are left out, and 
 import argparse
 import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import Any
 
 import psutil
@@ -69,7 +72,7 @@ def main() -> None:
         ]
     if options.candidates:
         results["long_search"] = {
-            name: _long_search(name, make(), options, data)
+            name: _in_a_fresh_process(_long_search, name, make, options, data)
             for name, make in {"bookkeeping": SerialEngine, **engines}.items()
         }
     results["load_after"] = round(os.getloadavg()[0], 2)
@@ -160,14 +163,20 @@ def _bytes_of_one_worker(engine: Engine, data: EstimatorData) -> int:
     return weigh.weight
 
 
+def _in_a_fresh_process(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """Memory that another measurement has freed would hide what this one takes."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+        return fresh.submit(function, *arguments).result()
+
+
 def _long_search(
-    name: str, engine: Engine, options: argparse.Namespace, data: EstimatorData
+    name: str, make_engine: Callable[[], Engine], options: argparse.Namespace, data: EstimatorData
 ) -> dict[str, Any]:
     """What each tenth of the search cost."""
     spec = simulated_spec(0, options.candidates, slots=options.long_slots, sleep_seconds=0.0)
     with local_ray():
         costs = Costs(every=max(1, options.candidates // CHUNKS))
-        engine.run(search_of(spec), data, costs)
+        make_engine().run(search_of(spec), data, costs)
     parts = costs.parts()
     early, late = parts[1 : CHUNKS // 2], parts[-(CHUNKS // 2 - 1) :]  # the first contains the start
     report = {
@@ -227,7 +236,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--slots", type=int, nargs="+", default=[1, 4, 16, 64])
+    parser.add_argument("--slots", type=int, nargs="*", default=[1, 4, 16, 64])
     parser.add_argument("--seconds", type=float, nargs="+", default=[0.5, 2.0, 10.0], help="of a candidate")
     parser.add_argument("--rounds", type=int, default=4, help="candidates measured per slot")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))

@@ -57,14 +57,15 @@ def _evaluate_candidates(lease: Lease, backend: Backend) -> JsonObject:
     lease.raise_if_stopped()
     if not search.finished:
         with ray_session(backend.settings.ray_address):
-            engine = _engine(backend.settings, search.spec, _room_watch(lease, backend))
+            engine = engine_for(backend.settings, search.spec, _room_watch(lease, backend))
             engine.run(search, data, StoreObserver(backend.store, lease))
     if not search.finished:
         lease.raise_if_stopped()
     return {"exhausted": search.exhausted, "timed_out": not search.finished}
 
 
-def _engine(settings: Settings, spec: SearchSpec, watch: RoomWatch) -> Engine:
+def engine_for(settings: Settings, spec: SearchSpec, watch: RoomWatch) -> Engine:
+    """The engine that the settings name; left to us, by the size of the search."""
     large = spec.max_candidates > MOST_CANDIDATES_OF_TUNE
     actors = settings.search_engine == "actors" or (settings.search_engine == "auto" and large)
     return ActorEngine(watch) if actors else TuneEngine(watch)

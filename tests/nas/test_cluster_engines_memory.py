@@ -12,6 +12,8 @@ import torch
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
 from nas import Search, SearchSpec, estimator_data
+from nas.actor_engine import ActorEngine
+from nas.cluster import WorkerSetupError
 from nas.search import CandidateResult, Proposal
 from nas.tune_engine import TuneEngine
 
@@ -49,7 +51,7 @@ class Record:
 
 
 @pytest.mark.usefixtures("_crowded_cluster")
-def test_candidates_that_the_memory_monitor_kills_fail_as_out_of_memory() -> None:
+def test_when_the_memory_monitor_kills_every_worker_the_reason_is_told() -> None:
     splits = load_dataset("digits", seed=0)
     images = splits.train.images[:32].view(2, 16, 1, 8, 8)
     labels = torch.nn.functional.one_hot(splits.train.labels[:32].view(2, 16), 10).float()
@@ -61,7 +63,13 @@ def test_candidates_that_the_memory_monitor_kills_fail_as_out_of_memory() -> Non
         "max_candidates": 2,
     }
     search = Search(SearchSpec.model_validate(body), (1, 8, 8), 10)
-    TuneEngine().run(search, estimator_data(curriculum, splits), record := Record())
+    data = estimator_data(curriculum, splits)
+    with pytest.raises(WorkerSetupError, match=r"workers die while they start: .* low on memory"):
+        ActorEngine().run(search, data, record := Record())
+    assert record.results == []
+
+    search = Search(SearchSpec.model_validate(body), (1, 8, 8), 10)
+    TuneEngine().run(search, data, record := Record())
     assert search.finished
     failures = {result.proposal.number: result.failure for result in record.results}
     assert set(failures) == {0, 1}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -31,7 +32,7 @@ from nas.tune_engine import TuneEngine
 from services.ports import bind
 from services.processes import start
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(400)]
 
 PLUGIN = str(Path(__file__).parent / "plugin")
 MIB = 2**20
@@ -215,8 +216,8 @@ class Hosts:
     """Two network namespaces, each with a Ray node of one CPU, behind a bridge on which the head listens."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._name = folder, f"gtn{os.getpid() % 100_000}"
-        self._network = f"10.{200 + os.getpid() % 50}.{os.getpid() % 250}"
+        self._folder, self._name = folder, f"gtn{random.randrange(100_000)}"
+        self._network = f"10.{random.randrange(200, 250)}.{random.randrange(250)}"
         self._names = [f"{self._name}{letter}" for letter in "ab"]
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
         self.address = f"{self._network}.1"
@@ -243,15 +244,12 @@ class Hosts:
         port = free_port()
         own = ["--num-cpus=0", "--include-dashboard=false", f"--temp-dir={self._folder}", config]
         self._start("head", [], "--head", f"--port={port}", f"--node-ip-address={self.address}", *own)
+        wait_until(lambda: "Ray runtime started" in (self._folder / "head.log").read_text())
+        ray.init(f"{self.address}:{port}", _node_ip_address=self.address, log_to_driver=False)
         for number, name in enumerate(self._names, start=2):
+            # One by one: on one machine, all share a folder, in which they choose names for their sockets.
             there = [f"--address={self.address}:{port}", f"--node-ip-address={self._network}.{number}"]
-            self._start(name, ["ip", "netns", "exec", name], *there, "--num-cpus=1")
-        for _ in range(600):
-            with suppress(ConnectionError):
-                ray.init(f"{self.address}:{port}", _node_ip_address=self.address, log_to_driver=False)
-                return
-            time.sleep(0.2)
-        raise AssertionError((self._folder / "head.log").read_text())
+            self._join(name, *there)
 
     def of(self, pid: int) -> str:
         """The host on which a process runs."""
@@ -270,8 +268,23 @@ class Hosts:
                     process.kill()
             node.wait()
         for name in self._names:
+            inside = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True).stdout
+            for pid in inside.split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            subprocess.run(["ip", "link", "del", name], capture_output=True)
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
         subprocess.run(["ip", "link", "del", self._name], capture_output=True)
+
+    def _join(self, name: str, *options: str) -> None:
+        """Ray itself gives a node 30 s to start, which a busy machine may need more than once."""
+
+        def joined() -> bool:
+            if name not in self._nodes or self._nodes[name].poll() is not None:
+                self._start(name, ["ip", "netns", "exec", name], *options, "--num-cpus=1")
+            return bool(ray.cluster_resources().get("CPU") == len(self._nodes) - 1)
+
+        wait_until(joined)
 
     def _start(self, name: str, prefix: list[str], *options: str) -> None:
         command = [*prefix, str(Path(sys.executable).with_name("ray")), "start", "--block", *options]
@@ -296,6 +309,14 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
     finally:
         hosts.down()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.2)
+    raise AssertionError("waited in vain")
 
 
 def ip(*words: str) -> None:

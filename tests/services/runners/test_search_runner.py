@@ -3,15 +3,20 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 
 from gtn_core import FrozenCheckpoint
+from nas import SearchSpec
+from nas.actor_engine import ActorEngine
+from nas.cluster import RoomWatch
+from nas.tune_engine import TuneEngine
 from services.checkpoints import store_checkpoint
 from services.execution import Ending
 from services.lifecycle import Action, CandidateState, JobKind, JobState
 from services.processes import start, stop
-from services.search_runner.runner import run_search
+from services.search_runner.runner import engine_for, run_search
 from services.settings import Settings
 from services.shutdown import Shutdown
 from services.store import JobRecord, JsonObject, Store
@@ -156,6 +161,22 @@ def test_a_search_that_asks_for_more_than_there_is_fails_and_says_so(
     assert len(told) == 1
     assert "1000 CPUs" in told[0]
     assert store.history(search) == store.in_flight(search) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "candidates", "engine"),
+    [
+        ("auto", 1000, TuneEngine),
+        ("auto", 1001, ActorEngine),
+        ("tune", 100_000, TuneEngine),
+        ("actors", 1, ActorEngine),
+    ],
+)
+def test_the_engine_is_the_one_of_the_settings_or_by_size(
+    setting: Literal["auto", "tune", "actors"], candidates: int, engine: type
+) -> None:
+    spec = SearchSpec(max_candidates=candidates)
+    assert type(engine_for(Settings(search_engine=setting), spec, RoomWatch())) is engine
 
 
 def test_a_search_that_someone_else_has_is_left_alone(
