@@ -226,6 +226,7 @@ class Topology:
         service = SERVICES[name].get("environment", {})
         return {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(postgres), os.defpath]),
+            "PYTHONPATH": str(ROOT),  # the code under test, whatever is installed
             "HOME": str(self._folder),
             "RAY_TMPDIR": str(self._folder / name),
             "OMP_NUM_THREADS": "1",
