@@ -207,6 +207,13 @@ class Topology:
         self._sessions.add(process.pid)
         return process
 
+    def _restart_ended(self) -> None:
+        """As Compose does: on a busy machine a node may miss the 30 seconds that Ray gives it to start."""
+        for name, process in self._processes.items():
+            restarts = SERVICES[name].get("restart") == "unless-stopped" and "command" in SERVICES[name]
+            if process.poll() is not None and restarts:
+                self._processes[name] = self._run(name, self._command(name))
+
     def _command(self, name: str) -> list[str]:
         return [self._here(name, word) for word in SERVICES[name]["command"]]
 
@@ -214,9 +221,8 @@ class Topology:
         _, *check = (self._here(name, word) for word in SERVICES[name]["healthcheck"]["test"])
         deadline = time.monotonic() + START_SECONDS
         while subprocess.run(check, env=self._environment(name), capture_output=True).returncode != 0:
-            if self._processes[name].poll() is not None:
-                assert SERVICES[name].get("restart") == "unless-stopped", f"{name} ended:\n{self._log(name)}"
-                self._processes[name] = self._run(name, self._command(name))
+            self._restart_ended()
+            assert self._processes[name].poll() is None, f"{name} ended:\n{self._log(name)}"
             assert time.monotonic() < deadline, f"{name} is not healthy:\n{self._log(name)}"
             time.sleep(0.5)
 
@@ -226,6 +232,7 @@ class Topology:
         service = SERVICES[name].get("environment", {})
         return {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(postgres), os.defpath]),
+            "PYTHONPATH": str(ROOT),  # the code under test, whatever is installed
             "HOME": str(self._folder),
             "RAY_TMPDIR": str(self._folder / name),
             "OMP_NUM_THREADS": "1",
