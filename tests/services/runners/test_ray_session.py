@@ -3,6 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
+from services.errors import ClusterUnavailableError
+from services.ray_session import ray_session
+
 SCRIPT = """
 import os, signal
 from services.ray_session import ray_session
@@ -19,3 +24,15 @@ with ray_session(""):
 def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+
+
+def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_slow(**_options: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr("ray.init", too_slow)
+    with (
+        pytest.raises(ClusterUnavailableError, match="local Ray did not start"),
+        ray_session(""),
+    ):
+        pass
