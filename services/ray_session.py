@@ -35,6 +35,19 @@ def ray_session(address: str) -> Iterator[None]:
     import ray  # after its environment is set: it reads some of it on import
     from ray.exceptions import RayError
 
+    where = f"Ray at {address}" if address else "local Ray"
+    try:
+        _connect(address, where)
+        yield
+    except (RayError, ConnectionError) as error:
+        raise ClusterUnavailableError(f"{where} is not available: {error}") from error
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str, where: str) -> None:
+    import ray
+
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         ray.init(
@@ -43,12 +56,8 @@ def ray_session(address: str) -> Iterator[None]:
             log_to_driver=False,
             configure_logging=False,
         )
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in handlers.items():  # Ray has put its own there
-                signal.signal(number, handler)
-        yield
-    except (RayError, ConnectionError) as error:
-        where = f"Ray at {address}" if address else "local Ray"
-        raise ClusterUnavailableError(f"{where} is not available: {error}") from error
-    finally:
-        ray.shutdown()
+    except Exception as error:  # a node that is too slow to start raises no type of its own
+        raise ClusterUnavailableError(f"{where} did not start: {error}") from error
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():  # Ray has put its own there
+            signal.signal(number, handler)

@@ -1,0 +1,38 @@
+"""Ray replaces signal handlers when it starts; a session puts the process's own back."""
+
+import subprocess
+import sys
+
+import pytest
+
+from services.errors import ClusterUnavailableError
+from services.ray_session import ray_session
+
+SCRIPT = """
+import os, signal
+from services.ray_session import ray_session
+from services.shutdown import Shutdown
+
+shutdown = Shutdown()
+shutdown.listen()
+with ray_session(""):
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("asked to end:", shutdown.requested)
+"""
+
+
+def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+
+
+def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_slow(**_options: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr("ray.init", too_slow)
+    with (
+        pytest.raises(ClusterUnavailableError, match="local Ray did not start"),
+        ray_session(""),
+    ):
+        pass
