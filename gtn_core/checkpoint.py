@@ -22,6 +22,7 @@ from gtn_core.curriculum import LearnedCurriculum, SyntheticCurriculum
 from gtn_core.data import DatasetSpec, DatasetSplits, Normalization
 from gtn_core.errors import CheckpointError
 from gtn_core.files import write_atomically
+from gtn_core.inner_optimizer import InnerSchedule
 from gtn_core.randomness import torch_generator
 
 FORMAT_VERSION: Final = 1
@@ -99,6 +100,15 @@ class FrozenCheckpoint:
             noise = torch_generator(self.manifest.seed, "frozen noise")
             exact: SyntheticCurriculum = curriculum(noise, shuffle=False)
         return exact.to(device, torch.float32)
+
+    def schedule(self) -> tuple[Tensor, Tensor]:
+        """Learned learning rates [T] and momenta [T], without making any image."""
+        schedule = InnerSchedule(self.manifest.config)
+        tensors = load_tensors(self.content)
+        schedule.load_state_dict({name: tensors[f"schedule.{name}"] for name in schedule.state_dict()})
+        with torch.no_grad():
+            learning_rates, momenta = schedule()
+        return learning_rates, momenta
 
     def require_fit(self, splits: DatasetSplits) -> None:
         """Raise CheckpointError unless `splits` are the data that this checkpoint was made from."""

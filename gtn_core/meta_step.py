@@ -46,17 +46,24 @@ def meta_step(
     """
     curriculum, step = state.curriculum, state.step
     curriculum.zero_grad()
-    synthetic = curriculum(torch_generator(seed, "order", step), recompute=form != "graph")
+    windows = [
+        draw_window(config, step, torch_generator(seed, "window", step, index))
+        for index in range(config.learners_per_meta_step)
+    ]
+    synthetic = curriculum(
+        torch_generator(seed, "order", step),
+        recompute=form != "graph",
+        learned=range(min(each.start for each in windows), max(each.stop for each in windows)),
+    )
     # The learners' gradients add up in these leaves, so that the generator is gone back through only once.
     leaves = synthetic.detach_as_leaves()
     losses, accuracies = [], []
-    for index in range(config.learners_per_meta_step):
+    for index, window in enumerate(windows):
         learner_seed = derive_seed(seed, "learner", step, index)
         learner = sampler(
             image_shape=curriculum.image_shape, num_classes=curriculum.num_classes, seed=learner_seed
         ).to(train.labels.device)
         real = _random_batch(train, config, torch_generator(seed, "real", step, index))
-        window = draw_window(config, step, torch_generator(seed, "window", step, index))
         loss, accuracy = outer_loss(learner, leaves, real, config, form=form, window=window)
         name = f"{learner_name(sampler)} (seed {learner_seed})"
         _require_finite(loss.item(), "outer loss", name, step, config)

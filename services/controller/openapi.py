@@ -35,7 +35,7 @@ _SEARCH_OPERATIONS = (
     "list_search_candidates", "get_pareto_front",
 )  # fmt: skip
 _CANDIDATE_OPERATIONS = ("get_candidate", "retrain_candidate", "export_candidate")
-_CHECKPOINT_OPERATIONS = ("get_checkpoint", "download_checkpoint", "get_samples")
+_CHECKPOINT_OPERATIONS = ("get_checkpoint", "download_checkpoint", "get_samples", "get_curves")
 _META_TRAINING_OPERATIONS = ("get_meta_training", "cancel_meta_training")
 _FINAL_TRAINING_OPERATIONS = ("get_final_training", "cancel_final_training")
 _FIDELITY_REPORT_OPERATIONS = ("get_fidelity_report", "cancel_fidelity_report")

@@ -51,7 +51,7 @@ def run_fidelity_report(lease: Lease, backend: Backend, _state_folder: Path) -> 
 
     report = make_fidelity_report(
         request.spec,
-        estimator_data(checkpoint.synthesize(), load_checkpoint_data(checkpoint)),
+        estimator_data(checkpoint.synthesize(), load_checkpoint_data(checkpoint, backend.settings)),
         _table(request),
         known=known,
         on_candidate=on_candidate,

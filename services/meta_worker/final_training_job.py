@@ -28,7 +28,8 @@ def run_final_training(lease: Lease, backend: Backend, state_folder: Path) -> Js
     candidate = lease.insist(lambda: store.get_candidate(lease.job.subject_id or ""))
     search_job = lease.insist(lambda: store.get_job(candidate.search_id, JobKind.SEARCH))
     search = SearchRequest.model_validate(search_job.request)
-    splits = load_checkpoint_data(load_checkpoint(artifacts, search.checkpoint_id))
+    checkpoint = load_checkpoint(artifacts, search.checkpoint_id)
+    splits = load_checkpoint_data(checkpoint, backend.settings)
 
     def on_epoch(report: EpochReport) -> None:
         lease.progress_done = report.epoch
