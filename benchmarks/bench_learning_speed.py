@@ -7,13 +7,14 @@
 Each seed meta-trains its own generator, whose curriculum teaches fresh learners. The baseline takes as many
 steps on real training batches of the same size; its learning rate and momentum are the best of a grid on
 validation data, tuned with other initialisations than those that are measured. Test data are opened once,
-after everything is chosen.
+after everything is chosen. With --state a run that is cut short goes on where it was.
 """
 
 import argparse
 import json
 import time
 import tomllib
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from statistics import mean, median
@@ -40,7 +41,9 @@ from gtn_core.randomness import derive_seed, torch_generator
 
 LEARNING_RATES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 MOMENTA = (0.0, 0.5, 0.8, 0.9)
-TUNING_LEARNERS = 5
+TUNING_LEARNERS = 3
+TUNING_IMAGES = 2000
+"""Validation images that the baseline is tuned on; more would cost more than they tell apart."""
 
 
 def main() -> None:
@@ -52,19 +55,19 @@ def main() -> None:
     splits = load_dataset(arguments.dataset, seed=0)
     sampler = ConvNetSampler(config)
 
-    gtn, runs = [], []
+    steps = measured_steps(config.inner_steps)
+    curricula, runs = [], []
     for seed in range(arguments.seeds):
-        curriculum, run = meta_trained(splits, config, seed)
+        curriculum, run = meta_trained(splits, config, seed, arguments.state)
         runs.append(run)
-        gtn += [learning_curve(splits.test, sampler, curriculum, seed, i) for i in range(arguments.learners)]
+        curricula.append(curriculum)
     learning_rate, momentum, validation_accuracy = tuned_real_data(splits, config, sampler)
-    real = [
-        learning_curve(
-            splits.test, sampler, real_curriculum(splits, config, learning_rate, momentum, "test", i), seed, i
-        )
-        for seed in range(arguments.seeds)
-        for i in range(seed * arguments.learners, (seed + 1) * arguments.learners)
-    ]
+    gtn, real = [], []
+    for seed, curriculum in enumerate(curricula):
+        for i in range(seed * arguments.learners, (seed + 1) * arguments.learners):
+            batches = real_curriculum(splits, config, learning_rate, momentum, "test", i)
+            gtn.append(learning_curve(splits.test, sampler, curriculum, seed, i, steps))
+            real.append(learning_curve(splits.test, sampler, batches, seed, i, steps))
 
     results = {
         "benchmark": "learning_speed",
@@ -73,6 +76,7 @@ def main() -> None:
         "dataset": splits.dataset.name,
         "dataset_fingerprint": splits.fingerprint,
         "test_images": len(splits.test),
+        "measured_steps": steps,
         "config": config.model_dump(mode="json"),
         "meta_training": runs,
         "gtn": curve_summary(gtn),
@@ -85,7 +89,7 @@ def main() -> None:
         },
     }
     print_table(results)
-    print(write_results(f"bench_learning_speed_{splits.dataset.name}", results))
+    print(write_results(f"bench_learning_speed_{arguments.name or splits.dataset.name}", results))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -98,6 +102,8 @@ def parse_arguments() -> argparse.Namespace:
         "--config", default="{}", help="a TOML file, or JSON; fields that are missing by default"
     )
     parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--state", type=Path, help="folder of resumable states")
+    parser.add_argument("--name", help="of the results; the data set's by default")
     return parser.parse_args()
 
 
@@ -108,9 +114,15 @@ def read_configuration(text: str) -> dict[str, Any]:
 
 
 def meta_trained(
-    splits: DatasetSplits, config: MetaTrainingConfig, seed: int
+    splits: DatasetSplits, config: MetaTrainingConfig, seed: int, folder: Path | None
 ) -> tuple[SyntheticCurriculum, dict[str, Any]]:
-    """The frozen curriculum of one meta-training run, and what the run took and reached."""
+    """The frozen curriculum of one meta-training run, and what the run took and reached.
+
+    Times are of this process: a run that was resumed says from which meta step.
+    """
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        state = folder / f"learning_speed_{seed}.state"
     seconds: list[float] = []
 
     def on_step(report: MetaStepReport) -> None:
@@ -120,13 +132,16 @@ def meta_trained(
             print(f"seed {seed}: meta step {report.step}/{report.total}, validation {accuracy}", flush=True)
 
     started, cpu_started = time.perf_counter(), time.process_time()
-    checkpoint = meta_train(splits, config, seed=seed, on_step=on_step)
+    checkpoint = meta_train(
+        splits, config, seed=seed, on_step=on_step, state_path=None if folder is None else state
+    )
     run = {
         "seed": seed,
         "checkpoint_id": checkpoint.id,
         "wall_seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - cpu_started,
-        "median_seconds_per_meta_step": median(seconds),
+        "meta_steps_in_this_process": len(seconds),
+        "median_seconds_per_meta_step": median(seconds) if seconds else None,
         "metrics": checkpoint.manifest.metrics,
     }
     return checkpoint.synthesize(), run
@@ -136,15 +151,18 @@ def tuned_real_data(
     splits: DatasetSplits, config: MetaTrainingConfig, sampler: LearnerSampler
 ) -> tuple[float, float, float]:
     """Learning rate, momentum and mean validation accuracy of the best pair of the grid."""
+    few = first_images(splits.validation, TUNING_IMAGES)
+    last = [config.inner_steps]
     results = []
     for learning_rate, momentum in product(LEARNING_RATES, MOMENTA):
         finals = [
             learning_curve(
-                splits.validation,
+                few,
                 sampler,
                 real_curriculum(splits, config, learning_rate, momentum, "tuning", i),
                 "tuning",
                 i,
+                last,
             )[-1]
             for i in range(TUNING_LEARNERS)
         ]
@@ -175,10 +193,27 @@ def real_curriculum(
     )
 
 
+def first_images(split: Split, count: int) -> Split:
+    """The first images of a split, which is in random order."""
+    return Split(split.images[:count], split.labels[:count])
+
+
+def measured_steps(inner_steps: int) -> list[int]:
+    """All steps of a short curriculum; of a long one the powers of two and the last."""
+    if inner_steps <= 10:
+        return list(range(1, inner_steps + 1))
+    return sorted({2**power for power in range(inner_steps.bit_length())} | {inner_steps})
+
+
 def learning_curve(
-    split: Split, sampler: LearnerSampler, curriculum: SyntheticCurriculum, stage: int | str, index: int
+    split: Split,
+    sampler: LearnerSampler,
+    curriculum: SyntheticCurriculum,
+    stage: int | str,
+    index: int,
+    steps: Sequence[int],
 ) -> list[float]:
-    """Accuracy on `split` after each inner step, of one fresh learner."""
+    """Accuracy on `split` after those inner steps (from 1), of one fresh learner."""
     _, channels, height, width = split.images.shape
     learner = sampler(
         image_shape=(channels, height, width),
@@ -187,8 +222,9 @@ def learning_curve(
     )
     curve: list[float] = []
 
-    def measure(_step: int, _loss: torch.Tensor) -> None:
-        curve.append(evaluate(learner, split, batch_statistics=True).accuracy)
+    def measure(step: int, _loss: torch.Tensor) -> None:
+        if step + 1 in steps:
+            curve.append(evaluate(learner, split, batch_statistics=True).accuracy)
 
     train_on_curriculum(learner, curriculum, on_step=measure)
     return curve
@@ -206,9 +242,9 @@ def print_table(results: dict[str, Any]) -> None:
     n, real = columns[0][0]["n"], results["real_data"]
     print(f"\ntest accuracy on {results['dataset']}, mean ± standard deviation over {n} fresh learners")
     print(f"{'inner step':>10}  {'GTN data':>14}  {'real data':>14}")
-    for step, row in enumerate(zip(*columns, strict=True)):
+    for step, row in zip(results["measured_steps"], zip(*columns, strict=True), strict=True):
         cells = [f"{each['mean']:.1%} ± {each['standard_deviation']:.1%}" for each in row]
-        print(f"{step + 1:>10}  {cells[0]:>14}  {cells[1]:>14}")
+        print(f"{step:>10}  {cells[0]:>14}  {cells[1]:>14}")
     print(f"real data at the grid's best: learning rate {real['learning_rate']}, momentum {real['momentum']}")
 
 

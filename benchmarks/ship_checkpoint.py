@@ -1,57 +1,67 @@
 """Make a frozen checkpoint that comes with the package: small, with measured learning curves in its manifest.
 
     python benchmarks/ship_checkpoint.py digits --dataset digits
-    python benchmarks/ship_checkpoint.py cifar10 --dataset cifar10@16:PATH --checkpoint FILE
+    python benchmarks/ship_checkpoint.py cifar10 --dataset cifar10@16:PATH \\
+        --config benchmarks/configurations/cifar10_shipped.toml --learner-space nasbench201 --state FILE
 
-Without --checkpoint it meta-trains with the default configuration first. Weights are kept in half precision;
-the curves are validation accuracies of fresh convnets on what is then in the file, on real data at the best
+Weights are kept in half precision, and the data set without its path, which is another on each machine. The
+curves are validation accuracies of fresh convnets on what is then in the file, on real data at the best
 learning rate and momentum of a grid, and on noise with the checkpoint's own labels and schedule.
 """
 
 import argparse
+import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
 import torch
-from bench_learning_speed import learning_curve, real_curriculum, tuned_real_data
+from bench_learning_speed import (
+    first_images,
+    learning_curve,
+    read_configuration,
+    real_curriculum,
+    tuned_real_data,
+)
 
 import gtn_core.presets
-from gtn_core import ConvNetSampler, FrozenCheckpoint, MetaTrainingConfig, load_dataset, meta_train
+from gtn_core import (
+    ConvNetSampler,
+    DatasetSplits,
+    FrozenCheckpoint,
+    LearnerSampler,
+    MetaStepReport,
+    MetaTrainingConfig,
+    load_dataset,
+    meta_train,
+)
 from gtn_core.checkpoint import repack
 from gtn_core.randomness import torch_generator
+from nas import get_search_space
+from services.learner_sampling import MixedLearnerSampler
 
-LEARNERS = 10
+CURVE_LEARNERS = 5
+CURVE_IMAGES = 2000
 MAX_BYTES = 8 * 2**20
+CELLS = {"channels": 8, "cells_per_stage": 1}
 
 
 def main() -> None:
     arguments = parse_arguments()
     torch.set_num_threads(1)
     splits = load_dataset(arguments.dataset, seed=0)
-    if arguments.checkpoint:
-        trained = FrozenCheckpoint.load(arguments.checkpoint)
-        trained.require_fit(splits)
-    else:
-        trained = meta_train(splits, MetaTrainingConfig(), seed=0)
+    splits = replace(splits, dataset=splits.dataset.model_copy(update={"path": None}))
+    config = MetaTrainingConfig.model_validate(read_configuration(arguments.config))
+    trained = meta_train(
+        splits,
+        config,
+        seed=0,
+        on_step=report,
+        learner_sampler=learners(config, arguments.learner_space),
+        state_path=arguments.state,
+    )
     small = repack(trained, storage="float16")
-
-    config = small.manifest.config
-    sampler, curriculum = ConvNetSampler(config), small.synthesize()
-    rate, momentum, _ = tuned_real_data(splits, config, sampler)
-    pixels = torch.randn(curriculum.images.shape, generator=torch_generator(0, "noise images"))
-    sources = {
-        "gtn": lambda _index: curriculum,
-        "real": lambda index: real_curriculum(splits, config, rate, momentum, "shipped", index),
-        "noise": lambda _index: replace(curriculum, images=pixels),
-    }
-    curves = {}
-    for name, source in sources.items():
-        runs = [learning_curve(splits.validation, sampler, source(i), "shipped", i) for i in range(LEARNERS)]
-        curves[name] = tuple(round(mean(step), 4) for step in zip(*runs, strict=True))
-        print(name, *(f"{accuracy:.1%}" for accuracy in curves[name]))
-
-    shipped = repack(small, storage="float16", learning_curves=curves)
+    shipped = repack(small, storage="float16", learning_curves=measured_curves(small, splits))
     size = len(shipped.to_bytes())
     if size > MAX_BYTES:
         raise SystemExit(
@@ -59,15 +69,52 @@ def main() -> None:
         )
     path = Path(gtn_core.presets.__file__).with_name(f"{arguments.name}.gtn")
     shipped.save(path)
-    print(f"{path.name}: {size:,} bytes, id {shipped.id}")
+    print(f"{path.name}: {size:,} bytes, id {shipped.id}, {time.process_time():.0f} processor seconds")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("name", help="of the file")
     parser.add_argument("--dataset", default="digits", help="digits, mnist:PATH, cifar10@16:PATH, ...")
-    parser.add_argument("--checkpoint", help="a checkpoint file that was meta-trained on this data set")
+    parser.add_argument(
+        "--config", default="{}", help="a TOML file, or JSON; fields that are missing by default"
+    )
+    parser.add_argument("--learner-space", help="search space of every second learner")
+    parser.add_argument("--state", type=Path, help="file of the resumable state")
     return parser.parse_args()
+
+
+def learners(config: MetaTrainingConfig, space: str | None) -> LearnerSampler:
+    convnets = ConvNetSampler(config)
+    return MixedLearnerSampler(convnets, get_search_space(space, **CELLS), 0.5) if space else convnets
+
+
+def report(step: MetaStepReport) -> None:
+    if step.step % 10 == 0:
+        validated = step.validation_accuracy
+        accuracy = "" if validated is None else f", validation {validated:.1%}"
+        done, seconds = f"meta step {step.step}/{step.total}", time.process_time()
+        print(f"{done}, {seconds:.0f} s, {step.accuracy:.1%}{accuracy}", flush=True)
+
+
+def measured_curves(checkpoint: FrozenCheckpoint, splits: DatasetSplits) -> dict[str, tuple[float, ...]]:
+    """Mean validation accuracy after each inner step, by what was learned from."""
+    config, curriculum = checkpoint.manifest.config, checkpoint.synthesize()
+    sampler, few = ConvNetSampler(config), first_images(splits.validation, CURVE_IMAGES)
+    rate, momentum, _ = tuned_real_data(splits, config, sampler)
+    pixels = torch.randn(curriculum.images.shape, generator=torch_generator(0, "noise images"))
+    sources = {
+        "gtn": lambda _index: curriculum,
+        "real": lambda index: real_curriculum(splits, config, rate, momentum, "shipped", index),
+        "noise": lambda _index: replace(curriculum, images=pixels),
+    }
+    steps = range(1, config.inner_steps + 1)
+    curves = {}
+    for name, source in sources.items():
+        runs = [learning_curve(few, sampler, source(i), "shipped", i, steps) for i in range(CURVE_LEARNERS)]
+        curves[name] = tuple(round(mean(step), 4) for step in zip(*runs, strict=True))
+        print(name, *(f"{accuracy:.1%}" for accuracy in curves[name]), flush=True)
+    return curves
 
 
 if __name__ == "__main__":

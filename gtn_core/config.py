@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 CurriculumKind = Literal["full", "shuffled_batches", "all_shuffled", "none", "pixels"]
+FirstImages = Literal["noise", "real"]
 LabelKind = Literal["fixed", "soft"]
 InnerOptimizerName = Literal["sgd", "adam"]
 LearnerKind = Literal["pooled", "strided"]
@@ -35,6 +36,14 @@ class MetaTrainingConfig(BaseModel):
     labels: LabelKind = Field(
         "fixed", description="fixed: balanced classes; soft: learned distributions that start near those"
     )
+    first_images: FirstImages = Field(
+        "noise",
+        description="noise: what random weights make; real: training images, which learned pixels start as "
+        "and a generator is first fitted to",
+    )
+    fit_passes: int = Field(
+        30, ge=1, le=10_000, description="passes over the curriculum that fit a generator to real images"
+    )
     inner_steps: int = Field(10, ge=1, le=1024, description="T, the steps that a learner takes")
     batch_size: int = Field(32, ge=2, le=4096, description="B, synthetic images per inner step")
 
@@ -58,6 +67,10 @@ class MetaTrainingConfig(BaseModel):
     inner_optimizer: InnerOptimizerName = Field("sgd", description="the optimizer of a learner")
     initial_learning_rate: float = Field(0.3, gt=0, le=10, description="of every inner step")
     initial_momentum: float = Field(0.5, gt=0, lt=1, description="of every inner step; Adam's first beta")
+
+    learned_schedule: bool = Field(
+        True, description="whether learning rates and momenta are learned, or stay at their initial values"
+    )
 
     # The learners of meta-training, freshly initialised at every meta step.
     learner: LearnerKind = Field(
@@ -165,11 +178,16 @@ class MetaTrainingConfig(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _ranges_are_ordered(self) -> Self:
+    def _parts_agree(self) -> Self:
         for name in ("learner_width_range", "learner_depth_range"):
             found = getattr(self, name)
             if found is not None and found[0] > found[1]:
                 raise ValueError(f"{name} {list(found)} ends before it starts; give the smaller one first")
+        if self.first_images == "real" and self.curriculum == "none":
+            raise ValueError(
+                "first_images 'real' needs something that is learned for each image, which curriculum 'none' "
+                "has not; choose another curriculum, or first_images 'noise'"
+            )
         if self.window > self.inner_steps:
             raise ValueError(
                 f"window ({self.window}) is longer than inner_steps ({self.inner_steps}); lower it"

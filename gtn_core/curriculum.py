@@ -99,7 +99,7 @@ class SyntheticCurriculum:
         """Carry the gradients that arrived in `leaves` back to what this curriculum was made from."""
         names = ("images", "labels", "learning_rates", "momenta")
         pairs = [(getattr(self, name), getattr(leaves, name).grad) for name in names]
-        reached = [(tensor, gradient) for tensor, gradient in pairs if gradient is not None]
+        reached = [(tensor, each) for tensor, each in pairs if each is not None and tensor.requires_grad]
         tensors, gradients = zip(*reached, strict=True)
         torch.autograd.backward(tensors, gradients)
 
@@ -141,14 +141,22 @@ class LearnedCurriculum(nn.Module):
         self.schedule = InnerSchedule(config)
 
     def forward(
-        self, rng: torch.Generator, *, shuffle: bool = True, recompute: bool = False
+        self,
+        rng: torch.Generator,
+        *,
+        shuffle: bool = True,
+        recompute: bool = False,
+        learned: range | None = None,
     ) -> SyntheticCurriculum:
         """The curriculum as one learner meets it, differentiable in every parameter.
 
         `rng` draws what the variants leave to chance: the noise of "none" and the order of the shuffled
         ones. Without `shuffle` their batches come in the order in which they are stored. With `recompute`
-        the generator's activations are computed again going backward, one batch at a time.
+        the generator's activations are computed again going backward, one batch at a time. Given the inner
+        steps that are `learned`, the curriculum ends with the last of them and the images before the first
+        are constants, so that the generator does no more than a truncated unroll needs.
         """
+        learned = range(len(self.labels)) if learned is None else learned
         classes = self.labels
         targets = self.label_logits.softmax(dim=2) if hasattr(self, "label_logits") else classes
         learning_rates, momenta = self.schedule()
@@ -161,8 +169,19 @@ class LearnedCurriculum(nn.Module):
             generate = (
                 partial(checkpoint, self.generator, use_reentrant=False) if recompute else self.generator
             )
-            images = torch.stack([generate(*batch) for batch in zip(latents, classes, strict=True)])
-        return SyntheticCurriculum(images, targets, learning_rates, momenta, self.schedule.inner_optimizer)
+            batches = list(zip(latents, classes, strict=True))
+            with torch.no_grad():
+                constant = [self.generator(*batch) for batch in batches[: learned.start]]
+            made = [generate(*batch) for batch in batches[learned.start : learned.stop]]
+            images = torch.stack([*constant, *made])
+        end = learned.stop
+        return SyntheticCurriculum(
+            images[:end],
+            targets[:end],
+            learning_rates[:end],
+            momenta[:end],
+            self.schedule.inner_optimizer,
+        )
 
     def _shuffled(self, rng: torch.Generator, *parts: Tensor) -> list[Tensor]:
         """The parts [T, B, ...] in one random order; whole batches are shuffled, or single samples."""

@@ -111,6 +111,7 @@ class InnerSchedule(nn.Module):
         self.log_learning_rates = nn.Parameter(torch.full((steps,), math.log(config.initial_learning_rate)))
         # log(m / (1 - m)): a step in it scales the odds, so that the momentum never leaves (0, 1).
         self.momentum_logits = nn.Parameter(torch.full((steps,), math.log(momentum / (1 - momentum))))
+        self.requires_grad_(config.learned_schedule)
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """Learning rates [T] and momenta [T]."""

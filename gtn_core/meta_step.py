@@ -54,14 +54,19 @@ def meta_step(
     """
     curriculum, step = state.curriculum, state.step
     curriculum.zero_grad()
-    synthetic = curriculum(torch_generator(seed, "order", step), recompute=form != "graph")
+    compared = reference is not None and config.ranking_weight > 0
+    synthetic = curriculum(
+        torch_generator(seed, "order", step),
+        recompute=form != "graph",
+        learned=_learned_steps(config, seed, step, compared=compared),
+    )
     # The learners' gradients add up in these leaves, so that the generator is gone back through only once.
     leaves = synthetic.detach_as_leaves()
     loss, accuracy = _backward_outer_losses(
         leaves, train, sampler, config, seed=seed, step=step, form=form, rank=rank
     )
     ranking_loss = None
-    if reference is not None and config.ranking_weight:
+    if reference is not None and compared:
         ranking_loss = backward_ranking_loss(
             leaves, train, reference, config, seed=seed, step=step, form=form, rank=rank
         )
@@ -76,6 +81,17 @@ def meta_step(
     state.optimizer.step()
     state.step += 1
     return MetaStepOutcome(loss, accuracy, norm.item(), ranking_loss)
+
+
+def _learned_steps(config: MetaTrainingConfig, seed: int, step: int, *, compared: bool) -> range:
+    """The inner steps that some window of this meta step covers, from the first to the last of them."""
+    names: list[tuple[str | int, ...]] = [
+        ("window", step, index) for index in range(config.learners_per_meta_step)
+    ]
+    if compared:
+        names.append(("ranking window", step))
+    windows = [draw_window(config, step, torch_generator(seed, *name)) for name in names]
+    return range(min(each.start for each in windows), max(each.stop for each in windows))
 
 
 def _backward_outer_losses(

@@ -14,6 +14,7 @@ from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.data import DatasetSplits, Split
 from gtn_core.errors import DatasetError
 from gtn_core.evaluation import evaluate
+from gtn_core.first_images import start_from_real_images
 from gtn_core.inner_loop import train_on_curriculum
 from gtn_core.learners import ConvNetSampler, LearnerSampler, learner_name
 from gtn_core.memory import require_memory, suitable_form
@@ -86,6 +87,8 @@ def meta_train(
     if state_path is not None and state_path.exists():
         restore_state(state, run, state_path)
     train, validation = _moved(splits.train, device), _moved(splits.validation, device)
+    if state.step == 0 and config.first_images == "real":
+        start_from_real_images(state.curriculum, train, passes=config.fit_passes, seed=seed)
 
     while state.step < config.meta_steps:
         started = time.perf_counter()

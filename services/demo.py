@@ -47,7 +47,8 @@ def run_demo(*, data_dir: Path | None, output: Path, candidates: int) -> None:
             with _timed(times, "export and proof"):
                 _export(client, best, output)
             with _timed(times, "learning speed"):
-                _compare(FrozenCheckpoint.from_bytes(client.download_checkpoint(checkpoint_id)))
+                content = client.download_checkpoint(checkpoint_id)
+                _compare(FrozenCheckpoint.from_bytes(content), stack.settings)
     _print_times(times)
 
 
@@ -148,9 +149,10 @@ def _export(client: Client, best: CandidateView, output: Path) -> None:
     say("\n".join(f"  {line}" for line in proof.stdout.splitlines()))
 
 
-def _compare(checkpoint: FrozenCheckpoint) -> None:
+def _compare(checkpoint: FrozenCheckpoint, settings: Settings) -> None:
     torch.set_num_threads(1)  # these learners are too small to share
-    rows: list[LearningSpeed] = measure_learning_speed(checkpoint, load_checkpoint_data(checkpoint))
+    splits = load_checkpoint_data(checkpoint, settings)
+    rows: list[LearningSpeed] = measure_learning_speed(checkpoint, splits)
     say(f"learning speed of {rows[0].learners} fresh learners ({checkpoint.manifest.learner}):")
     columns = (Column("trained on"), Column("steps", right=True), Column("validation accuracy", right=True))
     cells = [(row.data, str(row.steps), f"{row.mean:.1%} ± {row.deviation:.1%}") for row in rows]

@@ -55,6 +55,11 @@ class Settings(BaseSettings):
         None, min_length=16, description="Bootstrap key with all scopes, beside the keys in the database."
     )
 
+    shipped_checkpoints: bool = Field(
+        True,
+        description="Whether a controller that starts registers the checkpoints that come with the package.",
+    )
+
     rate_limit_per_minute: int = Field(
         1200, ge=0, description="Requests per minute of one API key, in bursts of as many; 0: no limit."
     )
@@ -164,9 +169,12 @@ class Settings(BaseSettings):
     @property
     def resolved_dataset_roots(self) -> tuple[Path, ...]:
         """Folders below which data set paths of requests must lie."""
-        if self.dataset_roots:
-            return self.dataset_roots
-        return (Path("/"),) if self.loopback else (self.data_dir / "datasets",)
+        return (Path("/"),) if self.loopback and not self.dataset_roots else self.dataset_folders
+
+    @property
+    def dataset_folders(self) -> tuple[Path, ...]:
+        """Folders in which a data set lies under its own name, if a checkpoint does not say where."""
+        return self.dataset_roots or (self.data_dir / "datasets",)
 
     @property
     def one_machine(self) -> bool:

@@ -44,7 +44,11 @@ class Normalization:
 
 @dataclass(frozen=True, eq=False)
 class DatasetSplits:
-    """A data set ready for training. `fingerprint` fixes the pixels, the labels and the split."""
+    """A data set ready for training.
+
+    `fingerprint` fixes the pixels, the labels and the split of training and validation. Test images have no
+    part in it: nothing is chosen on them, and who has fewer of them can still use a checkpoint.
+    """
 
     dataset: DatasetSpec
     seed: int
@@ -89,7 +93,7 @@ def make_splits(raw: RawDataset, dataset: DatasetSpec, *, seed: int) -> DatasetS
         test=normalised[2],
         normalization=normalization,
         class_names=raw.class_names,
-        fingerprint=_fingerprint(parts, dataset.image_size),
+        fingerprint=_fingerprint(parts[:2], dataset.image_size),
     )
 
 

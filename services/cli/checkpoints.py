@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Frozen GTN checkpoints.", no_args_is_help=True)
 
-CheckpointId = Annotated[str, typer.Argument(help="Checkpoint id, the start of one, or `latest`.")]
+CheckpointId = Annotated[str, typer.Argument(help="Checkpoint id, the start of one, a name, or `latest`.")]
 COLUMNS = (
     Column("checkpoint"),
+    Column("name"),
     Column("data set"),
     Column("inner steps", right=True),
     Column("validation accuracy", right=True),
@@ -69,6 +70,19 @@ def samples(
     say_written(output, as_json=as_json)
 
 
+@app.command()
+def curves(
+    checkpoint: CheckpointId, output: Output, as_json: options.AsJson = False, url: options.Url = None
+) -> None:
+    """Write a picture of how fast it teaches: accuracy by inner step, learned learning rates and momenta.
+
+    Example: `gtn-nas checkpoint curves digits -o curves.png`
+    """
+    with connect(url) as client:
+        output.write_bytes(client.curves(resolve_checkpoint(client, checkpoint)))
+    say_written(output, as_json=as_json)
+
+
 @app.command("import")
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A checkpoint file.")],
@@ -105,6 +119,7 @@ def _cells(checkpoint: "CheckpointView") -> tuple[str, ...]:
     accuracy = manifest["metrics"].get("validation_accuracy")
     return (
         checkpoint.id[:16],
+        checkpoint.name or "",
         manifest["dataset"]["name"],
         str(manifest["config"]["inner_steps"]),
         "" if accuracy is None else f"{accuracy:.1%}",

@@ -109,12 +109,13 @@ def _made_here(spec: dict[str, Any], table: Path | None, checkpoint: str, url: s
     from nas.search_spaces import get_search_space
     from nas.true_accuracies import read_true_accuracies
     from services.checkpoints import load_checkpoint_data
+    from services.wiring import load_settings
 
     asked = validate_fidelity_spec(FidelitySpec.model_validate(spec))
     space = get_search_space(asked.search_space.name, **asked.search_space.options)
     accuracies = None if table is None else read_true_accuracies(table, space)
     frozen = _load(checkpoint, url)
-    data = estimator_data(frozen.synthesize(), load_checkpoint_data(frozen))
+    data = estimator_data(frozen.synthesize(), load_checkpoint_data(frozen, load_settings()))
     news = News(total=asked.evaluations(with_table=table is not None), state="running")
     with progress_display("fidelity") as display:
 

@@ -1,6 +1,5 @@
 """Commands that submit long work: train-gtn, search, clone, retrain."""
 
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,7 +97,9 @@ def train_gtn(
 
 
 def search(
-    checkpoint: Annotated[str, typer.Option(help="Checkpoint id, the start of one, or `latest`.")] = "latest",
+    checkpoint: Annotated[
+        str, typer.Option(help="Checkpoint id, the start of one, a name, or `latest`.")
+    ] = "latest",
     space: Annotated[
         str | None,
         typer.Option(help="Search space, such as nasbench201, or a .toml or .json file that describes one."),
@@ -210,16 +211,21 @@ def retrain(
 
 
 def resolve_checkpoint(client: "Client", text: str) -> str:
-    """The full id of `latest`, of the start of an id, or of an id. Raises GtnNasError when it is not one."""
+    """The full id of a name, of `latest`, of the start of an id, or of an id.
+
+    `latest` is the newest of those made or uploaded here; one that comes with the package only where there
+    is no other. Raises GtnNasError when the text is not exactly one of these.
+    """
     from gtn_core.errors import GtnNasError
 
     if len(text) == 64:
         return text
     checkpoints = client.list_checkpoints()  # newest first
     if text == "latest":
-        found = [checkpoint.id for checkpoint in islice(checkpoints, 1)]
+        newest_first = sorted(checkpoints, key=lambda checkpoint: checkpoint.name is not None)
+        found = [checkpoint.id for checkpoint in newest_first[:1]]
     else:
-        found = [checkpoint.id for checkpoint in checkpoints if checkpoint.id.startswith(text)]
+        found = [each.id for each in checkpoints if each.name == text or each.id.startswith(text)]
     if len(found) != 1:
         raise GtnNasError(
             f"{len(found) or 'no'} checkpoints match {text!r}; `gtn-nas checkpoint list` shows them, "

@@ -79,6 +79,11 @@ class CheckpointCalls(Connection):
         return await self._get_bytes(path_of("checkpoints", checkpoint_id, "download"))
 
     @call
+    async def curves(self, checkpoint_id: str) -> bytes:
+        """A PNG picture of how fast it teaches: accuracy, learning rate and momentum by inner step."""
+        return await self._get_bytes(path_of("checkpoints", checkpoint_id, "curves.png"))
+
+    @call
     async def samples(self, checkpoint_id: str) -> bytes:
         """A PNG picture of the synthetic data: one row per inner step, one column per class."""
         return await self._get_bytes(path_of("checkpoints", checkpoint_id, "samples.png"))

@@ -45,6 +45,7 @@ _CHECKPOINT_OPERATIONS = (
     "get_samples",
     "get_frames",
     "get_curriculum",
+    "get_curves",
 )
 _META_TRAINING_OPERATIONS = ("get_meta_training", "cancel_meta_training")
 _FINAL_TRAINING_OPERATIONS = ("get_final_training", "cancel_final_training")

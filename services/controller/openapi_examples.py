@@ -82,6 +82,7 @@ FINAL_TRAINING: dict[str, Any] = {
 }
 CHECKPOINT: dict[str, Any] = {
     "id": _CHECKPOINT_ID,
+    "name": None,
     "size_bytes": 1_250_000,
     "manifest": {"format_version": 1, "dataset": {"name": "digits"}, "num_classes": 10},
     "created_at": "2026-01-01T11:00:00Z",

@@ -9,9 +9,10 @@ from services.errors import ServiceError
 from services.logging import configure_logging
 from services.ports import bind
 from services.settings import Settings
+from services.shipped_checkpoints import register_shipped_checkpoints
 from services.store import upgrade
 from services.telemetry import configure_telemetry
-from services.wiring import make_dispatcher, make_store
+from services.wiring import make_artifacts, make_dispatcher, make_store
 
 
 def serve(settings: Settings) -> None:
@@ -30,6 +31,8 @@ def serve(settings: Settings) -> None:
         upgrade(settings.resolved_database_url)
     with make_store(settings) as store, bind(settings.host, settings.port) as listener:
         require_key_beyond_loopback(settings, store)
+        if settings.shipped_checkpoints:
+            register_shipped_checkpoints(store, make_artifacts(settings))
         port: int = listener.getsockname()[1]
         app = create_app(
             settings.model_copy(update={"port": port}), dispatcher=make_dispatcher(store, settings)

@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from gtn_core import DatasetSpec, UnknownNameError, dataset_names
+from gtn_core import DatasetError, DatasetSpec, UnknownNameError, dataset_names
 from nas.search_spec import validate_spec
+from services.checkpoints import lies_under_its_name, located
 from services.controller.error_handlers import field_problems
 from services.controller.problems import Problem, invalid, invalid_field
 from services.errors import ConflictError, NotFoundError
@@ -61,8 +62,14 @@ def require_checkpoint(checkpoint_id: str, settings: Settings, store: Store) -> 
             "checkpoint_id", str(error), checkpoint_id, "the id of a stored checkpoint: GET /v1/checkpoints"
         ) from error
     # An uploaded manifest is a request too: its data set is read when the search runs.
+    dataset = DatasetSpec.model_validate(checkpoint.manifest["dataset"])
     try:
-        check_dataset(DatasetSpec.model_validate(checkpoint.manifest["dataset"]), settings, "its data set")
+        if not lies_under_its_name(dataset):
+            check_dataset(dataset, settings, "its data set")
+        elif settings.one_machine:
+            located(dataset, settings)
+    except DatasetError as error:
+        raise invalid_field("checkpoint_id", str(error), checkpoint_id) from error
     except Problem as problem:
         raise invalid_field("checkpoint_id", problem.detail, checkpoint_id) from problem
     return checkpoint

@@ -52,7 +52,7 @@ def run_fidelity_report(lease: Lease, backend: Backend, _state_folder: Path) -> 
     space = get_search_space(request.search_space.name, **request.search_space.options)
     report = make_fidelity_report(
         request.spec,
-        estimator_data(checkpoint.synthesize(), load_checkpoint_data(checkpoint)),
+        estimator_data(checkpoint.synthesize(), load_checkpoint_data(checkpoint, backend.settings)),
         None if request.table is None else read_table(request.table, space),
         known=known,
         on_candidate=on_candidate,

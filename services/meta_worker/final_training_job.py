@@ -34,7 +34,7 @@ def run_final_training(lease: Lease, backend: Backend, state_folder: Path) -> Js
     search_job = lease.insist(lambda: store.get_job(candidate.search_id, JobKind.SEARCH))
     search = SearchRequest.model_validate(search_job.request)
     checkpoint = load_checkpoint(artifacts, search.checkpoint_id)
-    splits = load_checkpoint_data(checkpoint)
+    splits = load_checkpoint_data(checkpoint, backend.settings)
     space = get_search_space(search.search_space.name, **search.search_space.options)
     architecture = Architecture(candidate.space, candidate.encoding)
 

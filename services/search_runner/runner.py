@@ -50,7 +50,7 @@ def run_search(search_id: str, settings: Settings, shutdown: Shutdown) -> Ending
 def _evaluate_candidates(lease: Lease, backend: Backend) -> JsonObject:
     request = SearchRequest.model_validate(lease.job.request)
     checkpoint = load_checkpoint(backend.artifacts, request.checkpoint_id)
-    splits = load_checkpoint_data(checkpoint)
+    splits = load_checkpoint_data(checkpoint, backend.settings)
     search = lease.insist(lambda: rebuild_search(backend.store, lease.job.id, request, checkpoint.manifest))
     data = estimator_data(checkpoint.synthesize(), splits)
     log.info("search rebuilt", done=lease.job.progress_done, total=lease.job.progress_total)

@@ -130,3 +130,23 @@ def test_gradients_given_to_the_leaves_reach_everything_that_is_learned(
 def test_tensors_that_disagree_are_refused() -> None:
     with pytest.raises(ValueError, match="must agree in steps and batch size"):
         SyntheticCurriculum(torch.zeros(3, 2, 1, 8, 8), torch.zeros(2, 2, 4), torch.zeros(3), torch.zeros(3))
+
+
+@pytest.mark.parametrize("kind", ["full", "all_shuffled", "pixels"])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_what_a_truncated_unroll_needs_is_the_beginning_of_the_whole(
+    tiny_config: MetaTrainingConfig, kind: str, recompute: bool
+) -> None:
+    curriculum = make(kind, tiny_config.model_copy(update={"labels": "soft", "inner_steps": 4}))
+    whole, part = curriculum(rng(1)), curriculum(rng(1), learned=range(1, 3), recompute=recompute)
+    assert len(part) == 3
+    for name in ("images", "labels", "learning_rates", "momenta"):
+        torch.testing.assert_close(getattr(part, name), getattr(whole, name)[:3])
+    part.images[1:].sum().backward()
+    gradients = [None if each.grad is None else each.grad.clone() for each in curriculum.parameters()]
+    curriculum.zero_grad()
+    whole.images[1:3].sum().backward()
+    for gradient, parameter in zip(gradients, curriculum.parameters(), strict=True):
+        assert (gradient is None) == (parameter.grad is None)
+        if gradient is not None:
+            torch.testing.assert_close(gradient, parameter.grad)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.datastructures import UploadFile
 
 from gtn_core import CheckpointError, FrozenCheckpoint
+from gtn_core.curve_pictures import learning_curves_png
 from gtn_core.pictures import film_layout
 from services.checkpoints import load_checkpoint, submit_checkpoint
 from services.controller.caching import IfNoneMatch, conditional
@@ -129,6 +130,24 @@ def download_checkpoint(
         lambda: artifacts.get(checkpoint.id),
         media_type=OCTET_STREAM,
         file_name=f"{checkpoint.id[:12]}.gtn",
+    )
+
+
+@router.get(
+    "/{checkpoint_id}/curves.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {"schema": _BINARY}}}},
+    summary="See how fast it teaches",
+)
+def get_curves(
+    checkpoint: Checkpoint, artifacts: ArtifactsDep, if_none_match: IfNoneMatch = None
+) -> Response:
+    """A picture: accuracy by inner step on GTN data, real data and noise; learning rates and momenta."""
+    return conditional(
+        f"{checkpoint.id}-curves",
+        if_none_match,
+        lambda: learning_curves_png(load_checkpoint(artifacts, checkpoint.id)),
+        media_type="image/png",
     )
 
 

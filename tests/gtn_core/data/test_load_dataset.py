@@ -212,3 +212,15 @@ def test_spec_text_round_trips(text: str, spec: DatasetSpec) -> None:
 def test_spec_text_of_another_form(text: str) -> None:
     with pytest.raises(DatasetError, match="cannot read data set"):
         DatasetSpec.parse(text)
+
+
+def test_the_fingerprint_does_not_ask_for_the_test_images(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    train = {"x_train": rng.integers(0, 255, (60, 4, 4), dtype=np.uint8), "y_train": labels}
+    fingerprints = set()
+    for count in (6, 12):
+        test = {"x_test": rng.integers(0, 255, (count, 4, 4), dtype=np.uint8), "y_test": labels[:count]}
+        np.savez(tmp_path / "data.npz", **train, **test)
+        fingerprints.add(load_dataset(f"npz:{tmp_path / 'data.npz'}").fingerprint)
+    assert len(fingerprints) == 1

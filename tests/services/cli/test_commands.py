@@ -13,7 +13,10 @@ from gtn_core import FrozenCheckpoint
 from gtn_core.errors import GtnNasError
 from services.cli.app import app
 from services.lifecycle import JobKind, JobState
+from services.settings import Settings
+from services.shipped_checkpoints import register_shipped_checkpoints
 from services.store import Scope, Store, open_store
+from services.wiring import make_artifacts
 
 Run = Callable[..., Result]
 
@@ -30,9 +33,25 @@ def test_a_checkpoint_goes_in_and_comes_out_unchanged_with_its_picture(
     assert manifest["config"]["inner_steps"] == 2
     run("checkpoint", "export", "latest", "-o", tmp_path / "again.gtn")
     assert (tmp_path / "again.gtn").read_bytes() == checkpoint_file.read_bytes()
-    run("checkpoint", "samples", "latest", "-o", tmp_path / "samples.png")
-    with Image.open(tmp_path / "samples.png") as picture:
-        assert picture.format == "PNG"
+    for command in ("samples", "curves"):
+        run("checkpoint", command, "latest", "-o", tmp_path / "picture.png")
+        with Image.open(tmp_path / "picture.png") as picture:
+            assert picture.format == "PNG"
+
+
+def test_a_checkpoint_of_the_package_is_known_by_name_and_is_not_the_latest(
+    run: Run, settings: Settings, store: Store, checkpoint: FrozenCheckpoint, checkpoint_file: Path
+) -> None:
+    run("checkpoint", "import", checkpoint_file)
+    register_shipped_checkpoints(store, make_artifacts(settings))
+    names = {entry["id"]: entry["name"] for entry in json.loads(run("checkpoint", "list", "--json").stdout)}
+    digits = next(id_ for id_, name in names.items() if name == "digits")
+    assert names[checkpoint.id] is None
+    assert "digits" in run("checkpoint", "list").stdout
+
+    for given, expected in (("digits", digits), ("latest", checkpoint.id)):
+        search = run("search", "--checkpoint", given, "--space", "nasbench201", "-n", 3).stdout.strip()
+        assert store.get_job(search, JobKind.SEARCH).subject_id == expected
 
 
 def test_train_gtn_submits_file_and_set_options_with_the_latter_winning(

@@ -140,6 +140,7 @@ def test_checkpoints_travel(client: Client, checkpoint: FrozenCheckpoint, tmp_pa
     assert [each.id for each in client.list_checkpoints()] == [stored.id]
     assert client.download_checkpoint(stored.id) == checkpoint.to_bytes()
     assert client.samples(stored.id).startswith(b"\x89PNG")
+    assert client.curves(stored.id).startswith(b"\x89PNG")
 
 
 def test_a_trained_candidate_is_exported(

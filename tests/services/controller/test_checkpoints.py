@@ -51,7 +51,7 @@ def test_the_manifest_and_the_file_come_back(
     assert downloaded.headers["ETag"] == f'"{checkpoint_id}"'
 
 
-@pytest.mark.parametrize("path", ["", "/download", "/samples.png"])
+@pytest.mark.parametrize("path", ["", "/download", "/samples.png", "/curves.png"])
 def test_what_the_client_has_by_its_etag_is_not_sent_again(
     http: TestClient, checkpoint_id: str, path: str
 ) -> None:
@@ -91,9 +91,10 @@ def test_a_known_file_is_not_sent_again(http: TestClient, checkpoint_id: str, gi
     assert (answer.status_code, answer.content) == (304, b"")
 
 
-def test_the_picture_of_the_samples_is_a_png(http: TestClient, checkpoint_id: str) -> None:
-    first = http.get(f"/v1/checkpoints/{checkpoint_id}/samples.png")
-    again = http.get(f"/v1/checkpoints/{checkpoint_id}/samples.png")
+@pytest.mark.parametrize("name", ["samples", "curves"])
+def test_a_picture_is_a_png(http: TestClient, checkpoint_id: str, name: str) -> None:
+    first = http.get(f"/v1/checkpoints/{checkpoint_id}/{name}.png")
+    again = http.get(f"/v1/checkpoints/{checkpoint_id}/{name}.png")
 
     assert first.headers["Content-Type"] == "image/png"
     assert first.content.startswith(b"\x89PNG\r\n")
@@ -157,7 +158,7 @@ def test_a_form_with_other_parts(http: TestClient, parts: Any) -> None:
     assert http.post("/v1/checkpoints", files=parts).status_code in {400, 422}
 
 
-@pytest.mark.parametrize("path", ["", "/download", "/samples.png"])
+@pytest.mark.parametrize("path", ["", "/download", "/samples.png", "/curves.png"])
 @pytest.mark.parametrize("checkpoint_id", ["nosuch", "..", "%2e%2e%2fgtn-nas.db", "0" * 64, "a%00b"])
 def test_an_unknown_checkpoint_is_not_found(http: TestClient, checkpoint_id: str, path: str) -> None:
     assert http.get(f"/v1/checkpoints/{checkpoint_id}{path}").status_code == 404
@@ -178,3 +179,16 @@ def test_a_checkpoint_of_data_out_of_bounds_cannot_be_searched_with(
     (error,) = answer.json()["errors"]
     assert (error["field"], error["given"]) == ("checkpoint_id", checkpoint_id)
     assert "its data set.path: outside the folders" in error["message"]
+
+
+def test_data_that_a_checkpoint_cannot_place_are_asked_for_before_anything_is_stored(
+    http: TestClient, store: Store, checkpoint: FrozenCheckpoint
+) -> None:
+    dataset = checkpoint.manifest.dataset.model_copy(update={"name": "cifar10", "path": None})
+    manifest = checkpoint.manifest.model_copy(update={"dataset": dataset})
+    data = save_tensors(load_tensors(checkpoint.to_bytes()), metadata={"gtn": manifest.model_dump_json()})
+    checkpoint_id = upload(http, data).json()["id"]
+
+    answer = http.post("/v1/searches", json={"checkpoint_id": checkpoint_id})
+    assert answer.status_code == 422
+    assert "datasets/cifar10" in answer.text

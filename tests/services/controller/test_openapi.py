@@ -19,13 +19,13 @@ from services.store import Scope, Store
 
 OPERATIONS = {
     "create_meta_training", "list_meta_trainings", "get_meta_training", "cancel_meta_training",
-    "follow_meta_training", "create_checkpoint", "list_checkpoints", "get_checkpoint", "download_checkpoint",
-    "get_samples", "create_search", "list_searches", "get_search", "delete_search", "pause_search",
-    "resume_search", "cancel_search", "follow_search", "list_search_candidates", "get_pareto_front",
-    "list_candidates", "get_candidate", "retrain_candidate", "export_candidate", "list_final_trainings",
-    "get_final_training", "cancel_final_training", "follow_final_training", "list_search_spaces",
-    "list_algorithms", "list_estimators", "list_datasets", "get_cluster", "get_health", "get_readiness",
-    "get_metrics",
+    "follow_meta_training", "create_checkpoint", "list_checkpoints", "get_checkpoint",
+    "download_checkpoint", "get_samples", "get_curves", "create_search", "list_searches", "get_search",
+    "delete_search", "pause_search", "resume_search", "cancel_search", "follow_search",
+    "list_search_candidates", "get_pareto_front", "list_candidates", "get_candidate", "retrain_candidate",
+    "export_candidate", "list_final_trainings", "get_final_training", "cancel_final_training",
+    "follow_final_training", "list_search_spaces", "list_algorithms", "list_estimators", "list_datasets",
+    "get_cluster", "get_health", "get_readiness", "get_metrics",
 }  # fmt: skip
 
 
