@@ -39,5 +39,5 @@ def test_without_curves_the_schedule_is_drawn_alone(checkpoint: FrozenCheckpoint
 def test_the_schedule_is_that_of_the_curriculum(checkpoint: FrozenCheckpoint) -> None:
     curriculum = checkpoint.synthesize()
     learning_rates, momenta = checkpoint.schedule()
-    assert learning_rates.tolist() == pytest.approx(curriculum.learning_rates.tolist())
-    assert momenta.tolist() == pytest.approx(curriculum.momenta.tolist())
+    assert learning_rates == pytest.approx(curriculum.learning_rates.tolist())
+    assert momenta == pytest.approx(curriculum.momenta.tolist())
