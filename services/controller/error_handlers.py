@@ -9,7 +9,14 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from gtn_core.errors import CheckpointError, DatasetError, ExportError, GtnNasError, UnknownNameError
+from gtn_core.errors import (
+    CheckpointError,
+    DatasetError,
+    ExportError,
+    GtnNasError,
+    InvalidArchitectureError,
+    UnknownNameError,
+)
 from services import errors
 from services.controller.events import NothingMore
 from services.controller.problems import (
@@ -134,6 +141,12 @@ def _of_domain(error: GtnNasError) -> Problem:
             return Problem(IDEMPOTENCY_CONFLICT, str(error), remedy="send a new Idempotency-Key")
         case errors.InvalidCursorError():
             return invalid_field("cursor", str(error), expected="a next_cursor of the same list and order")
+        case InvalidArchitectureError():  # requests are checked where they arrive: this one was stored
+            return Problem(
+                CONFLICT,
+                f"a stored architecture is none of its search space as it is here: {error}",
+                remedy="install the version of the search space that proposed it",
+            )
         case ExportError():
             return invalid_field("format", str(error))
         case errors.StoreUnavailableError() | errors.SchemaMismatchError():

@@ -138,6 +138,9 @@ def _complete_operation(operation: Json, path: str, method: str) -> None:
             }
 
 
+_READ_CELLS = ("/cells.svg", "/cost", "/network.svg", "/lineage", "/similar", "/choices", "/importance")
+
+
 def _problem_statuses(operation: Json, path: str, method: str) -> list[int]:
     """The statuses of the problems that an operation may answer with, read off its own description."""
     statuses = {500}
@@ -151,10 +154,11 @@ def _problem_statuses(operation: Json, path: str, method: str) -> list[int]:
         statuses.add(422)
     if "requestBody" in operation:
         statuses |= {400, 413, 415, 422}
-    # What acts on something that exists may find it in a state that forbids the act.
-    if method == "delete" or (method == "post" and "{" in path) or path.endswith("/export"):
+    # What acts on something that exists may find it in a state that forbids the act; what reads architectures
+    # may find one that its search space, which has changed since, does not know.
+    if method == "delete" or (method == "post" and "{" in path) or path.endswith(("/export", *_READ_CELLS)):
         statuses.add(409)
-    if path.endswith(("/export", "/samples.png")):
+    if path.endswith(("/export", "/samples.png", "/cost", "/network.svg")):
         statuses.add(501)
     return sorted(statuses)
 

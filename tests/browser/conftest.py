@@ -38,9 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("browser"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; nothing is downloaded."""
+    """Debian's Chromium; nothing is downloaded.
+
+    For one file alone: while Playwright runs, nothing else in the process can start an event loop.
+    """
     if CHROMIUM is None:
         pytest.skip("no Chromium: the browser tests are left out (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:

@@ -50,7 +50,7 @@ def test_from_a_form_to_an_exported_model(open_tab: Callable[..., Tab], controll
     page = tab.open("/")
     page.get_by_role("link", name="New search").click()
     page.get_by_label("Name").fill("the journey")
-    page.get_by_label("Channels").fill("4")
+    page.get_by_label("Channels", exact=True).fill("4")
     page.get_by_label("Cells per stage").fill("1")
     page.get_by_label("Max candidates").fill("3")
     page.locator("[name='algorithm.name']").select_option("random_search")

@@ -17,6 +17,7 @@ import pytest
 from starlette.types import ASGIApp
 
 import gtn_core
+from nas.search_spaces.nasbench201_cell import OPERATIONS
 from services.controller.server import ControllerServer
 from services.lifecycle import JobKind
 from services.ports import bind
@@ -131,12 +132,21 @@ def running_search(store: Store, queued_search: Callable[..., JobRecord]) -> Cal
     return make
 
 
+def encoding_of(number: int) -> str:
+    """The cell of NAS-Bench-201 of that number; 0 has 3x3 convolutions alone."""
+    operations = [OPERATIONS[(number // 5**place + 3) % 5] for place in range(6)]
+    edges = [
+        f"{operation}~{source}" for operation, source in zip(operations, (0, 0, 1, 0, 1, 2), strict=True)
+    ]
+    return "+".join(f"|{'|'.join(edges[start:stop])}|" for start, stop in ((0, 1), (1, 3), (3, 6)))
+
+
 @pytest.fixture
 def propose(store: Store) -> Callable[..., None]:
     """Adds a running candidate."""
 
     def add(search_id: str, number: int, *, owner: str = "runner", space: str = "nasbench201") -> None:
-        identity = {"encoding": f"|{number}|", "canonical_hash": f"hash{number}"}
+        identity = {"encoding": encoding_of(number), "canonical_hash": f"hash{number}"}
         store.add_candidate(owner, search_id, number, space=space, seed=number, **identity)
 
     return add

@@ -48,7 +48,7 @@ function bestSoFar() {
         },
         { label: label(objective), size: 64, values: (_, ticks) => ticks.map((each) => tick(objective, each)) },
       ],
-      scales: { x: { time: false, range: (_, low, high) => (low === null ? [0, 1] : [Math.min(low, 0), high > low ? high : low + 1]) } },
+      scales: { x: { time: false, range: (_, low, high) => (low === null ? [0, 1] : [Math.min(low, 0), high > low ? high : low + 1]) }, y: { range: (_, low, high) => around(objective, low, high) } },
       legend: { show: false },
       hooks: { setCursor: [(plot) => tell(plot.cursor.idx)] },
     };
@@ -80,6 +80,14 @@ function bestSoFar() {
       tell(null);
     },
   };
+}
+
+/** From a little below the lowest value to a little above the highest; accuracies stay between 0 and 100 %. */
+function around(metric, low, high) {
+  if (low === null) return [0, 1];
+  const margin = 0.1 * (high - low) || 0.05 * Math.abs(high) || 1;
+  const [least, most] = metric.includes("accuracy") ? [0, 1] : [-Infinity, Infinity];
+  return [Math.max(least, low - margin), Math.min(most, high + margin)];
 }
 
 // ---- every candidate

@@ -29,7 +29,8 @@ def test_candidates_are_ranked_by_accuracy(http: TestClient, scored_search: str)
     assert best["id"] == f"{scored_search}-2"
     assert best["search_id"] == scored_search
     assert best["state"] == "succeeded"
-    assert best["architecture"] == {"space": "nasbench201", "encoding": "|2|"}
+    encoding = "|none~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    assert best["architecture"] == {"space": "nasbench201", "encoding": encoding}
     assert best["metrics"] == {
         "accuracy": 0.9, "loss": 1.0, "params": 200, "flops": 2000, "seconds": 0.25, "gradient_norm": 1.5,
     }  # fmt: skip

@@ -68,7 +68,7 @@ def test_the_event_of_a_candidate_tells_what_a_dashboard_needs(
         "id": f"{job.id}-0",
         "number": 0,
         "state": "succeeded",
-        "encoding": "|0|",
+        "encoding": store.encodings(job.id, [0])[0],
         "metrics": METRICS,
         "error": None,
         "done": 1,

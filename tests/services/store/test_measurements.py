@@ -111,7 +111,11 @@ def test_encodings_and_finish_times(
     search = running_search()
     succeed(search.id, 0)
     propose(search.id, 1)
-    assert store.encodings(search.id, [0, 1, 7]) == {0: "|0|", 1: "|1|"}
+    rest = "|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    assert store.encodings(search.id, [0, 1, 7]) == {
+        0: f"|nor_conv_3x3~0|+{rest}",
+        1: f"|avg_pool_3x3~0|+{rest}",
+    }
     assert store.finish_times(search.id, [0, 1]) == {0: clock.now}
 
 

@@ -1,5 +1,6 @@
 """Schemathesis on the whole API of a running controller: what it answers is what the document says."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,4 +43,6 @@ def test_the_api_does_what_its_document_says(
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr
-    assert "Tested: 3" in run.stdout, "it saw the whole API"
+    tested = re.search(r"Tested: (\d+)", run.stdout)
+    assert tested is not None
+    assert int(tested[1]) > 50, "it saw the whole API"
