@@ -135,10 +135,11 @@ class _Saved:
         self.held: dict[int, Tensor] = {}
 
     def pack(self, tensor: Tensor) -> Tensor:
-        address = tensor.untyped_storage().data_ptr()
+        saved = tensor.detach()  # its graph would hold these hooks, and they the graph, for ever
+        address = saved.untyped_storage().data_ptr()
         if address not in self.outside:
-            self.held[address] = tensor
-        return tensor
+            self.held[address] = saved
+        return saved
 
     @property
     def bytes(self) -> int:

@@ -1,5 +1,6 @@
 """Memory is estimated before a meta step starts: close to what is then taken, and held to a limit."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -115,6 +116,16 @@ def test_estimating_leaves_the_global_generator_alone() -> None:
     before = torch.random.get_rng_state()
     estimate_memory(CONFIG, ConvNetSampler(CONFIG), SHAPE, CLASSES, "graph")
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_estimating_keeps_nothing() -> None:
+    def tensors() -> int:
+        gc.collect()
+        return sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects())
+
+    before = tensors()
+    estimate_memory(CONFIG, ConvNetSampler(CONFIG), SHAPE, CLASSES, "graph")
+    assert tensors() == before
 
 
 def test_learners_of_a_reference_and_real_steps_count() -> None:
