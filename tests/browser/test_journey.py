@@ -20,7 +20,7 @@ from services.wiring import make_artifacts, make_dispatcher
 from .conftest import Tab, serve
 from .population import TINY
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
 SEARCH_MS = 180_000
 """How long the search may take: mostly the start of Ray on a busy machine."""

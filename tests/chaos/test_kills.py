@@ -25,7 +25,7 @@ KILLS = int(os.environ.get("GTN_NAS_TEST_CHAOS_KILLS", "25"))
 SEED = int(os.environ.get("GTN_NAS_TEST_CHAOS_SEED", "0"))
 TRAINING: dict[str, Any] = {"inner_steps": 2, "batch_size": 8, "learner_channels": [4], "save_every": 10}
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(600 + 30 * KILLS)]
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600 + 30 * KILLS)]
 
 
 def test_nothing_that_was_acknowledged_is_lost_or_comes_twice(tmp_path: Path) -> None:

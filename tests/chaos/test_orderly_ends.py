@@ -17,7 +17,7 @@ from services.store import open_store
 
 from .stack import Stack, wait_until
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
 Submit = Callable[..., str]
 

@@ -41,7 +41,7 @@ MARKER = "GTN_NAS_TEST_TOPOLOGY"
 START_SECONDS = 200
 JOB_SECONDS = 200
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
 
 def test_from_data_set_to_exported_network(topology: "Topology") -> None:

@@ -17,7 +17,7 @@ import pytest
 from services.client import Client, ControllerUnreachableError
 from services.lifecycle import JobState
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
 MARKER = "GTN_NAS_TEST_UP"
 GTN_NAS = [sys.executable, "-m", "services.cli"]

@@ -3,23 +3,26 @@
 Tests put this folder on the import path, of Ray's workers too, and reach both by name as any plugin.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import time
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
 
 from gtn_core.errors import InvalidArchitectureError
-from gtn_core.randomness import seeded_initialisation
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
 from nas.search_spaces.base import ImageShape, SearchSpace
 from nas.search_spaces.choices import ChoiceSpace, Choose
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 class LettersConfig(BaseModel):
@@ -59,6 +62,10 @@ class Letters(ChoiceSpace):
     def build(
         self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int, seed: int
     ) -> nn.Module:
+        from torch import nn
+
+        from gtn_core.randomness import seeded_initialisation
+
         width = 1 + architecture.encoding.count("c")
         with seeded_initialisation(seed):
             return nn.Sequential(
@@ -84,6 +91,7 @@ class Scripted:
     description: ClassVar[str] = "Does as it is told."
     Config: ClassVar[type[ScriptedConfig]] = ScriptedConfig
     needs_train_data: ClassVar[bool] = False
+    needs_torch: ClassVar[bool] = False
 
     def __init__(self, data: EstimatorData, config: ScriptedConfig, device: torch.device) -> None:
         if config.broken:
@@ -112,6 +120,8 @@ class Scripted:
 
     def _break(self) -> None:
         """As a CUDA device does after a fault: every later call in this process fails too."""
+        import torch
+
         Path(self.config.folder, f"{os.getpid()}").touch()
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 

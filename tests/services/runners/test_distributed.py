@@ -26,7 +26,8 @@ from services.store import Store
 from services.wiring import child_environment
 
 STEPS = 8
-pytestmark = pytest.mark.timeout(900)  # a Ray and its ranks take long to start where the cores are busy
+# A Ray and its ranks take long to start where the cores are busy.
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
 
 
 class Stopped(Exception):  # noqa: N818 - what a caller raises to stop a run

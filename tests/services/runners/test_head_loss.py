@@ -21,7 +21,7 @@ from services.settings import Settings
 from services.store import JobRecord, Store
 from services.wiring import Backend, child_environment, make_dispatcher
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
 PLUGIN = str(Path(__file__).parents[2] / "nas" / "plugin")
 WaitUntil = Callable[..., None]
