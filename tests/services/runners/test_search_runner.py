@@ -1,8 +1,10 @@
 """Search runners as real processes: killed, paused, resumed and cancelled, they lose and double nothing."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -29,7 +31,8 @@ QueueSearch = Callable[..., JobRecord]
 StartRunner = Callable[[str], subprocess.Popen[bytes]]
 
 # One candidate after the other, each long enough that a search is met in its middle.
-SLOW = {"max_concurrent": 1, "estimator": {"name": "gtn", "initialisations": 10}}
+SLOW = {"max_concurrent": 1, "estimator": {"name": "scripted", "seconds": 1.0}}
+PLUGIN = str(Path(__file__).parents[2] / "nas" / "plugin")
 
 
 @pytest.fixture
@@ -45,7 +48,9 @@ def start_runner(settings: Settings) -> Iterator[StartRunner]:
     def start_one(search_id: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "services.search_runner", search_id]
         log_path = settings.data_dir / "runner.log"
-        runners.append(start(command, environment=child_environment(settings), log_path=log_path))
+        environment = child_environment(settings)
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [PLUGIN, environment.get("PYTHONPATH")]))
+        runners.append(start(command, environment=environment, log_path=log_path))
         return runners[-1]
 
     yield start_one
