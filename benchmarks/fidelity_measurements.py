@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -15,6 +15,7 @@ from gtn_core.data import DatasetSplits
 from nas import CandidateFailed, EstimatorData, estimator_data, get_search_space, make_estimator
 from nas.estimators.readouts import gain, readout_values
 from nas.estimators.real_batches import RealBatches, RealBatchesConfig
+from nas.estimators.zero_cost import Proxy
 from nas.true_accuracies import TrueAccuracy
 
 VALIDATION_IMAGES = 1000
@@ -46,17 +47,7 @@ def estimators(steps: int, rate: float) -> list[Measured]:
     ]
 
 
-PROXIES = (
-    "params",
-    "flops",
-    "synflow",
-    "naswot",
-    "jacobian_covariance",
-    "expressivity",
-    "progressivity",
-    "trainability",
-    "gradient_norm",
-)
+PROXIES: tuple[Proxy, ...] = get_args(Proxy)
 
 
 @dataclass

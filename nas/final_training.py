@@ -10,12 +10,13 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from gtn_core.augmentation import Augmentation
 from gtn_core.data import DatasetSplits, Split
 from gtn_core.errors import FinalTrainingDiverged
 from gtn_core.evaluation import evaluate
 from gtn_core.randomness import torch_generator
 from nas.architecture import Architecture
-from nas.augmentation import Augmentation, augmentation, cutout
+from nas.augmentation import augmentation, cutout
 from nas.final_training_config import FinalTrainingConfig
 from nas.final_training_state import EpochReport, FinalTrainingState, restore_state, save_state
 from nas.regularization import RegularizedNetwork

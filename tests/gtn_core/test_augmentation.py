@@ -1,0 +1,32 @@
+"""Random crops and flips, against what they may and must do to a picture."""
+
+import torch
+
+from gtn_core.augmentation import random_crop, random_flip
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_crop_is_a_shift_with_a_repeated_border() -> None:
+    image = torch.arange(64.0).reshape(1, 1, 8, 8)
+    padded = torch.nn.functional.pad(image, (1, 1, 1, 1), mode="replicate")[0, 0]
+    windows = [padded[top : top + 8, left : left + 8] for top in range(3) for left in range(3)]
+    crops = random_crop(image.expand(200, 1, 8, 8), generator())
+    found = [next(i for i, window in enumerate(windows) if torch.equal(crop[0], window)) for crop in crops]
+    assert set(found) == set(range(9)), "each of the nine shifts comes up"
+
+
+def test_channels_and_images_keep_their_places() -> None:
+    images = torch.arange(6.0).reshape(2, 3, 1, 1).expand(2, 3, 12, 16)
+    assert torch.equal(random_crop(images, generator()), images)
+
+
+def test_a_flip_mirrors_about_half_of_the_images() -> None:
+    images = torch.randn(400, 3, 4, 5, generator=generator(1))
+    flipped = random_flip(images, generator())
+    mirrored = torch.tensor([torch.equal(a, b.flip(2)) for a, b in zip(flipped, images, strict=True)])
+    kept = torch.tensor([torch.equal(a, b) for a, b in zip(flipped, images, strict=True)])
+    assert (mirrored ^ kept).all()
+    assert 150 < mirrored.sum() < 250
