@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.errors import InvalidValueError
-from services.store.cursors import Columns, Position, decode_cursor, encode_cursor
+from services.store.cursors import Position, decode_cursor, encode_cursor
+from services.store.hidden_columns import Hidden
 
 MAX_PAGE = 1000
 
@@ -31,19 +32,31 @@ class Order:
     absent: sa.ColumnElement[bool] | None = (
         None  # what rows without a value have in common, if not NULL there
     )
+    led_by: tuple[sa.Column[Any], ...] = ()  # stand before the others in an index of this order
+    sorted_afterwards: bool = False  # the rows come from elsewhere: no index of the order is to be read
+
+    def key(self, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        """One of the columns, as it stands in statements."""
+        return Hidden(column) if self.sorted_afterwards else column
 
     @property
     def columns(self) -> tuple[sa.Column[Any], ...]:
         """All columns of the order; together they tell every row from every other."""
         return (self.column, *self.ties)
 
+    def leads(self, column: sa.Column[Any]) -> bool:
+        """Whether an index of this order starts where `column` has a given value."""
+        return any(column is each for each in (self.column, *self.led_by))
+
     def clauses(self) -> list[sa.ColumnElement[Any]]:
         """For ORDER BY."""
-        return [self.column.desc() if self.descending else self.column.asc(), *self.tie_clauses()]
+        key = self.key(self.column)
+        return [key.desc() if self.descending else key.asc(), *self.tie_clauses()]
 
     def tie_clauses(self) -> list[sa.ColumnElement[Any]]:
         """For ORDER BY among rows of one value."""
-        return [column.desc() if self.ties_descending else column.asc() for column in self.ties]
+        keys = map(self.key, self.ties)
+        return [key.desc() if self.ties_descending else key.asc() for key in keys]
 
 
 def read_page(
@@ -83,24 +96,27 @@ class _Range:
 
 def _ranges(order: Order, position: Position | None, valued: bool | None) -> Iterator[_Range]:
     """Conditions that cut the rows after `position` into index ranges, in the order of the list."""
-    column, nullable = order.column, order.column.nullable
+    column, nullable = order.key(order.column), order.column.nullable
+    valued = valued if nullable else True
     absent = column.is_(None) if order.absent is None else order.absent
     after_value = position is None or position[0] is not None
     if position is not None:
         value, *ties = position
         if ties and valued is not (value is None):
             tied = absent if value is None else column == value
-            beyond = _beyond(order.ties, ties, order.ties_descending)
+            beyond = _beyond([*map(order.key, order.ties)], ties, order.ties_descending)
             yield _Range([tied, beyond], order.tie_clauses())
         if value is not None and valued is not False:
             yield _Range([_beyond([column], [value], order.descending)], order.clauses())
-    elif valued is not False or not nullable:
+    elif valued is not False:
         yield _Range([column.is_not(None)] if nullable else [], order.clauses())
-    if nullable and after_value and valued is not True:
+    if after_value and valued is not True:
         yield _Range([absent], order.tie_clauses())
 
 
-def _beyond(columns: Columns, values: Sequence[Any], descending: bool) -> sa.ColumnElement[bool]:
+def _beyond(
+    columns: Sequence[sa.ColumnElement[Any]], values: Sequence[Any], descending: bool
+) -> sa.ColumnElement[bool]:
     row: Any = columns[0] if len(columns) == 1 else sa.tuple_(*columns)
     bound = values[0] if len(columns) == 1 else sa.tuple_(*values)
     beyond: sa.ColumnElement[bool] = row < bound if descending else row > bound

@@ -1,7 +1,9 @@
 """Candidates as readers see them: ranked, filtered, in pages, and the Pareto front."""
 
+import operator
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from services.errors import InvalidValueError, NotFoundError
 from services.lifecycle import CandidateState, JobKind
+from services.store.access_paths import Bound, access_path
 from services.store.candidates import candidate_record
 from services.store.engine import Database
 from services.store.json_values import storable_text
@@ -21,6 +24,9 @@ from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS
 ORDER_COLUMNS = (*METRIC_COLUMNS, "number", "created_at")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _COLUMNS = CANDIDATES.columns
+
+FEW_OF_A_SEARCH, FEW_OF_ALL = 2_000, 7_000
+"""Matches that are rather sorted: the roots of a page times 100,000 and 1,000,000 candidates."""
 
 SAMPLED, PIVOTS = 32, 8
 """The database leaves out what the PIVOTS strongest of every 32nd candidate beat: most of a large search."""
@@ -63,8 +69,9 @@ class RankedCandidateRepository(Repository):
         with self._database.read() as session:
             if only.search_space is not None and not _exists(session, only.search_space):
                 return Page([], None)
+            matching, order = filtered(session, only, order)
             rows, next_cursor = read_page(
-                session, _matching(only), order, limit=limit, cursor=cursor, valued=_scored(only)
+                session, matching, order, limit=limit, cursor=cursor, valued=_scored(only)
             )
             return Page(self._ranked(session, rows), next_cursor)
 
@@ -157,6 +164,7 @@ def candidate_order(order_by: str, *, within_search: bool) -> Order:
         # Best accuracy first, equal ones by number, is how candidates are ranked.
         ties_descending=not descending if name == "accuracy" else descending,
         absent=_COLUMNS.accuracy.is_(None),  # which all metrics have in common, and an index knows
+        led_by=(_COLUMNS.space,) if name == "accuracy" else (),
     )
 
 
@@ -166,29 +174,35 @@ def _exists(session: Session, space: str) -> bool:
     return session.execute(any_of_it).first() is not None
 
 
-def _matching(only: CandidateFilter) -> sa.Select[Any]:
-    conditions: list[sa.ColumnElement[bool]] = []
-    if only.search_id is not None:
-        conditions.append(_COLUMNS.search_id == only.search_id)
+def filtered(session: Session, only: CandidateFilter, order: Order) -> tuple[sa.Select[Any], Order]:
+    """The candidates that pass the filter, and the order to read them in."""
+    scope, within_search = _LISTED, only.search_id is not None
+    if within_search:
+        scope = scope.where(_COLUMNS.search_id == only.search_id)
     if only.state is not None:
-        conditions.append(_COLUMNS.state == only.state)
-        if only.state in _RARE:
-            conditions.append(_COLUMNS.accuracy.is_(None))  # what the index of the unscored asks for
+        scope = scope.where(_COLUMNS.state == only.state)
+    if only.state in _RARE:
+        scope = scope.where(_COLUMNS.accuracy.is_(None))  # what the index of the unscored asks for
+        order = replace(order, sorted_afterwards=True)
+    bounds = []
     if only.search_space is not None:
-        conditions.append(_COLUMNS.space == only.search_space)
+        bounds.append(Bound(_COLUMNS.space, operator.eq, only.search_space))
     if only.max_params is not None:
-        conditions.append(_COLUMNS.params <= _clamped(only.max_params))
+        bounds.append(Bound(_COLUMNS.params, operator.le, _clamped(only.max_params)))
     if only.max_flops is not None:
-        conditions.append(_COLUMNS.flops <= _clamped(only.max_flops))
+        bounds.append(Bound(_COLUMNS.flops, operator.le, _clamped(only.max_flops)))
     if only.min_accuracy is not None:
-        conditions.append(_COLUMNS.accuracy >= only.min_accuracy)
-    for bounds in only.within:
-        metric = _metric(bounds.metric)
-        if bounds.low is not None:
-            conditions.append(metric >= bounds.low)
-        if bounds.high is not None:
-            conditions.append(metric <= bounds.high)
-    return _LISTED.where(*conditions)
+        bounds.append(Bound(_COLUMNS.accuracy, operator.ge, only.min_accuracy))
+    for asked in only.within:
+        for compare, value in ((operator.ge, asked.low), (operator.le, asked.high)):
+            if value is None:
+                continue
+            if asked.metric in METRIC_COLUMNS:
+                bounds.append(Bound(_COLUMNS[asked.metric], compare, value))
+            else:
+                scope = scope.where(compare(_metric(asked.metric), value))
+    few = FEW_OF_A_SEARCH if within_search else FEW_OF_ALL
+    return access_path(session, scope, bounds, order, few=few)
 
 
 def _scored(only: CandidateFilter) -> bool | None:

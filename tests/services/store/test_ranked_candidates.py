@@ -117,8 +117,12 @@ def test_ranks_are_counted_within_each_search(store: Store, running_search: Make
     ]
 
 
-def test_filters(store: Store, search_id: str):
-    everything = store.list_candidates(limit=100).items
+@pytest.mark.parametrize("few", [0, 10_000])
+def test_filters_in_every_order_however_few_match(
+    store: Store, search_id: str, few: int, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("FEW_OF_A_SEARCH", "FEW_OF_ALL"):
+        monkeypatch.setattr(ranked_candidates, name, few)
     for only, matches in [
         (CandidateFilter(state=CandidateState.FAILED), lambda c: c.state == "failed"),
         (CandidateFilter(state=CandidateState.RUNNING), lambda c: c.state == "running"),
@@ -130,9 +134,21 @@ def test_filters(store: Store, search_id: str):
         (CandidateFilter(search_id="nosuchsearch"), lambda c: False),
         (CandidateFilter(max_params=10**30), lambda c: c.metrics is not None),
         (CandidateFilter(max_params=-(10**30)), lambda c: False),
+        (
+            CandidateFilter(search_id=search_id, max_params=2, max_flops=10, min_accuracy=0.5),
+            lambda c: (
+                c.metrics is not None
+                and c.metrics["params"] <= 2
+                and c.metrics["flops"] <= 10
+                and c.metrics["accuracy"] >= 0.5
+            ),
+        ),
     ]:
-        expected = [candidate.id for candidate in everything if matches(candidate)]
-        assert [candidate.id for candidate in read_all(store, only, "-accuracy", 3)] == expected, only
+        for order_by in ("-accuracy", "accuracy", "-params", "created_at", "number"):
+            everything = store.list_candidates(order_by=order_by, limit=100)
+            expected = [candidate.id for candidate in everything if matches(candidate)]
+            listed = [candidate.id for candidate in read_all(store, only, order_by, 4)]
+            assert listed == expected, (only, order_by)
 
 
 def test_an_unknown_order_is_refused_with_the_known_ones(store: Store):

@@ -1,0 +1,87 @@
+"""SQLite is led through a bound that few candidates are within, else along the index of the order."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from services.store import CandidateFilter, open_store, upgrade
+from services.store.ranked_candidates import candidate_order, filtered
+from services.store.tables import CANDIDATES, JOBS
+
+CANDIDATES_OF_A_SEARCH = 6000
+NOTHING: dict[str, Any] = {"request": {}, "state": "running", "attempts": 1, "progress_done": 0, "name": ""}
+
+
+@pytest.fixture(scope="module")
+def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Tells the indexes that a list is read by, in a search whose params are their numbers."""
+    folder: Path = tmp_path_factory.mktemp("plans")
+    upgrade(url := f"sqlite:///{folder / 'store.db'}")
+    with open_store(url) as store:
+        database = store._database
+        now = database.clock()
+        with database.write() as session:
+            job = NOTHING | {"id": "s", "kind": "search", "progress_total": 1, "created_at": now}
+            session.execute(sa.insert(JOBS), job)
+            session.execute(
+                sa.insert(CANDIDATES),
+                [
+                    {
+                        "search_id": "s",
+                        "number": number,
+                        "state": "succeeded",
+                        "space": "common" if number % 100 else "rare",
+                        "encoding": "",
+                        "canonical_hash": str(number),
+                        "seed": 0,
+                        "completion": number + 1,
+                        "accuracy": number / CANDIDATES_OF_A_SEARCH,
+                        "loss": 1.0,
+                        "params": number,
+                        "flops": number,
+                        "seconds": 1.0,
+                        "created_at": now,
+                    }
+                    for number in range(CANDIDATES_OF_A_SEARCH)
+                ],
+            )
+
+        def plan(only: CandidateFilter, order_by: str) -> str:
+            order = candidate_order(order_by, within_search=only.search_id is not None)
+            with database.read() as session:
+                statement, order = filtered(session, only, order)
+                text = str(
+                    statement.order_by(*order.clauses()).compile(
+                        database.engine, compile_kwargs={"literal_binds": True}
+                    )
+                )
+                rows = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
+                return " ".join(row.detail for row in rows)
+
+        yield plan
+
+
+@pytest.mark.parametrize(
+    ("only", "order_by", "index"),
+    [
+        (CandidateFilter("s", max_params=100), "-created_at", "search_params"),
+        (CandidateFilter("s", max_params=5000), "-created_at", "search_created_at"),
+        (CandidateFilter("s", max_params=5000, max_flops=10), "number", "search_flops"),
+        (CandidateFilter("s", max_params=5000), "params", "search_params"),
+        (CandidateFilter("s", max_params=0), "params", "search_params"),
+        (CandidateFilter("s", min_accuracy=0.5), "number", "sqlite_autoindex_candidates"),
+        (CandidateFilter(min_accuracy=0.999), "number", "all_accuracy"),
+        (CandidateFilter(search_space="common"), "-accuracy", "space_accuracy"),
+        (CandidateFilter(search_space="rare"), "params", "space_accuracy"),
+    ],
+)
+def test_the_cheaper_way_is_taken(plan_of: Any, only: CandidateFilter, order_by: str, index: str) -> None:
+    plan = plan_of(only, order_by)
+    assert index in plan
+    few = (
+        index not in ("search_created_at", "sqlite_autoindex_candidates")
+        and order_by.removeprefix("-") not in index
+    )
+    assert ("TEMP B-TREE" in plan) is few  # what is not read in order is sorted
