@@ -96,22 +96,21 @@ _EMPTY = _Copy(-1, np.empty(0, np.float64), np.empty(0, np.int64))
 
 def _brought_forward(session: Session, search_id: str, known: _Copy, done: int) -> _Copy:
     """The copy with what has finished since, up to `done` in the session's snapshot."""
-    finished = session.execute(_FINISHED, {"search_id_": search_id, "after": max(known.done, 0)}).all()
-    if not finished:
-        return _Copy(done, known.losses, known.numbers)
-    accuracies, numbers = zip(*finished, strict=True)
-    losses = np.concatenate([known.losses, -np.array(accuracies, np.float64)])
-    all_numbers = np.concatenate([known.numbers, np.array(numbers, np.int64)])
-    order = np.lexsort((all_numbers, losses))
-    return _Copy(done, losses[order], all_numbers[order])
+    rows = session.execute(
+        _FINISHED if known is _EMPTY else _FINISHED_SINCE, {"search_id_": search_id, "after": known.done}
+    )
+    finished = np.fromiter(map(tuple, rows), dtype=[("accuracy", np.float64), ("number", np.int64)])
+    losses = np.concatenate([known.losses, -finished["accuracy"]])
+    numbers = np.concatenate([known.numbers, finished["number"]])
+    order = np.lexsort((numbers, losses))
+    return _Copy(done, losses[order], numbers[order])
 
 
 _COLUMNS = CANDIDATES.columns
 _DONE = sa.select(JOBS.columns.id, JOBS.columns.progress_done).where(
     JOBS.columns.id.in_(sa.bindparam("search_ids", expanding=True))
 )
-_FINISHED = sa.select(_COLUMNS.accuracy, _COLUMNS.number).where(
-    _COLUMNS.search_id == sa.bindparam("search_id_"),
-    _COLUMNS.completion > sa.bindparam("after"),
-    _COLUMNS.accuracy.is_not(None),
+_FINISHED = sa.select(_COLUMNS.accuracy, _COLUMNS.number).where(  # all of it is in an index
+    _COLUMNS.search_id == sa.bindparam("search_id_"), _COLUMNS.accuracy.is_not(None)
 )
+_FINISHED_SINCE = _FINISHED.where(_COLUMNS.completion > sa.bindparam("after"))
