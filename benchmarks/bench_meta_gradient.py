@@ -151,7 +151,7 @@ def ours(
 ) -> None:
     synthetic = curriculum(torch.Generator(), recompute=form != "graph").first(config.inner_steps)
     leaves = synthetic.detach_as_leaves()
-    loss, _ = outer_loss(learner(config, real), leaves, real, config, form=form)
+    loss = outer_loss(learner(config, real), leaves, real, config, form=form).loss
     torch.autograd.backward(loss)
     synthetic.backward_from(leaves)
 

@@ -2,9 +2,11 @@
 
     python benchmarks/bench_teaching_for_ranking.py --dataset cifar10@16:PATH --table CSV --record FILE.jsonl
 
-The same small meta-training in three ways, on the same seeds, with equally many learners in a meta step, all
-of them NAS-Bench-201 cells: `plain` (their outer losses alone), `pairwise` and `soft_rank` (one outer loss,
-and a group compared with the table's accuracies by that ranking loss). The table's cells are dealt into a
+The same small meta-training in several ways, on the same seeds, with equally many learners in a meta step,
+all of them NAS-Bench-201 cells: `plain` (their outer losses alone), `trajectory` (the same learners, whose
+last weights are also drawn to those that real batches lead to), `pairwise` and `soft_rank` (one outer loss,
+and a group compared with the table's accuracies by that ranking loss), `pairwise_trajectory` (both).
+Trajectories need no table. The CPU seconds of each are reported. The table's cells are dealt into a
 calibration set, whose accuracies are the reference, and held-out cells, on which Spearman's rho is measured.
 The number judged by is the validation loss after the curriculum, which is what the ranking loss trains; other
 readouts are reported beside it. `real` trains the held-out cells on as many real batches, and `params` counts
@@ -47,10 +49,18 @@ BASE: dict[str, Any] = {
     "initial_learning_rate": 0.1,
     "validate_every": 0,
 }
+MATCHED: dict[str, Any] = {"trajectory_weight": 1.0, "trajectory_steps": 16}
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {"learners_per_meta_step": 1 + GROUP},
     "pairwise": {"ranking_weight": 1.0, "ranking_learners": GROUP, "ranking_loss": "pairwise"},
     "soft_rank": {"ranking_weight": 1.0, "ranking_learners": GROUP, "ranking_loss": "soft_rank"},
+    "trajectory": {"learners_per_meta_step": 1 + GROUP, **MATCHED},
+    "pairwise_trajectory": {
+        "ranking_weight": 1.0,
+        "ranking_learners": GROUP,
+        "ranking_loss": "pairwise",
+        **MATCHED,
+    },
 }
 
 
@@ -91,7 +101,9 @@ def measure(
         seed=seed,
         learner_sampler=Cells(space),
         ranking_reference=table_reference(space, calibration) if config.ranking_weight else None,
-        on_step=lambda step: losses.append((step.loss, step.accuracy, step.ranking_loss)),
+        on_step=lambda step: losses.append(
+            (step.loss, step.accuracy, step.ranking_loss, step.trajectory_loss)
+        ),
     )
     note = {"cpu_seconds": time.process_time() - cpu_started, "curve": losses[:: max(1, len(losses) // 20)]}
     record.add({"note": f"meta-training {label}", "value": note | dict(checkpoint.manifest.metrics)})
@@ -186,7 +198,7 @@ def report(record: Record, held_out: list[TrueAccuracy], options: argparse.Names
         each = ", ".join(f"{value:+.2f}" for value in row["spearman_by_seed"])
         interval = f"[{rho['low']:+.2f}, {rho['high']:+.2f}]"
         print(
-            f"{row['arm']:10} {row['readout']:24} rho {rho['value']:+.2f} {interval}"
+            f"{row['arm']:19} {row['readout']:24} rho {rho['value']:+.2f} {interval}"
             f"  by seed {each}  accuracy {row['mean_accuracy']:.1%}"
         )
     print("params", counted["spearman"])

@@ -129,6 +129,22 @@ class MetaTrainingConfig(BaseModel):
         0.1, gt=0, le=100, description="difference of losses, in nats, that counts as a clear order"
     )
 
+    # Matching trajectories: a learner should end where real batches would have led it.
+    trajectory_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="weight beside the outer loss of a learner's squared distance, after its last step, from "
+        "an expert: the same learner trained on real batches (Cazenavette et al.); 0: none",
+    )
+    trajectory_steps: int = Field(
+        20,
+        ge=1,
+        le=1024,
+        description="real inner steps of an expert, with real_learning_rate and real_momentum; of a learner "
+        "that stops early the same share of them",
+    )
+
     # The outer loop.
     meta_steps: int = Field(500, ge=1, le=1_000_000, description="updates of generator and curriculum")
     outer_batch_size: int = Field(256, ge=2, le=65_536, description="real images per outer loss")

@@ -34,7 +34,7 @@ class MemoryEstimate:
     """Bytes of a meta step by what holds them."""
 
     curriculum: int  # weights with gradient and Adam's moments
-    images: int  # synthetic images and their gradients, as leaves and as the generator's output
+    images: int  # synthetic images and their gradients, as leaves and as the generator's output; an expert's
     generator: int  # activations: of one batch where they are recomputed, else of all
     states: int  # of the learner between inner steps
     activations: int  # of inner steps whose graph is held at one time
@@ -91,13 +91,14 @@ def estimate_memory(
     steps = config.inner_steps + config.real_steps
     held_steps = {"graph": steps, "recompute": config.recompute_block or 1, "hessian_vector": 1}
     weights, per_batch = _generator(config, image_shape, num_classes)
-    pixels = steps * config.batch_size * _count(image_shape)
     snapshots = -(-steps // config.outer_loss_every)
+    expert_steps = config.trajectory_steps if config.trajectory_weight else 0
+    expert_states = 2 if expert_steps else 0  # its last weights, and how far the learner's are from them
     return MemoryEstimate(
         curriculum=4 * 4 * weights,
-        images=4 * 4 * pixels,
+        images=4 * (4 * steps + expert_steps) * config.batch_size * _count(image_shape),
         generator=per_batch * (config.inner_steps if form == "graph" else 2),
-        states=4 * parameters * (tensors_per_state * steps + snapshots),
+        states=4 * parameters * (tensors_per_state * steps + snapshots + expert_states),
         activations=per_step * (held_steps[form] + 1),
         real=2 * real + (per_step * held_steps[form] if form == "graph" else 0),
     )

@@ -13,11 +13,12 @@ from gtn_core.data import Split
 from gtn_core.divergence import require_finite
 from gtn_core.learners import LearnerSampler, learner_name
 from gtn_core.meta_training_state import MetaTrainingState
-from gtn_core.outer_loss import outer_loss
+from gtn_core.outer_loss import OuterLoss, outer_loss
 from gtn_core.randomness import derive_seed, torch_generator
 from gtn_core.ranking import RankingReference, backward_ranking_loss
 from gtn_core.ranks import ALONE, Rank
 from gtn_core.real_steps import outer_batch, with_real_steps
+from gtn_core.trajectory import expert_batches
 from gtn_core.windows import draw_window
 
 RUNNING_NORM_DECAY = 0.95
@@ -32,6 +33,7 @@ class MetaStepOutcome:
     accuracy: float  # after the last inner step, in [0, 1]
     gradient_norm: float  # of the meta-gradient, before clipping
     ranking_loss: float | None = None  # of the group that was compared, where one was
+    trajectory_loss: float | None = None  # distance from the experts, where there were any
 
 
 def meta_step(
@@ -47,6 +49,7 @@ def meta_step(
 ) -> MetaStepOutcome:
     """Update the curriculum once; all that is random is drawn from (`seed`, the state's step).
 
+    With a `trajectory_weight` learners' distances from their experts are lowered beside their outer losses.
     With a `reference` a group of its learners adds the weighted ranking loss. With several ranks each takes
     its share of the learners, and all update their equal curricula alike.
 
@@ -62,7 +65,7 @@ def meta_step(
     )
     # The learners' gradients add up in these leaves, so that the generator is gone back through only once.
     leaves = synthetic.detach_as_leaves()
-    loss, accuracy = _backward_outer_losses(
+    loss, accuracy, trajectory_loss = _backward_outer_losses(
         leaves, train, sampler, config, seed=seed, step=step, form=form, rank=rank
     )
     ranking_loss = None
@@ -80,7 +83,7 @@ def meta_step(
     _set_learning_rate(state, config)
     state.optimizer.step()
     state.step += 1
-    return MetaStepOutcome(loss, accuracy, norm.item(), ranking_loss)
+    return MetaStepOutcome(loss, accuracy, norm.item(), ranking_loss, trajectory_loss)
 
 
 def _learned_steps(config: MetaTrainingConfig, seed: int, step: int, *, compared: bool) -> range:
@@ -104,13 +107,14 @@ def _backward_outer_losses(
     step: int,
     form: MetaGradientForm,
     rank: Rank,
-) -> tuple[float, float]:
-    """Add the gradient of the mean outer loss over the rank's learners to `leaves`.
+) -> tuple[float, float, float | None]:
+    """Add the gradient of the mean objective over the rank's learners to `leaves`.
 
-    Returns the means of loss and accuracy over the learners of all ranks.
+    Returns the means of loss, accuracy and, where there are experts, trajectory loss over the learners of all
+    ranks.
     """
     _, _, channels, height, width = leaves.images.shape
-    totals = torch.zeros(2, dtype=torch.float64)
+    totals = torch.zeros(3, dtype=torch.float64)
     for index in rank.share(config.learners_per_meta_step):
         learner_seed = derive_seed(seed, "learner", step, index)
         learner = sampler(
@@ -121,16 +125,29 @@ def _backward_outer_losses(
         taught, window = with_real_steps(
             leaves, window, train, config, torch_generator(seed, "real steps", step, index)
         )
-        loss, accuracy = outer_loss(learner, taught, real, config, form=form, window=window)
+        expert = expert_batches(taught, window, train, config, torch_generator(seed, "expert", step, index))
+        found = outer_loss(learner, taught, real, config, form=form, window=window, expert=expert)
         name = f"{learner_name(sampler)} (seed {learner_seed})"
-        require_finite(loss.item(), "outer loss", name, step, config)
-        torch.autograd.backward(loss / config.learners_per_meta_step)
+        objective = _objective(found, name, step, config)
+        torch.autograd.backward(objective / config.learners_per_meta_step)
         norm = leaves.gradient_norm()
         require_finite(norm, "norm of the meta-gradient in the synthetic images", name, step, config)
-        totals += torch.tensor([loss.item(), accuracy.item()])
+        distance = 0.0 if found.trajectory_loss is None else found.trajectory_loss.item()
+        totals += torch.tensor([found.loss.item(), found.accuracy.item(), distance])
     rank.add_up(totals)
-    mean_loss, mean_accuracy = (totals / config.learners_per_meta_step).tolist()
-    return mean_loss, mean_accuracy
+    loss, accuracy, trajectory_loss = (totals / config.learners_per_meta_step).tolist()
+    return loss, accuracy, trajectory_loss if config.trajectory_weight else None
+
+
+def _objective(found: OuterLoss, learner: str, step: int, config: MetaTrainingConfig) -> Tensor:
+    """What one learner adds to what a meta step lowers; raises MetaTrainingDiverged."""
+    require_finite(found.loss.item(), "outer loss", learner, step, config)
+    if found.trajectory_loss is None:
+        return found.loss
+    # The outer loss is finite, so it is the expert that went astray.
+    what = f"distance from the expert, with real_learning_rate {config.real_learning_rate:g},"
+    require_finite(found.trajectory_loss.item(), what, learner, step, config)
+    return found.loss + config.trajectory_weight * found.trajectory_loss
 
 
 def _clip(state: MetaTrainingState, config: MetaTrainingConfig, norm: Tensor) -> None:

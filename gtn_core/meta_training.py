@@ -47,6 +47,7 @@ class MetaStepReport:
     seconds: float
     validation_accuracy: float | None  # every `validate_every` meta steps
     ranking_loss: float | None = None  # of the group that was compared, where one was
+    trajectory_loss: float | None = None  # distance from the experts, where there were any
 
 
 def meta_train(
@@ -109,6 +110,7 @@ def meta_train(
             seconds=seconds,
             validation_accuracy=mean(accuracies) if accuracies else None,
             ranking_loss=outcome.ranking_loss,
+            trajectory_loss=outcome.trajectory_loss,
         )
         try:
             if on_step is not None:

@@ -1,6 +1,7 @@
 """What a meta step lowers: the loss on real data of a learner that the curriculum has taught."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,16 @@ from gtn_core.inner_loop import Window, unroll
 from gtn_core.inner_steps import Parameters
 from gtn_core.layers import batch_statistics
 from gtn_core.precision import prepared
+from gtn_core.trajectory import expert_weights, trajectory_loss
+
+
+@dataclass(frozen=True, slots=True)
+class OuterLoss:
+    """How one learner did that a curriculum has taught, as scalars on its device."""
+
+    loss: Tensor  # on real data, nats; differentiable in the curriculum
+    accuracy: Tensor  # after the last inner step, in [0, 1]
+    trajectory_loss: Tensor | None  # where it had an expert; differentiable in the curriculum
 
 
 def outer_loss(
@@ -26,13 +37,17 @@ def outer_loss(
     *,
     form: MetaGradientForm = "graph",
     window: Window | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Loss on real data of a learner taught by `curriculum`, differentiable in it, and the final accuracy.
+    expert: SyntheticCurriculum | None = None,
+) -> OuterLoss:
+    """Loss on real data of a learner taught by `curriculum`.
 
     The loss is a weighted mean over the learner's way: after every `outer_loss_every` inner steps with the
-    intermediate weight, after the last with weight one.
+    intermediate weight, after the last with weight one. With the batches of an `expert` the learner's last
+    weights are also compared with those that these batches lead to.
     """
     learner = prepared(learner, curriculum.images, config.precision)
+    # Before the unroll, so that no graph is held while the expert trains.
+    aim = None if expert is None else expert_weights(learner, expert)
     unrolled = unroll(
         learner,
         curriculum,
@@ -45,7 +60,11 @@ def outer_loss(
     losses = torch.stack([loss for loss, _ in measured])
     weights = torch.full_like(losses, config.intermediate_loss_weight)
     weights[-1] = 1
-    return (weights * losses).sum() / weights.sum(), measured[-1][1]
+    return OuterLoss(
+        loss=(weights * losses).sum() / weights.sum(),
+        accuracy=measured[-1][1],
+        trajectory_loss=None if aim is None else trajectory_loss(learner, unrolled.snapshots[-1], aim),
+    )
 
 
 def final_loss(

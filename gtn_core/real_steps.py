@@ -1,4 +1,4 @@
-"""Real batches: those of an outer loss, and inner steps on them that follow the synthetic ones."""
+"""Real batches: those of an outer loss, and those of inner steps, which may follow the synthetic ones."""
 
 import torch
 import torch.nn.functional as F
@@ -30,15 +30,26 @@ def with_real_steps(
     """
     if not config.real_steps:
         return curriculum, window
-    _, batch_size, classes = curriculum.labels.shape
-    index = torch.randint(len(train), (config.real_steps, batch_size), generator=rng)
-    index = index.to(train.labels.device)
-    rates = curriculum.learning_rates.new_ones(config.real_steps)
-    real = SyntheticCurriculum(
-        images=train.images[index],
-        labels=F.one_hot(train.labels[index], classes).to(curriculum.labels.dtype),
-        learning_rates=config.real_learning_rate * rates,
-        momenta=config.real_momentum * rates,
-    )
+    real = real_batches(train, config.real_steps, curriculum, config, rng)
     taught = curriculum.first(window.stop).followed_by(real)
     return taught, Window(window.start, len(taught))
+
+
+def real_batches(
+    train: Split,
+    steps: int,
+    like: SyntheticCurriculum,
+    config: MetaTrainingConfig,
+    rng: torch.Generator,
+) -> SyntheticCurriculum:
+    """`steps` inner steps on real images, drawn with replacement, with batch size and optimizer of `like`."""
+    _, batch_size, classes = like.labels.shape
+    index = torch.randint(len(train), (steps, batch_size), generator=rng).to(train.labels.device)
+    rates = like.learning_rates.new_ones(steps)
+    return SyntheticCurriculum(
+        images=train.images[index],
+        labels=F.one_hot(train.labels[index], classes).to(like.labels.dtype),
+        learning_rates=config.real_learning_rate * rates,
+        momenta=config.real_momentum * rates,
+        inner_optimizer=like.inner_optimizer,
+    )

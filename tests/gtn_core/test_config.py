@@ -36,6 +36,8 @@ from gtn_core import MetaTrainingConfig
         ("augment", "flip"),
         ("precision", "int8"),
         ("meta_gradient", "forward"),
+        ("trajectory_weight", -1),
+        ("trajectory_steps", 0),
     ],
 )
 def test_values_out_of_bounds_are_refused_by_name(name: str, value: object) -> None:

@@ -49,7 +49,7 @@ def test_the_meta_gradient_is_the_mean_over_learners_through_the_generator(
     start, _ = make(learners_per_meta_step=3)
     outcome = meta_step(state, one_image, recorded, config, seed=0, form=form)
 
-    losses = [outer_loss(each, start.curriculum(torch.Generator()), real, config)[0] for each in learners]
+    losses = [outer_loss(each, start.curriculum(torch.Generator()), real, config).loss for each in learners]
     mean_loss = torch.stack(losses).mean()
     torch.autograd.backward(mean_loss)
     assert len(learners) == 3
@@ -63,7 +63,7 @@ def test_the_outer_loss_weighs_the_learners_way(make: StateMaker, digits: Datase
         state, config = make(inner_steps=4, **options)
         learner = ConvNetSampler(config)(image_shape=(1, 8, 8), num_classes=10, seed=0)
         synthetic = state.curriculum(torch.Generator())
-        return outer_loss(learner, synthetic, digits.validation, config)[0].item()
+        return outer_loss(learner, synthetic, digits.validation, config).loss.item()
 
     last = loss(outer_loss_every=4)
     both = loss(outer_loss_every=2, intermediate_loss_weight=1.0)

@@ -48,7 +48,7 @@ def image_gradient(
         momenta=torch.full((3,), 0.5),
     ).detach_as_leaves()
     learner = ConvNetSampler(config)(image_shape=(1, 8, 8), num_classes=10, seed=0)
-    loss, _ = outer_loss(learner, leaves, digits.validation, config, form=form)
+    loss = outer_loss(learner, leaves, digits.validation, config, form=form).loss
     torch.autograd.backward(loss)
     assert leaves.images.grad is not None
     return leaves.images.grad.flatten()
