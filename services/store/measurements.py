@@ -26,6 +26,9 @@ from services.store.tables import CANDIDATES, JOBS, METRIC_COLUMNS
 VALUES_KEPT = 24_000_000
 """Numbers in all copies of a process together, 8 bytes each; the searches not read for longest go first."""
 
+READERS = 16
+"""Searches that are read at the same time, if their names do not collide."""
+
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
@@ -59,6 +62,7 @@ class MeasurementRepository(Repository):
         super().__init__(database)
         self._copies: OrderedDict[tuple[str, tuple[str, ...]], Measurements] = OrderedDict()
         self._copies_lock = Lock()
+        self._reading = [Lock() for _ in range(READERS)]
 
     def measurements(self, search_id: str, extra: Sequence[str] = ()) -> Measurements:
         """All measurements of a search, of one moment: METRIC_COLUMNS, and the metrics called `extra`.
@@ -66,9 +70,10 @@ class MeasurementRepository(Repository):
         Raises NotFoundError.
         """
         key = search_id, tuple(extra)
-        with self._copies_lock:
-            known = self._copies.get(key, _nothing(extra))
-        with self._database.read() as session:
+        # A page asks for several plots at once: the first reads for all of them.
+        with self._reading[hash(key) % READERS], self._database.read() as session:
+            with self._copies_lock:
+                known = self._copies.get(key, _nothing(extra))
             done = session.execute(_DONE, {"id_": search_id}).scalar_one_or_none()
             if done is None:
                 raise NotFoundError("search", search_id)
@@ -77,7 +82,7 @@ class MeasurementRepository(Repository):
                 stretch = {"search_id_": search_id, "after": max(known.done, 0), "done": done}
                 new = session.execute(_FINISHED.add_columns(*columns), stretch)
                 known = _brought_forward(known, done, [tuple(row) for row in new])
-        self._keep_copy(key, known)
+            self._keep_copy(key, known)
         return known
 
     def finish_times(self, search_id: str, numbers: Sequence[int]) -> dict[int, datetime]:
@@ -166,14 +171,15 @@ def _brought_forward(known: Measurements, done: int, rows: list[tuple[Any, ...]]
     """The copy with what has finished since. A deleted and re-made search has another id."""
     if not rows:
         return Measurements(done, known.numbers, known.completions, known.values)
-    numbers, completions, *metrics = zip(*rows, strict=True)
+    new = np.array(rows, np.float64)  # [N, 2 + metrics]; None becomes NaN, and whole numbers stay exact
+    numbers, completions = new[:, :2].astype(np.int64).T
     return Measurements(
         done,
-        np.concatenate([known.numbers, np.array(numbers, np.int64)]),
-        np.concatenate([known.completions, np.array(completions, np.int64)]),
+        np.concatenate([known.numbers, numbers]),
+        np.concatenate([known.completions, completions]),
         {
-            name: np.concatenate([before, np.array(column, np.float64)])  # None becomes NaN
-            for (name, before), column in zip(known.values.items(), metrics, strict=True)
+            name: np.concatenate([before, column])
+            for (name, before), column in zip(known.values.items(), new[:, 2:].T, strict=True)
         },
     )
 

@@ -1,13 +1,15 @@
 """Whole searches as arrays: brought forward, on both engines; lineage, rates and counts."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from services.errors import NotFoundError
 from services.lifecycle import CandidateState
-from services.store import Bounds, CandidateFilter, JobRecord, Store
+from services.store import Bounds, CandidateFilter, JobRecord, Store, measurements
 
 MakeJob = Callable[..., JobRecord]
 Write = Callable[..., None]
@@ -38,6 +40,25 @@ def test_a_copy_is_brought_forward(store: Store, running_search: MakeJob, succee
     fail(search.id, 4)
     again = store.measurements(search.id)
     assert (again.done, again.numbers.tolist()) == (5, [0, 1, 2, 3])
+
+
+def test_readers_at_the_same_time_read_a_search_once(
+    store: Store, running_search: MakeJob, succeed: Write, monkeypatch: pytest.MonkeyPatch
+):
+    search = running_search()
+    succeed(search.id, 0)
+    read, bring_forward = [], measurements._brought_forward
+
+    def slowly(*arguments):
+        read.append(arguments)
+        time.sleep(0.2)
+        return bring_forward(*arguments)
+
+    monkeypatch.setattr(measurements, "_brought_forward", slowly)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: store.measurements(search.id), range(4)))
+    assert [each.numbers.tolist() for each in found] == [[0]] * 4
+    assert len(read) == 1
 
 
 def test_an_estimators_own_metric_is_nan_where_it_is_missing(
