@@ -43,8 +43,9 @@ def access_path(
     With M matches among N rows a page of L costs M rows through a bound and L·N/M along the order: about the
     same where M is the root of L·N, which `few` should be.
     """
-    leader = _leader(session, scope, bounds, few) if session.get_bind().dialect.name == "sqlite" else None
-    if leader is None or order.leads(leader.column):
+    others = [each for each in bounds if not order.leads(each.column)]
+    leader = _leader(session, scope, others, few) if session.get_bind().dialect.name == "sqlite" else None
+    if leader is None:
         return scope.where(*(each.condition(hidden=not order.leads(each.column)) for each in bounds)), order
     conditions = (each.condition(hidden=each is not leader) for each in bounds)
     return scope.where(*conditions), replace(order, sorted_afterwards=True)

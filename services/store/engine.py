@@ -1,4 +1,4 @@
-"""Connections and transactions: what differs between SQLite and PostgreSQL is here and nowhere else."""
+"""Connections and transactions, and what SQLite and PostgreSQL differ in there."""
 
 import json
 import sqlite3

@@ -4,7 +4,6 @@ Plots and statistics need every candidate of a search, and ask again each second
 (`ranks`), candidates finish in one order, so that a copy knows how far it goes and reads only what is new.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from services.errors import NotFoundError
 from services.lifecycle import CandidateState
 from services.store.candidates import NUMBERS_AT_A_TIME, candidate_record
+from services.store.copies import Copies
 from services.store.engine import Database
 from services.store.records import CandidateRecord
 from services.store.repository import Repository
@@ -60,8 +60,7 @@ class MeasurementRepository(Repository):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._copies: OrderedDict[tuple[str, tuple[str, ...]], Measurements] = OrderedDict()
-        self._copies_lock = Lock()
+        self._copies: Copies[tuple[str, tuple[str, ...]], Measurements] = Copies(VALUES_KEPT)
         self._reading = [Lock() for _ in range(READERS)]
 
     def measurements(self, search_id: str, extra: Sequence[str] = ()) -> Measurements:
@@ -72,8 +71,7 @@ class MeasurementRepository(Repository):
         key = search_id, tuple(extra)
         # A page asks for several plots at once: the first reads for all of them.
         with self._reading[hash(key) % READERS], self._database.read() as session:
-            with self._copies_lock:
-                known = self._copies.get(key, _nothing(extra))
+            known = self._copies.get(key, _nothing(extra))
             done = session.execute(_DONE, {"id_": search_id}).scalar_one_or_none()
             if done is None:
                 raise NotFoundError("search", search_id)
@@ -82,8 +80,7 @@ class MeasurementRepository(Repository):
                 stretch = {"search_id_": search_id, "after": max(known.done, 0), "done": done}
                 new = session.execute(_FINISHED.add_columns(*columns), stretch)
                 known = _brought_forward(known, done, [tuple(row) for row in new])
-            self._keep_copy(key, known)
-        return known
+            return self._copies.keep(key, known)
 
     def finish_times(self, search_id: str, numbers: Sequence[int]) -> dict[int, datetime]:
         """When these candidates finished; those that have not are left out."""
@@ -151,15 +148,6 @@ class MeasurementRepository(Repository):
                 wanted = sa.select(*columns).where(_COLUMNS.search_id == search_id, _COLUMNS.number.in_(part))
                 rows += session.execute(wanted)
         return rows
-
-    def _keep_copy(self, key: tuple[str, tuple[str, ...]], copy: Measurements) -> None:
-        with self._copies_lock:
-            if key not in self._copies or self._copies[key].done < copy.done:
-                self._copies[key] = copy
-            self._copies.move_to_end(key)
-            size = sum(each.size for each in self._copies.values())
-            while size > VALUES_KEPT and len(self._copies) > 1:
-                size -= self._copies.popitem(last=False)[1].size
 
 
 def _nothing(extra: Sequence[str]) -> Measurements:

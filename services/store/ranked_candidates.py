@@ -164,7 +164,7 @@ def candidate_order(order_by: str, *, within_search: bool) -> Order:
         # Best accuracy first, equal ones by number, is how candidates are ranked.
         ties_descending=not descending if name == "accuracy" else descending,
         absent=_COLUMNS.accuracy.is_(None),  # which all metrics have in common, and an index knows
-        led_by=(_COLUMNS.space,) if name == "accuracy" else (),
+        led_by=(_COLUMNS.space,) if name == "accuracy" and not within_search else (),
     )
 
 

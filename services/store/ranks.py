@@ -6,10 +6,8 @@ how far it goes: what has finished since is read and merged in, and nothing is e
 to be seen. Merging M into N costs O(N + M), a rank O(log N).
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from services.store.copies import Copies
 from services.store.tables import CANDIDATES, JOBS
 
 CANDIDATES_KEPT = 4_000_000
@@ -30,8 +29,7 @@ class Ranks:
     """The ranks of one database's candidates. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._copies: OrderedDict[str, _Copy] = OrderedDict()
-        self._lock = Lock()
+        self._copies: Copies[str, _Copy] = Copies(CANDIDATES_KEPT)
 
     def of(self, session: Session, rows: Sequence[sa.Row[Any]]) -> list[int | None]:
         """The rank of each row, which must have search_id, number and accuracy; None without an accuracy.
@@ -51,30 +49,12 @@ class Ranks:
         for start in range(0, len(search_ids), SEARCHES_AT_A_TIME):
             part = search_ids[start : start + SEARCHES_AT_A_TIME]
             for search_id, done in session.execute(_DONE, {"search_ids": part}):
-                known = self._get(search_id)
+                known = self._copies.get(search_id, _EMPTY)
                 if known.done < done:
-                    known = self._keep(search_id, _brought_forward(session, search_id, known, done))
+                    further = _brought_forward(session, search_id, known, done)
+                    known = self._copies.keep(search_id, further)
                 copies[search_id] = known
         return copies
-
-    def _get(self, search_id: str) -> "_Copy":
-        with self._lock:
-            copy = self._copies.get(search_id, _EMPTY)
-            if copy is not _EMPTY:
-                self._copies.move_to_end(search_id)
-            return copy
-
-    def _keep(self, search_id: str, copy: "_Copy") -> "_Copy":
-        """The copy, or one that another thread has brought further meanwhile."""
-        with self._lock:
-            kept = self._copies.get(search_id, _EMPTY)
-            if kept.done < copy.done:
-                kept = self._copies[search_id] = copy
-            self._copies.move_to_end(search_id)
-            size = sum(len(each.numbers) for each in self._copies.values())
-            while size > CANDIDATES_KEPT and len(self._copies) > 1:
-                size -= len(self._copies.popitem(last=False)[1].numbers)
-            return kept
 
 
 @dataclass(frozen=True)
@@ -84,6 +64,10 @@ class _Copy:
     done: int
     losses: NDArray[np.float64]  # [N], minus the accuracy: the best first
     numbers: NDArray[np.int64]  # [N]
+
+    @property
+    def size(self) -> int:
+        return len(self.numbers)
 
     def rank(self, accuracy: float, number: int) -> int:
         first = int(np.searchsorted(self.losses, -accuracy, side="left"))
@@ -100,6 +84,8 @@ def _brought_forward(session: Session, search_id: str, known: _Copy, done: int) 
         _FINISHED if known is _EMPTY else _FINISHED_SINCE, {"search_id_": search_id, "after": known.done}
     )
     finished = np.fromiter(map(tuple, rows), dtype=[("accuracy", np.float64), ("number", np.int64)])
+    if not len(finished):
+        return _Copy(done, known.losses, known.numbers)
     losses = np.concatenate([known.losses, -finished["accuracy"]])
     numbers = np.concatenate([known.numbers, finished["number"]])
     order = np.lexsort((numbers, losses))

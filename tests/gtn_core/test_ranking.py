@@ -118,35 +118,27 @@ def test_two_passes_give_the_gradient_of_the_joint_graph(
 
 
 def test_ranks_share_a_group_and_add_up_to_its_gradient(
-    train: Split, tiny_config: MetaTrainingConfig
+    train: Split,
+    tiny_config: MetaTrainingConfig,
+    on_two_ranks: Callable[[Callable[[Rank], float]], list[float]],
 ) -> None:
     config = changed(tiny_config, ranking_weight=1.0, ranking_learners=3)
     reference, alone = by_width(config), exact_leaves()
     loss = backward_ranking_loss(alone, train, reference, config, seed=1, step=0)
-    meeting, given = threading.Barrier(2, timeout=60), [torch.zeros(3, dtype=torch.float64)] * 2
     building = threading.Lock()  # seeded initialisation takes the process's own generator
 
     def build(*arguments: Any, **shape: Any) -> nn.Module:
         with building:
             return reference.build(*arguments, **shape)
 
-    shared, found = RankingReference("widths", reference.scores, build), [0.0, 0.0]
+    shared = RankingReference("widths", reference.scores, build)
     parts = [exact_leaves(), exact_leaves()]
 
-    def work(index: int) -> None:
-        def add_up(tensor: Tensor) -> None:
-            given[index] = tensor.clone()
-            meeting.wait()
-            tensor.copy_(given[0] + given[1])
+    def work(rank: Rank) -> float:
+        part = parts[rank.index]
+        return backward_ranking_loss(part, train, shared, config, seed=1, step=0, rank=rank)
 
-        rank = Rank(index, 2, add_up)
-        found[index] = backward_ranking_loss(parts[index], train, shared, config, seed=1, step=0, rank=rank)
-
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    found = on_two_ranks(work)
     assert found == pytest.approx([loss, loss], rel=1e-12)
     for first, second, whole in zip(*map(gradients, (*parts, alone)), strict=True):
         torch.testing.assert_close(first + second, whole, rtol=1e-10, atol=1e-13)

@@ -1,6 +1,7 @@
 """Where real batches would have led a learner: exact gradients towards it, and a distance that shrinks."""
 
 import copy
+import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -306,7 +307,37 @@ def test_a_meta_step_adds_the_weighted_distance_of_each_learner(
     torch.testing.assert_close(gradient(state), gradient(start), rtol=1e-3, atol=1e-5)
 
 
-def test_ranks_share_learners_and_their_experts(digits: DatasetSplits, config: MetaTrainingConfig) -> None:
+def test_every_expert_draws_its_own_batches_by_the_seed(
+    digits: DatasetSplits, config: MetaTrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Tensor] = []
+
+    def recorded(*arguments: Any) -> SyntheticCurriculum | None:
+        batches = expert_batches(*arguments)
+        assert batches is not None
+        drawn.append(batches.images)
+        return batches
+
+    monkeypatch.setattr("gtn_core.meta_step.expert_batches", recorded)
+    config = changed(config, learners_per_meta_step=2)
+
+    def images_of_two_meta_steps(seed: int) -> list[Tensor]:
+        drawn.clear()
+        state = initial_state(config, digits, seed=0, device="cpu")
+        for _ in range(2):
+            meta_step(state, digits.train, ConvNetSampler(config), config, seed=seed)
+        return list(drawn)
+
+    first, again, other = map(images_of_two_meta_steps, (0, 0, 1))
+    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
+    assert not any(torch.equal(*pair) for pair in itertools.combinations([*first, *other], 2))
+
+
+def test_ranks_share_learners_and_their_experts(
+    digits: DatasetSplits,
+    config: MetaTrainingConfig,
+    on_two_ranks: Callable[[Callable[[Rank], MetaStepOutcome]], list[MetaStepOutcome]],
+) -> None:
     config = changed(config, learners_per_meta_step=3)
     building = threading.Lock()  # seeded initialisation takes the process's own generator
 
@@ -316,24 +347,11 @@ def test_ranks_share_learners_and_their_experts(digits: DatasetSplits, config: M
 
     whole, alone = take(digits, config, sampler=sampler, rank=ALONE)
     states = [initial_state(config, digits, seed=0, device="cpu") for _ in range(2)]
-    meeting, given = threading.Barrier(2, timeout=60), [torch.zeros(1)] * 2
-    outcomes: dict[int, MetaStepOutcome] = {}
 
-    def work(index: int) -> None:
-        def add_up(tensor: Tensor) -> None:
-            given[index] = tensor.clone()
-            meeting.wait()
-            tensor.copy_(given[0] + given[1])
-            meeting.wait()
+    def work(rank: Rank) -> MetaStepOutcome:
+        return meta_step(states[rank.index], digits.train, sampler, config, seed=0, rank=rank)
 
-        rank = Rank(index, 2, add_up)
-        outcomes[index] = meta_step(states[index], digits.train, sampler, config, seed=0, rank=rank)
-
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    outcomes = on_two_ranks(work)
     assert outcomes[0] == outcomes[1]
     assert outcomes[0].trajectory_loss == pytest.approx(alone.trajectory_loss, rel=1e-6)
     torch.testing.assert_close(gradient(states[0]), gradient(whole), rtol=1e-3, atol=1e-5)

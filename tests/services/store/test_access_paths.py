@@ -52,11 +52,9 @@ def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
             order = candidate_order(order_by, within_search=only.search_id is not None)
             with database.read() as session:
                 statement, order = filtered(session, only, order)
-                text = str(
-                    statement.order_by(*order.clauses()).compile(
-                        database.engine, compile_kwargs={"literal_binds": True}
-                    )
-                )
+                # What `read_page` asks first: an index of metrics holds only candidates that have them.
+                page = statement.where(order.key(order.column).is_not(None)).order_by(*order.clauses())
+                text = page.compile(database.engine, compile_kwargs={"literal_binds": True})
                 rows = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
                 return " ".join(row.detail for row in rows)
 
@@ -64,24 +62,23 @@ def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("only", "order_by", "index"),
+    ("only", "order_by", "index", "is_sorted"),
     [
-        (CandidateFilter("s", max_params=100), "-created_at", "search_params"),
-        (CandidateFilter("s", max_params=5000), "-created_at", "search_created_at"),
-        (CandidateFilter("s", max_params=5000, max_flops=10), "number", "search_flops"),
-        (CandidateFilter("s", max_params=5000), "params", "search_params"),
-        (CandidateFilter("s", max_params=0), "params", "search_params"),
-        (CandidateFilter("s", min_accuracy=0.5), "number", "sqlite_autoindex_candidates"),
-        (CandidateFilter(min_accuracy=0.999), "number", "all_accuracy"),
-        (CandidateFilter(search_space="common"), "-accuracy", "space_accuracy"),
-        (CandidateFilter(search_space="rare"), "params", "space_accuracy"),
+        (CandidateFilter("s", max_params=100), "-created_at", "search_params", True),
+        (CandidateFilter("s", max_params=5000), "-created_at", "search_created_at", False),
+        (CandidateFilter("s", max_params=5000, max_flops=10), "number", "search_flops", True),
+        (CandidateFilter("s", max_params=5000), "params", "search_params", False),
+        (CandidateFilter("s", max_params=0), "params", "search_params", False),
+        (CandidateFilter("s", min_accuracy=0.5), "number", "sqlite_autoindex_candidates", False),
+        (CandidateFilter("s", search_space="common"), "-accuracy", "search_accuracy", False),
+        (CandidateFilter(min_accuracy=0.999), "number", "all_accuracy", True),
+        (CandidateFilter(search_space="common"), "-accuracy", "space_accuracy", False),
+        (CandidateFilter(search_space="rare"), "params", "space_accuracy", True),
     ],
 )
-def test_the_cheaper_way_is_taken(plan_of: Any, only: CandidateFilter, order_by: str, index: str) -> None:
+def test_the_cheaper_way_is_taken(
+    plan_of: Any, only: CandidateFilter, order_by: str, index: str, is_sorted: bool
+) -> None:
     plan = plan_of(only, order_by)
     assert index in plan
-    few = (
-        index not in ("search_created_at", "sqlite_autoindex_candidates")
-        and order_by.removeprefix("-") not in index
-    )
-    assert ("TEMP B-TREE" in plan) is few  # what is not read in order is sorted
+    assert ("TEMP B-TREE" in plan) is is_sorted  # what is not read in order is sorted
