@@ -87,7 +87,7 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
     """
     try:
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found = saved["identity"]
+        found = _with_later_fields(saved["identity"])
         ours = identity.describe()
         if found == ours:
             state.curriculum.load_state_dict(saved["curriculum"])
@@ -104,3 +104,9 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
         if found.get(name) != ours.get(name)
     )
     raise CheckpointError(f"{path} belongs to another run ({different}); delete it or use another path")
+
+
+def _with_later_fields(saved: dict[str, str]) -> dict[str, str]:
+    """A saved identity and the fields that came after it: a new one leaves runs as they were by default."""
+    fields = MetaTrainingConfig.model_fields.items()
+    return {f"config.{name}": repr(field.get_default()) for name, field in fields} | saved

@@ -136,6 +136,23 @@ def test_a_state_of_another_run_is_refused_by_what_differs(
         meta_train(replace(digits, fingerprint="other"), tiny_config, seed=5, state_path=state_path)
 
 
+def test_a_state_from_before_a_field_existed_is_resumed_where_the_field_is_at_its_default(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
+) -> None:
+    state_path = tmp_path / "state.pt"
+    whole = meta_train(digits, tiny_config, seed=5, state_path=state_path)
+    saved = torch.load(state_path, weights_only=True)
+    del saved["identity"]["config.trajectory_steps"]
+    torch.save(saved, state_path)
+    assert meta_train(digits, tiny_config, seed=5, state_path=state_path).id == whole.id
+    torch.save(saved, state_path)
+    default = MetaTrainingConfig.model_fields["trajectory_steps"].default
+    with pytest.raises(
+        CheckpointError, match=rf"config\.trajectory_steps {default} there and {default + 1} here"
+    ):
+        meta_train(digits, changed(tiny_config, trajectory_steps=default + 1), seed=5, state_path=state_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a state", None], ids=["empty", "text", "truncated"])
 def test_a_corrupt_state_is_refused(
     content: bytes | None, digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
