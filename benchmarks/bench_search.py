@@ -1,38 +1,52 @@
-"""Search algorithms on NAS-Bench-201: best true accuracy against the number of evaluations.
+"""Search algorithms on NAS-Bench-201: what they find, by reward, against evaluations and seconds.
 
-    python benchmarks/bench_search.py --table cifar10_200epochs.csv --seeds 50 --evaluations 300
+    python benchmarks/bench_search.py search --table cifar10_200epochs.csv --seeds 50 --evaluations 300
+    python benchmarks/bench_search.py measure --table cifar10_200epochs.csv --dataset cifar10@16:PATH \\
+        --checkpoint FILE.gtn --record FILE.jsonl
+    python benchmarks/bench_search.py search --table cifar10_200epochs.csv --record FILE.jsonl
 
-The reward is the table's mean CIFAR-10 test accuracy after 200 epochs, so nothing but the algorithm is
-measured. Isomorphic cells (equal canonical hash) are one architecture with the mean of their accuracies. A
-cell of which the table knows no isomorphic one is told as failed and is no evaluation; one that was evaluated
-is refused. `local_search` has its number of evaluations to the optimum measured, too, as published.
+The reward is the table's mean CIFAR-10 test accuracy after 200 epochs, so that nothing but the algorithm is
+measured, and, with a record of `measure`, the scores of estimators: then the search sees what a user's sees,
+and is judged by the true accuracy of what it ranks first, and of the best of its first five. An architecture
+has one score of each estimator (seed 0), so that the spread is that of searches and not of scores.
+`measure` goes on where it was stopped and can be given `--only` an estimator, to run several beside another.
 
-Algorithms that stop candidates early are left out: the table has one fidelity.
+Isomorphic cells (equal canonical hash) are one architecture with the mean of their accuracies. A cell of
+which the table knows no isomorphic one is told as failed and is no evaluation; one that was evaluated is
+refused. Algorithms that stop candidates early are left out: the table has one fidelity.
 """
 
 import argparse
-import csv
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from conditions import conditions, write_results
+from fidelity_measurements import Record, load_setting, measure
+from search_plot import plot
+from search_rewards import Reward, Table, rewards
 
 from nas.algorithms import ALGORITHMS, get_algorithm
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
+from nas.true_accuracies import read_true_accuracies
 
 ANCHORS = {
     "source": "published, noise-free reward, the whole space of 15,625 strings",
-    "random_search, best of 100": 93.85,
-    "evolution, best of 100": 94.28,
-    "evolution, best of 300": 94.37,
-    "local_search, mean evaluations to the optimum": 87,
-    "optimum": 94.37,
+    "points": {
+        "random search, published": (100, 93.85),
+        "evolution, published": (100, 94.28),
+        "evolution at 300, published": (300, 94.37),
+        "local search finds the optimum, published": (87, 94.37),
+    },
 }
+ESTIMATORS = ("zero_cost", "real_data_x1", "gtn")
+FIRST = 5
+"""How many of those ranked first are trained in full, as the service's final training does."""
 CHECKPOINTS = (10, 20, 50, 100, 150, 200, 300, 500)
 SLOW = ("tpe", "nsga2", "predictor_evolution")
 MAX_ASKS = 300
@@ -41,54 +55,46 @@ MAX_ASKS = 300
 
 def main() -> None:
     options = _options()
-    space = get_search_space("nasbench201")
-    table = Table(space, options.table)
-    results: dict[str, Any] = {"benchmark": "search", **conditions()}
-    results |= {"anchors": ANCHORS, "table": table.report(), "seeds": options.seeds, "algorithms": {}}
-    print(
-        f"{'algorithm':24}" + "".join(f"{count:>8}" for count in _counts(options)) + "   to optimum  s/search"
-    )
-    for name in options.algorithms:
-        start = time.process_time()
-        evaluations = options.slow_evaluations if name in SLOW else options.evaluations
-        runs = [list(search(name, space, table, seed, evaluations)) for seed in range(options.seeds)]
-        seconds = (time.process_time() - start) / options.seeds
-        results["algorithms"][name] = measured = report(runs, table, _counts(options), seconds)
-        measured["evaluations"] = evaluations
-        measured["config"] = get_algorithm(name, space).config.model_dump(mode="json")
-        best = measured["best_after"]
-        cells = "".join(
-            f"{best[str(count)]['mean']:8.2f}" if str(count) in best else " " * 8
-            for count in _counts(options)
-        )
-        reached = measured["evaluations_to_optimum"]
-        print(
-            f"{name:24}{cells}   {reached['reached']:3}/{len(runs)} {reached['mean'] or 0:5.0f}"
-            f"  {seconds:6.2f}"
-        )
-    print(write_results("bench_search", results))
+    space = get_search_space("nasbench201", channels=8, cells_per_stage=1)
+    table = Table(space, read_true_accuracies(options.table, space))
+    records = [Record(path) for path in options.record]
+    if options.action == "measure":
+        torch.set_num_threads(1)
+        setting = load_setting(options.dataset, options.checkpoint, steps=32, batch_size=64)
+        entries = {"proxies": table.networks, "trainings": table.networks}
+        measure(setting, entries, records[0], options.only or ESTIMATORS)
+    else:
+        compare(space, table, records, options)
 
 
-class Table:
-    """True accuracies by canonical hash, percent."""
+def compare(space: SearchSpace, table: Table, records: Sequence[Record], options: argparse.Namespace) -> None:
+    """Print and write what every algorithm finds by every reward."""
+    results: dict[str, Any] = {"benchmark": "search", **conditions(), "anchors": ANCHORS}
+    results |= {"table": table.report(), "seeds": options.seeds, "rewards": {}}
+    counts = [count for count in CHECKPOINTS if count <= options.evaluations]
+    for reward in rewards(space, table, records):
+        results["rewards"][reward.name] = measured = reward.report(table) | {"algorithms": {}}
+        print(f"\nreward: {reward.name}, rho {measured['spearman']:.3f}")
+        print(f"{'algorithm':24}" + "".join(f"{count:>8}" for count in counts) + "   to optimum  s/search")
+        for name in options.algorithms:
+            evaluations = options.slow_evaluations if name in SLOW else options.evaluations
+            start = time.process_time()
+            runs = [list(search(name, space, reward, seed, evaluations)) for seed in range(options.seeds)]
+            seconds = (time.process_time() - start) / options.seeds
+            measured["algorithms"][name] = found = {
+                "evaluations": evaluations,
+                "config": get_algorithm(name, space).config.model_dump(mode="json"),
+                **report(runs, reward, table, [count for count in counts if count <= evaluations]),
+                "proposal_seconds": seconds / evaluations,
+            }
+            _print_line(name, found, seconds, counts)
+    path = write_results("bench_search", results)
+    plot(results, path.with_suffix(".svg"))
+    print(path)
 
-    def __init__(self, space: SearchSpace, path: Path) -> None:
-        self._space, self._rows = space, 0
-        accuracies: dict[str, list[float]] = {}
-        with path.open() as file:
-            for row in csv.DictReader(file):
-                self._rows += 1
-                key = space.canonical_hash(space.parse(row["architecture"]))
-                accuracies.setdefault(key, []).append(float(row["cifar10_test_accuracy_percent"]))
-        self.accuracies = {key: statistics.fmean(values) for key, values in accuracies.items()}
-        self.optimum = max(self.accuracies.values())
 
-    def report(self) -> dict[str, Any]:
-        return {"strings": self._rows, "architectures": len(self.accuracies), "optimum": self.optimum}
-
-
-def search(name: str, space: SearchSpace, table: Table, seed: int, evaluations: int) -> Iterator[float]:
-    """The accuracy of each evaluation, in order."""
+def search(name: str, space: SearchSpace, reward: Reward, seed: int, evaluations: int) -> Iterator[str]:
+    """The canonical hash of each evaluation, in order."""
     algorithm, seen = get_algorithm(name, space), set()
     for number in range(evaluations):
         rng = np.random.default_rng([seed, number])
@@ -98,37 +104,53 @@ def search(name: str, space: SearchSpace, table: Table, seed: int, evaluations: 
             if key in seen:
                 continue
             seen.add(key)
-            if key in table.accuracies:
+            if key in reward.values:
                 break
             algorithm.tell(architecture, None)
-        algorithm.tell(architecture, (table.accuracies[key] / 100,))
-        yield table.accuracies[key]
+        algorithm.tell(architecture, (reward.values[key],))
+        yield key
 
 
-def report(runs: list[list[float]], table: Table, counts: list[int], seconds: float) -> dict[str, Any]:
-    to_optimum = [run.index(table.optimum) + 1 for run in runs if table.optimum in run]
+def report(runs: list[list[str]], reward: Reward, table: Table, counts: Sequence[int]) -> dict[str, Any]:
+    """What the searches rank first after so many evaluations, by true accuracy."""
+    best = max(table.accuracies, key=table.accuracies.__getitem__)
+    to_optimum = [run.index(best) + 1 for run in runs if best in run]
     return {
-        "best_after": {
-            str(count): _spread([max(run[:count]) for run in runs])
-            for count in counts
-            if count <= len(runs[0])
+        "ranked_first": {str(count): _spread(_found(runs, reward, table, count, 1)) for count in counts},
+        f"best_of_{FIRST}": {
+            str(count): _spread(_found(runs, reward, table, count, FIRST)) for count in counts
         },
         "evaluations_to_optimum": {
             "reached": len(to_optimum),
             "of": len(runs),
             "mean": statistics.fmean(to_optimum) if to_optimum else None,
         },
-        "seconds_per_search": seconds,
     }
+
+
+def _found(runs: list[list[str]], reward: Reward, table: Table, count: int, first: int) -> list[float]:
+    ranked = [sorted(run[:count], key=reward.values.__getitem__, reverse=True) for run in runs]
+    return [max(table.accuracies[key] for key in run[:first]) for run in ranked]
+
+
+def _print_line(name: str, found: dict[str, Any], seconds: float, counts: Sequence[int]) -> None:
+    cells = "".join(
+        f"{found['ranked_first'][str(count)]['mean']:8.2f}"
+        if str(count) in found["ranked_first"]
+        else " " * 8
+        for count in counts
+    )
+    reached = found["evaluations_to_optimum"]
+    print(
+        f"{name:24}{cells}   {reached['reached']:3}/{reached['of']} {reached['mean'] or 0:5.0f}"
+        f"  {seconds:6.2f}",
+        flush=True,
+    )
 
 
 def _spread(values: list[float]) -> dict[str, float]:
     low, high = np.quantile(values, [0.05, 0.95])
     return {"mean": statistics.fmean(values), "p5": float(low), "p95": float(high), "n": len(values)}
-
-
-def _counts(options: argparse.Namespace) -> list[int]:
-    return [count for count in CHECKPOINTS if count <= options.evaluations]
 
 
 def _options() -> argparse.Namespace:
@@ -138,14 +160,24 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("action", choices=["measure", "search"])
     parser.add_argument("--table", type=Path, required=True, help="CSV: architecture, accuracy in percent")
     parser.add_argument("--seeds", type=int, default=50, help="searches of each algorithm")
     parser.add_argument("--evaluations", type=int, default=300, help="of each search")
     parser.add_argument(
         "--slow-evaluations", type=int, default=150, help="of those whose proposals take time"
     )
+    parser.add_argument(
+        "--record", type=Path, nargs="+", default=[], help="scores of estimators; measure appends to one"
+    )
+    parser.add_argument("--dataset", default="cifar10@16:data", help="of measure")
+    parser.add_argument("--checkpoint", type=Path, help="of measure: frozen GTN of that data set")
+    parser.add_argument("--only", nargs="+", choices=ESTIMATORS, help="of measure; all by default")
     parser.add_argument("--algorithms", nargs="+", default=names, choices=names)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.action == "measure" and len(options.record) != 1:
+        parser.error("measure needs one --record FILE.jsonl")
+    return options
 
 
 if __name__ == "__main__":

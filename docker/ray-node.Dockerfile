@@ -29,6 +29,11 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install . ${EXTRA_PACKAGES}
 
 FROM python:${PYTHON_VERSION}-slim
+# Any of the release will do: its interface has not changed in years.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libjemalloc2 \
+    && rm -rf /var/lib/apt/lists/*
 # KubeRay starts Ray through a login shell, which forgets the image's PATH.
 RUN useradd --uid 10001 --create-home gtn-nas \
     && install --directory --owner=gtn-nas --group=gtn-nas /var/lib/gtn-nas \

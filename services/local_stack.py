@@ -16,6 +16,7 @@ import structlog
 from services import processes
 from services.controller.security import require_key_beyond_loopback
 from services.errors import ServiceError
+from services.heap import heap_environment
 from services.ports import bind
 from services.settings import Settings
 from services.shutdown import Shutdown
@@ -62,6 +63,7 @@ class LocalStack:
         # Half of the cores are for the candidates of searches; small learners gain nothing from more anyway.
         threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
         worker_environment = threads | child_environment(self.settings)
+        worker_environment |= heap_environment(worker_environment)
         self.children = [
             Child("controller", ("services.cli", "serve"), with_key, logs / "controller.log"),
             Child("meta-worker", ("services.meta_worker",), worker_environment, logs / "meta-worker.log"),
