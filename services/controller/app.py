@@ -1,5 +1,6 @@
 """The controller's application: its parts put together, and how they start and end."""
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -23,7 +24,7 @@ from services.controller.request_log import RequestLog
 from services.controller.routes import ROUTERS
 from services.controller.routes.docs import ASSETS
 from services.controller.static_files import VersionedFiles
-from services.dashboard import STATIC
+from services.dashboard import STATIC, compile_templates
 from services.settings import Settings
 from services.wiring import make_artifacts, make_store
 
@@ -39,6 +40,7 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if dispatcher is not None:
             dispatcher.start()
+        threading.Thread(target=compile_templates, name="compile-templates", daemon=True).start()
         yield
         app.state.streams.close()
         if dispatcher is not None:

@@ -73,6 +73,20 @@ def test_a_page_fits_its_window_works_and_is_open_to_everyone(
     assert tab.errors == []
 
 
+def test_plots_take_what_the_page_has_asked_for_ahead_of_their_scripts(
+    open_tab: Open, population: Population
+) -> None:
+    tab = open_tab()
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page = tab.open(f"/searches/{population.succeeded}")
+    expect(page.locator("#points-note")).to_contain_text("Drag over the plot")
+    expect(page.locator("#best-note")).to_contain_text("by candidate")
+    ahead = ["points?x=params&y=accuracy", "trajectory"]
+    assert sorted(each for each in asked if each in ahead) == ahead  # each once, so the scripts took these
+    assert asked.index("trajectory") < next(n for n, each in enumerate(asked) if each.startswith("search.js"))
+
+
 def test_what_a_search_finds_arrives_without_loading_the_page_again(
     open_tab: Open, store: Store, make_search: Callable[..., str]
 ) -> None:
