@@ -14,12 +14,13 @@ from services.lifecycle import CandidateState, JobKind
 from services.store.access_paths import Bound, access_path
 from services.store.candidates import candidate_record
 from services.store.engine import Database
+from services.store.fronts import Fronts
 from services.store.json_values import storable_text
 from services.store.pagination import MAX_PAGE, Order, read_page
 from services.store.ranks import Ranks
 from services.store.records import CandidateFilter, CandidateRecord, Page, candidate_id
 from services.store.repository import Repository
-from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS
+from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS, metric_column
 
 ORDER_COLUMNS = (*METRIC_COLUMNS, "number", "created_at")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
@@ -28,16 +29,13 @@ _COLUMNS = CANDIDATES.columns
 FEW_OF_A_SEARCH, FEW_OF_ALL = 2_000, 7_000
 """Matches that are rather sorted: the roots of a page times 100,000 and 1,000,000 candidates."""
 
-SAMPLED, PIVOTS = 32, 8
-"""The database leaves out what the PIVOTS strongest of every 32nd candidate beat: most of a large search."""
-
 
 class RankedCandidateRepository(Repository):
     """The readers' side of candidates."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._ranks = Ranks()
+        self._ranks, self._fronts = Ranks(), Fronts()
 
     def get_candidate(self, candidate_id: str) -> CandidateRecord:
         """One candidate with its rank. Raises NotFoundError."""
@@ -111,23 +109,9 @@ class RankedCandidateRepository(Repository):
         Candidates without one of the objectives have no place on the front.
         Raises InvalidValueError for an unknown objective.
         """
-        from nas.ranking import DIRECTIONS, pareto_front, strongest  # SciPy comes with it: only who asks pays
-
-        unknown = [name for name in objectives if name not in DIRECTIONS]
-        if unknown or not objectives:
-            raise InvalidValueError(f"objectives are {list(objectives)}; known: {', '.join(DIRECTIONS)}")
-        directions = [DIRECTIONS[name] for name in objectives]
-        columns = [_metric(name) for name in objectives]
-        succeeded = _COLUMNS.search_id == search_id, _COLUMNS.accuracy.is_not(None)
-        given = (column.is_not(None) for column in columns)
-        values = sa.select(_COLUMNS.number, *columns).where(*succeeded, *given)
         with self._database.read() as session:
-            sample = session.execute(values.where(_COLUMNS.number % SAMPLED == 0)).all()
-            rivals = strongest([point[1:] for point in sample], directions, PIVOTS)
-            beaten = [_beaten_by(rival, columns, directions) for rival in rivals]
-            points = session.execute(values.where(*map(sa.not_, beaten))).all()
-            front = pareto_front([point[1:] for point in points], directions)
-            numbers = [points[index][0] for index in front]
+            numbers = self._fronts.of(session, search_id, objectives)
+            succeeded = _COLUMNS.search_id == search_id, _COLUMNS.accuracy.is_not(None)
             records: list[CandidateRecord] = []
             for start in range(0, len(numbers), MAX_PAGE):  # engines bound the parameters of a statement
                 chunk = _COLUMNS.number.in_(numbers[start : start + MAX_PAGE])
@@ -141,11 +125,6 @@ class RankedCandidateRepository(Repository):
             candidate_record({**_LEFT_OUT, **row._mapping, "rank": rank})
             for row, rank in zip(rows, ranks, strict=True)
         ]
-
-
-def _metric(name: str) -> sa.ColumnElement[Any]:
-    """A metric that has a column, or one of the estimator's own."""
-    return _COLUMNS[name] if name in METRIC_COLUMNS else _COLUMNS.extra_metrics[name].as_float()
 
 
 def candidate_order(order_by: str, *, within_search: bool) -> Order:
@@ -200,7 +179,7 @@ def filtered(session: Session, only: CandidateFilter, order: Order) -> tuple[sa.
             if asked.metric in METRIC_COLUMNS:
                 bounds.append(Bound(_COLUMNS[asked.metric], compare, value))
             else:
-                scope = scope.where(compare(_metric(asked.metric), value))
+                scope = scope.where(compare(metric_column(asked.metric), value))
     few = FEW_OF_A_SEARCH if within_search else FEW_OF_ALL
     return access_path(session, scope, bounds, order, few=few)
 
@@ -211,18 +190,6 @@ def _scored(only: CandidateFilter) -> bool | None:
         return False
     bounds = (only.state, only.max_params, only.max_flops, only.min_accuracy)
     return True if only.within or any(bound is not None for bound in bounds) else None
-
-
-def _beaten_by(
-    rival: Sequence[float], columns: Sequence[sa.ColumnElement[float]], directions: Sequence[int]
-) -> sa.ColumnElement[bool]:
-    """Whether a candidate is worse than the rival in every objective: it is then on no Pareto front."""
-    return sa.and_(
-        *(
-            column < value if direction > 0 else column > value
-            for column, value, direction in zip(columns, rival, directions, strict=True)
-        )
-    )
 
 
 def _clamped(bound: int) -> int:

@@ -259,3 +259,9 @@ JOBS = cast(sa.Table, Job.__table__)
 CANDIDATES = cast(sa.Table, Candidate.__table__)
 CHECKPOINTS = cast(sa.Table, Checkpoint.__table__)
 EVENTS = cast(sa.Table, Event.__table__)
+
+
+def metric_column(name: str) -> sa.ColumnElement[Any]:
+    """A metric that has a column, or one of the estimator's own."""
+    columns = CANDIDATES.columns
+    return columns[name] if name in METRIC_COLUMNS else columns.extra_metrics[name].as_float()

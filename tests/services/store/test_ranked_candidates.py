@@ -8,7 +8,7 @@ import pytest
 
 from services.errors import InvalidCursorError, InvalidValueError, NotFoundError
 from services.lifecycle import CandidateState
-from services.store import CandidateFilter, CandidateRecord, JobRecord, Store, ranked_candidates
+from services.store import CandidateFilter, CandidateRecord, JobRecord, Store, fronts, ranked_candidates
 from services.store.ranked_candidates import ORDER_COLUMNS
 
 MakeJob = Callable[..., JobRecord]
@@ -210,20 +210,52 @@ def test_pareto_of_more_candidates_than_are_sampled(
     monkeypatch: pytest.MonkeyPatch, store: Store, running_search: MakeJob, succeed: Write
 ):
     """What the database leaves out by comparison with a sample is on no front."""
-    monkeypatch.setattr(ranked_candidates, "SAMPLED", 2)
-    search, chance = running_search(), random.Random(0)
-    sizes = [chance.randrange(30) for _ in range(60)]
-    points = [((size + chance.randrange(25)) / 75, size) for size in sizes]
+    monkeypatch.setattr(fronts, "MANY", 20)
+    monkeypatch.setattr(fronts, "SAMPLED", 2)
+    search, points = running_search(), scattered(60)
     for number, (accuracy, params) in enumerate(points):
         succeed(search.id, number, accuracy=accuracy, params=params)
-
-    def dominated(point: tuple[float, int]) -> bool:
-        return any(a >= point[0] and p <= point[1] and (a, p) != point for a, p in points)
-
     front = store.pareto(search.id, ["accuracy", "params"])
-    expected = {number for number, point in enumerate(points) if not dominated(point)}
+    expected = undominated(points)
     assert {candidate.number for candidate in front} == expected
     assert 5 < len(expected) < 30
+
+
+def test_a_pareto_front_follows_a_search_that_runs(
+    store: Store, running_search: MakeJob, succeed: Write, fail: Write
+):
+    """Asked for again and again, it is that of all that has finished, in whichever order it did."""
+    search, points = running_search(), scattered(60)
+    numbers = random.Random(1).sample(range(60), 60)
+    sizes = set()
+    for place, number in enumerate(numbers):
+        accuracy, params = points[number]
+        succeed(search.id, number, accuracy=accuracy, params=params)
+        if place % 7 == 0:
+            finished = sorted(numbers[: place + 1])
+            best = undominated([points[each] for each in finished])
+            front = store.pareto(search.id, ["accuracy", "params"])
+            assert {candidate.number for candidate in front} == {finished[index] for index in best}
+            sizes.add(len(front))
+    assert len(sizes) > 3
+    fail(search.id, 60)
+    assert {each.number for each in store.pareto(search.id, ["accuracy", "params"])} == undominated(points)
+
+
+def scattered(count: int) -> list[tuple[float, int]]:
+    """Accuracies and sizes, of which many are on the front and some are equal."""
+    chance = random.Random(0)
+    sizes = [chance.randrange(30) for _ in range(count)]
+    return [((size + chance.randrange(25)) / 75, size) for size in sizes]
+
+
+def undominated(points: list[tuple[float, int]]) -> set[int]:
+    """By definition: nobody else is nowhere worse."""
+    return {
+        number
+        for number, point in enumerate(points)
+        if not any(a >= point[0] and p <= point[1] and (a, p) != point for a, p in points)
+    }
 
 
 def test_pareto_refuses_unknown_objectives(store: Store):
