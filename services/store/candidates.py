@@ -1,7 +1,7 @@
 """Candidates as their runner writes them: proposed, then finished once.
 
 Both calls come once for every candidate, so they run statements that are built once (at the end of this
-file) instead of mapped objects: the same steps in a third of the time.
+file) instead of mapped objects, on the session's connection: the same steps in a third of the time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,6 @@ from itertools import zip_longest
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from services.errors import LeaseLostError, NotFoundError
 from services.lifecycle import CandidateState
@@ -57,15 +56,16 @@ class CandidateRepository(Repository):
         """
         now = self._now()
         with self._database.write() as session:
-            _lock_leased(session, search_id, owner)
-            candidates = _present(session, search_id, [each.number for each in proposed])
+            connection = session.connection()
+            _lock_leased(connection, search_id, owner)
+            candidates = _present(connection, search_id, [each.number for each in proposed])
             fresh: list[JsonObject] = []
             for each in proposed:
                 if each.number not in candidates:
                     fresh.append(_proposal(search_id, each, now))
                     candidates[each.number] = candidate_record(_UNKNOWN | fresh[-1])
             if fresh:
-                session.execute(_ADD, fresh)
+                connection.execute(_ADD, fresh)
             return [candidates[each.number] for each in proposed]
 
     def finish_candidate(
@@ -88,18 +88,19 @@ class CandidateRepository(Repository):
         ending = outcome_columns(metrics, loss_curve, error) | {"finished_at": self._now()}
         key = _key(search_id, number)
         with self._database.write() as session:
-            done, total = _lock_leased(session, search_id, owner)
-            present = session.execute(_FIND, key).one_or_none()
+            connection = session.connection()
+            done, total = _lock_leased(connection, search_id, owner)
+            present = connection.execute(_FIND, key).one_or_none()
             if present is None:
                 raise NotFoundError("candidate", candidate_id(search_id, number))
             if present.state is not CandidateState.RUNNING:
                 return candidate_record(present._mapping)
             ending["completion"] = done + 1
             candidate = candidate_record({**present._mapping, **ending})
-            session.execute(_FINISH, key | ending)
+            connection.execute(_FINISH, key | ending)
             # Progress clears the count of runners that died without getting anywhere.
-            session.execute(_ADVANCE, {"id_": search_id, "progress_done": done + 1, "attempts": 1})
-            session.execute(_RECORD_EVENT, _event(candidate, done + 1, total))
+            connection.execute(_ADVANCE, {"id_": search_id, "progress_done": done + 1, "attempts": 1})
+            connection.execute(_RECORD_EVENT, _event(candidate, done + 1, total))
             return candidate
 
     def history(self, search_id: str) -> list[CandidateRecord]:
@@ -128,23 +129,23 @@ class CandidateRepository(Repository):
             return cancel_running(session, search_id, self._now())
 
 
-def _lock_leased(session: Session, search_id: str, owner: str) -> tuple[int, int]:
+def _lock_leased(connection: sa.Connection, search_id: str, owner: str) -> tuple[int, int]:
     """The search's progress, done and total, locked until the end. Raises LeaseLostError."""
-    job = session.execute(_LOCK_JOB, {"id_": search_id}).one_or_none()
+    job = connection.execute(_LOCK_JOB, {"id_": search_id}).one_or_none()
     if job is None or job.lease_owner != owner:
         raise LeaseLostError(search_id, owner, job.lease_owner if job else None)
     return job.progress_done, job.progress_total
 
 
-def _present(session: Session, search_id: str, numbers: Sequence[int]) -> dict[int, CandidateRecord]:
+def _present(connection: sa.Connection, search_id: str, numbers: Sequence[int]) -> dict[int, CandidateRecord]:
     """Those of the numbers that the search has already."""
     rows: list[sa.Row[Any]] = []
     if len(numbers) == 1:
-        rows += session.execute(_FIND, _key(search_id, numbers[0]))
+        rows += connection.execute(_FIND, _key(search_id, numbers[0]))
     else:
         for start in range(0, len(numbers), NUMBERS_AT_A_TIME):
             part = CANDIDATES.columns.number.in_(numbers[start : start + NUMBERS_AT_A_TIME])
-            rows += session.execute(_of_search(search_id).where(part))
+            rows += connection.execute(_of_search(search_id).where(part))
     return {row.number: candidate_record(row._mapping) for row in rows}
 
 
