@@ -4,6 +4,7 @@ Only search runners and meta-training workers come here, never the controller: R
 runs in when the cluster's head is lost.
 """
 
+import gc
 import os
 import signal
 import threading
@@ -42,7 +43,23 @@ def ray_session(address: str) -> Iterator[None]:
     except (RayError, ConnectionError) as error:
         raise ClusterUnavailableError(f"{where} is not available: {error}") from error
     finally:
+        _leave()
+
+
+def _leave() -> None:
+    """Shut Ray down while no other thread comes upon its objects.
+
+    Ray exits the process, with 1, when one of its objects is freed between the end of its core and that of
+    its Python side: as when garbage is collected by the thread that renews the lease.
+    """
+    import ray
+
+    gc.collect()
+    gc.disable()
+    try:
         ray.shutdown()
+    finally:
+        gc.enable()
 
 
 def _connect(address: str, where: str) -> None:

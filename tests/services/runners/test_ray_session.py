@@ -1,4 +1,4 @@
-"""Ray replaces signal handlers when it starts; a session puts the process's own back."""
+"""A session of Ray leaves the process its signal handlers, and its life."""
 
 import subprocess
 import sys
@@ -20,10 +20,37 @@ with ray_session(""):
     print("asked to end:", shutdown.requested)
 """
 
+FREEING = """
+import gc, threading, time
+from services.ray_session import ray_session
+
+def free(references):
+    while references:
+        cycle = [references.pop()]
+        cycle.append(cycle)
+        del cycle
+        time.sleep(0.0005)
+
+with ray_session(""):
+    import ray
+    references = [ray.put(number) for number in range(4000)]
+    gc.set_threshold(20)
+    threading.Thread(target=free, args=(references,), daemon=True).start()
+    time.sleep(0.2)
+print("left with references:", bool(references))
+"""
+
 
 def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+
+
+def test_a_session_ends_in_order_while_another_thread_frees_objects_of_ray() -> None:
+    done = subprocess.run([sys.executable, "-c", FREEING], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["left with references: True"]), (
+        done.stderr
+    )
 
 
 def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
