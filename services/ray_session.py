@@ -33,8 +33,7 @@ def ray_session(address: str) -> Iterator[None]:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import ray  # after its environment is set: it reads some of it on import
-    from ray.exceptions import RayError
+    from ray.exceptions import RayError  # after its environment is set: Ray reads some of it on import
 
     where = f"Ray at {address}" if address else "local Ray"
     try:
