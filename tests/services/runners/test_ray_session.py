@@ -33,11 +33,11 @@ def free(references):
 
 with ray_session(""):
     import ray
-    references = [ray.put(number) for number in range(4000)]
+    references = [ray.put(number) for number in range(20_000)]
     gc.set_threshold(20)
     threading.Thread(target=free, args=(references,), daemon=True).start()
     time.sleep(0.2)
-print("left with references:", bool(references))
+print("left")
 """
 
 
@@ -48,9 +48,7 @@ def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
 
 def test_a_session_ends_in_order_while_another_thread_frees_objects_of_ray() -> None:
     done = subprocess.run([sys.executable, "-c", FREEING], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["left with references: True"]), (
-        done.stderr
-    )
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["left"]), done.stderr
 
 
 def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
