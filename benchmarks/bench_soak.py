@@ -43,7 +43,7 @@ REFUSED = [
     ("GET", "/v1/searches/none", None, 404),
     ("POST", "/v1/searches", {"max_candidates": -1}, 422),
     ("GET", "/v1/candidates?order_by=beauty", None, 422),
-    ("POST", "/v1/health", None, 405),
+    ("POST", "/healthz", None, 405),
 ]
 
 
@@ -56,12 +56,19 @@ def main() -> None:
         stack = LocalStack(load_settings(data_dir=Path(folder), port=0))
         with stack, Client(stack.url) as client, httpx2.Client(base_url=stack.url, timeout=60) as http:
             stack.wait_until_ready(Shutdown())
+            checkpoint = next(each.id for each in client.list_checkpoints() if each.name == "digits")
             ends = time.monotonic() + 60 * options.minutes
             for number, asked in enumerate(itertools.cycle(SEARCHES)):
                 began = time.monotonic()
                 if began > ends:
                     break
-                requests = work(client, http, asked, readings=options.readings, delete=number % 2 == 1)
+                requests = work(
+                    client,
+                    http,
+                    {"checkpoint_id": checkpoint, **asked},
+                    readings=options.readings,
+                    delete=number % 2 == 1,
+                )
                 restarts = sum(child.process is None for child in stack.children)
                 rounds.append(
                     {
@@ -81,9 +88,7 @@ def main() -> None:
 
 def work(client: Client, http: httpx2.Client, asked: dict[str, Any], *, readings: int, delete: bool) -> int:
     """One round; returns how many requests were sent by hand, each answered as it should be."""
-    search = client.create_search(
-        checkpoint_id="digits", search_space=SPACE, max_candidates=CANDIDATES, name="soak", **asked
-    )
+    search = client.create_search(search_space=SPACE, max_candidates=CANDIDATES, name="soak", **asked)
     ended = client.wait(search.id)
     assert isinstance(ended, SearchView), ended
     assert ended.state is JobState.SUCCEEDED, ended.error

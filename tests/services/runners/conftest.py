@@ -47,18 +47,15 @@ def database_away(store: Store, tmp_path: Path) -> Callable[[], AbstractContextM
 
     @contextmanager
     def away() -> Iterator[None]:
-        names = {f"gtn-nas.db{suffix}": f"away.db{suffix}" for suffix in ("", "-wal", "-shm")}
+        database, kept, dead_end = (tmp_path / name for name in ("gtn-nas.db", "kept.db", "dead-end.db"))
         store.close()
-        present = {tmp_path / here: tmp_path / there for here, there in names.items()}
-        present = {here: there for here, there in present.items() if here.exists()}
-        for here, there in present.items():
-            here.rename(there)
-        (tmp_path / "gtn-nas.db").mkdir()  # so that SQLite does not make an empty database in its place
-        store.close()  # whoever opened it meanwhile would go on seeing the file that was moved
+        # Each swap is one rename: a moment without any file is one in which a retry makes an empty database.
+        kept.hardlink_to(database)
+        dead_end.symlink_to(tmp_path / "no such folder" / "gtn-nas.db")
+        dead_end.replace(database)
+        store.close()  # whoever opened it meanwhile would go on seeing the file itself
         yield
-        (tmp_path / "gtn-nas.db").rmdir()
-        for here, there in present.items():
-            there.rename(here)
+        kept.replace(database)
 
     return away
 
