@@ -51,7 +51,8 @@ def head() -> str:
 def require_schema(database: Database) -> None:
     """Raises SchemaMismatchError, with the remedy, unless the database's schema is the code's."""
     with database.read() as session:
-        revision = _revision(session.connection())
+        # Alembic's statement is new each time: kept, they would push all others out of the cache.
+        revision = _revision(session.connection(execution_options={"compiled_cache": None}))
     if revision == head():
         return
     _require_known(database, revision)

@@ -19,7 +19,8 @@ from services.store import (
     open_store,
     upgrade,
 )
-from services.store.engine import create_engine
+from services.store.engine import Database, create_engine
+from services.store.schema import require_schema
 from services.store.tables import Table
 
 
@@ -132,6 +133,14 @@ def test_a_database_newer_than_the_code_is_refused(database_url: str):
             SchemaMismatchError, match=r"has schema 9999, which is newer .* install the newer"
         ):
             opening(database_url)
+
+
+def test_looking_at_the_schema_leaves_the_cache_of_statements_to_the_others(database_url: str):
+    engine = create_engine(database_url)
+    for _ in range(3):
+        require_schema(Database(engine))
+    assert len(engine._compiled_cache or ()) == 0
+    engine.dispose()
 
 
 def _populate(url: str) -> None:
