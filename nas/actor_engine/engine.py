@@ -6,10 +6,11 @@ measures both.
 """
 
 from collections import deque
+from contextlib import closing
 
 from nas.actor_engine.pool import Answer, Worker, WorkerPool
 from nas.cluster.active_search import MAX_RETRIES, STOP_POLL_SECONDS, ActiveSearch
-from nas.cluster.evaluator import WorkerSetupError, store_job
+from nas.cluster.evaluator import WorkerSetupError, stored_job
 from nas.cluster.slots import RoomWatch
 from nas.estimators import EstimatorData
 from nas.search import Proposal, Search, SearchObserver
@@ -29,11 +30,8 @@ class ActorEngine:
         before it could take a candidate.
         """
         active = ActiveSearch(search, observer, self._watch)
-        pool = WorkerPool(store_job(search, data), search.spec.resources)
-        try:
+        with stored_job(search, data) as job, closing(WorkerPool(job, search.spec.resources)) as pool:
             _evaluate_all(active, pool)
-        finally:
-            pool.close()
         if active.error is not None:
             raise active.error
 

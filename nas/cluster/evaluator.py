@@ -1,12 +1,14 @@
 """What one worker process holds, whichever engine runs it: it keeps the data from candidate to candidate."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
 
 from gtn_core.errors import GtnNasError
+from nas.cluster.shared_measurements import shared_measurements
 from nas.estimators import ESTIMATORS, EstimatorData, make_estimator, needs_torch
 from nas.evaluation import Evaluation, evaluate, evaluation_of
 from nas.search import CandidateResult, Proposal, Search
@@ -26,12 +28,19 @@ class Job:
     data: EstimatorData
 
 
-def store_job(search: Search, data: EstimatorData) -> Any:
-    """Put the search's job into the object store, with training data only if needed; an ObjectRef of it."""
+@contextmanager
+def stored_job(search: Search, data: EstimatorData) -> Iterator[Any]:
+    """An ObjectRef of the search's job, with training data only if needed, for as long as workers run."""
     spec = search.spec
-    if not getattr(ESTIMATORS.get(spec.estimator.name), "needs_train_data", True):
+    estimator = ESTIMATORS.get(spec.estimator.name)
+    if not getattr(estimator, "needs_train_data", True):
         data = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
-    return ray.put(Job(evaluation_of(spec, search.shares, data), data))
+    if not getattr(estimator, "shares_measurements", False):
+        yield ray.put(Job(evaluation_of(spec, search.shares, data), data))
+        return
+    with shared_measurements() as measurements:
+        data = replace(data, measurements=measurements)
+        yield ray.put(Job(evaluation_of(spec, search.shares, data), data))
 
 
 class Evaluator:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from gtn_core.config import InnerOptimizerName
 from nas.architecture import Architecture
+from nas.estimators.measurements import Measurements
 from nas.search_spaces.base import SearchSpace
 
 
@@ -28,6 +29,7 @@ class EstimatorData:
     train_labels: NDArray[np.int64]  # [N]
     validation_images: NDArray[np.float32]  # [M, C, H, W]
     validation_labels: NDArray[np.int64]  # [M]
+    measurements: Measurements | None = None  # shared with the other workers of the search
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class Calibrated:
     Config: ClassVar[type[CalibratedConfig]] = CalibratedConfig
     readouts: ClassVar[tuple[str, ...]] = ("predicted", "log_rank")
     needs_train_data: ClassVar[bool] = True  # a member may
+    shares_measurements: ClassVar[bool] = True  # its panel does
 
     def __init__(self, data: EstimatorData, config: CalibratedConfig, device: torch.device) -> None:
         self.config = config
@@ -72,12 +73,12 @@ class Calibrated:
         key = f"{space.name} {space.config!r}", seed
         if key not in self._predictors:
             readouts, features, accuracies = [], [], []
-            for label in self.config.labels:
-                architecture = space.parse(label.architecture)
-                try:
-                    readouts.append(self._panel.ask(space, architecture, seed=seed)[1])
-                except CandidateFailed:
+            labelled = [space.parse(label.architecture) for label in self.config.labels]
+            answers = self._panel.ask_all("labels", space, labelled, seed=seed)
+            for label, architecture, answer in zip(self.config.labels, labelled, answers, strict=True):
+                if isinstance(answer, CandidateFailed):
                     continue  # what cannot be scored cannot teach
+                readouts.append(answer)
                 features.append(space.features(architecture))
                 accuracies.append(label.accuracy)
             if len(accuracies) < 2:

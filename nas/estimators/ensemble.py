@@ -30,6 +30,7 @@ class Ensemble:
     Config: ClassVar[type[EnsembleConfig]] = EnsembleConfig
     readouts: ClassVar[tuple[str, ...]] = ("log_rank",)
     needs_train_data: ClassVar[bool] = True  # a member may
+    shares_measurements: ClassVar[bool] = True  # its panel does
 
     def __init__(self, data: EstimatorData, config: EnsembleConfig, device: torch.device) -> None:
         self.config = config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from gtn_core.errors import UnknownNameError
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
+from nas.estimators.measurements import OwnMeasurements, measure_all
 from nas.estimators.readouts import gain
 from nas.search_spaces.base import SearchSpace
 
@@ -81,7 +83,8 @@ class Panel:
     def __init__(self, data: EstimatorData, config: PanelConfig, device: torch.device) -> None:
         from nas.estimators import make_estimator
 
-        self._config = config
+        self._config, self._device = config, device
+        self._measurements = data.measurements or OwnMeasurements()
         self._members: list[tuple[str, tuple[str, ...], Estimator]] = []
         for number, member in enumerate(config.members):
             names = [other.name for other in config.members]
@@ -123,16 +126,31 @@ class Panel:
         """
         key = f"{space.name} {space.config!r}", seed
         if key not in self._references:
-            rows: list[Array] = []
-            for architecture in sample(space, self._config.reference_size, self._config.reference_seed):
-                try:
-                    rows.append(self.ask(space, architecture, seed=seed)[1])
-                except CandidateFailed as failed:
-                    failure = failed
+            drawn = sample(space, self._config.reference_size, self._config.reference_seed)
+            answers = self.ask_all("reference", space, drawn, seed=seed)
+            rows = [each for each in answers if not isinstance(each, CandidateFailed)]
             if not rows:
-                raise failure
+                raise next(each for each in answers if isinstance(each, CandidateFailed))
             self._references[key] = np.array(rows)
         return self._references[key]
+
+    def ask_all(
+        self, purpose: str, space: SearchSpace, architectures: Sequence[Architecture], *, seed: int
+    ) -> list[Array | CandidateFailed]:
+        """The readouts that count of each, [F], or why it has none; the workers of a search share the work.
+
+        `purpose` tells these architectures from the others that the same panel is asked about.
+        """
+
+        def measure(architecture: Architecture) -> Array | CandidateFailed:
+            try:
+                return self.ask(space, architecture, seed=seed)[1]
+            except CandidateFailed as failed:
+                return failed.with_traceback(None)
+
+        asked = f"{purpose} {seed} {self._device} {space.name} {space.config!r} {self._config!r}"
+        key = sha256(asked.encode()).hexdigest()
+        return measure_all(self._measurements, key, architectures, measure)
 
 
 def sample(space: SearchSpace, size: int, seed: int) -> Sequence[Architecture]:

@@ -12,6 +12,7 @@ import tempfile
 from ray import tune
 
 from nas.cluster.active_search import ActiveSearch
+from nas.cluster.evaluator import stored_job
 from nas.cluster.slots import RoomWatch
 from nas.estimators import EstimatorData
 from nas.search import Search, SearchObserver
@@ -49,20 +50,24 @@ class TuneEngine:
         os.environ.update(TUNE_SETTINGS)
         for name in SILENT:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        worker = worker_class(search, data)
         active = ActiveSearch(search, observer, self._watch)
-        while not active.over:
-            try:
-                _run_tune(worker, active)
-            except SearchOver:
-                break
-            except Exception as error:
-                # Tune gives up when it meets an end of a worker that it does not know, such as Ray's memory
-                # monitor killing it. The search need not.
-                if not active.lose_after_crash(f"{type(error).__name__}: {error}"):
-                    raise
+        with stored_job(search, data) as job:
+            _run_until_over(worker_class(job), active)
         if active.error is not None:
             raise active.error
+
+
+def _run_until_over(worker: type[tune.Trainable], active: ActiveSearch) -> None:
+    while not active.over:
+        try:
+            _run_tune(worker, active)
+        except SearchOver:
+            break
+        except Exception as error:
+            # Tune gives up when it meets an end of a worker that it does not know, such as Ray's memory
+            # monitor killing it. The search need not.
+            if not active.lose_after_crash(f"{type(error).__name__}: {error}"):
+                raise
 
 
 def _run_tune(worker: type[tune.Trainable], active: ActiveSearch) -> None:

@@ -6,14 +6,11 @@ import ray
 from ray import tune
 from typing_extensions import override
 
-from nas.cluster.evaluator import Evaluator, store_job
-from nas.estimators import EstimatorData
-from nas.search import Search
+from nas.cluster.evaluator import Evaluator
 
 
-def worker_class(search: Search, data: EstimatorData) -> type[tune.Trainable]:
-    """The class of a search's workers, its job put into the object store."""
-    stored_job = store_job(search, data)
+def worker_class(stored_job: Any) -> type[tune.Trainable]:
+    """The class of a search's workers, from an ObjectRef of its job."""
 
     class SearchWorker(CandidateWorker):
         job = stored_job

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import ray
 import torch
+from psutil import NoSuchProcess, Process, process_iter
 
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
@@ -20,7 +21,9 @@ from nas.actor_engine import ActorEngine
 from nas.cluster import NoRoomError, RoomWatch, WorkerSetupError
 from nas.cluster.slots import slots_of_node
 from nas.estimators.base import CandidateScore
+from nas.estimators.panel import sample
 from nas.search import CandidateResult, Engine, Proposal
+from nas.search_spaces import get_search_space
 from nas.search_spec import Resources
 from nas.tune_engine import TuneEngine
 
@@ -201,6 +204,39 @@ def test_a_candidate_whose_worker_dies_is_tried_again(
     assert len(list(tmp_path.iterdir())) == 1
     assert numbers(record) == list(range(6))
     assert record.failures == {}
+
+
+def test_what_workers_measured_for_all_outlives_them(
+    data: EstimatorData, make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    """The first worker dies in the middle of the reference sample, and the next one goes on from there."""
+    (folder := tmp_path / "deaths").mkdir()
+    space = get_search_space("nasbench201", channels=4, cells_per_stage=1)
+    reference = [each.encoding for each in sample(space, 12, seed=0)]
+    member = {"name": "scripted", "readouts": ["accuracy"], "log": str(tmp_path / "log")}
+    fatal = {"script": {reference[6]: "die once"}, "folder": str(folder)}
+    options = {"name": "ensemble", "reference_size": 12}
+
+    search = make_search(estimator=options | {"members": [member | fatal]}, max_candidates=4)
+    make_engine().run(search, data, record := Record())
+    assert len(list(folder.iterdir())) == 1
+    proposed = [each.architecture.encoding for each in record.proposals]
+    log = (tmp_path / "log").read_text().split()
+    assert log == [*reference, reference[6], *proposed]
+    assert eventually(lambda: not [each for each in process_iter() if is_measurements(each)])
+
+    del member["log"]
+    SerialEngine().run(
+        make_search(estimator=options | {"members": [member]}, max_candidates=4), data, serial := Record()
+    )
+    assert record.readouts("log_rank") == serial.readouts("log_rank")
+
+
+def is_measurements(process: Process) -> bool:
+    try:
+        return "".join(process.cmdline()).startswith("ray::OwnMeasurements")
+    except NoSuchProcess:
+        return False
 
 
 def test_a_candidate_that_kills_every_worker_is_given_up_after_three(

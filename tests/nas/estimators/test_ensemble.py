@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from pydantic import ValidationError
 from scipy import stats
 
 from nas.architecture import Architecture
-from nas.estimators import EstimatorData, make_estimator
+from nas.estimators import CandidateFailed, EstimatorData, make_estimator
 from nas.estimators.calibrated import LogRankProcess
 from nas.estimators.log_rank import log_rank, normal_scores, relative_ranks
-from nas.estimators.panel import sample
+from nas.estimators.measurements import OwnMeasurements
+from nas.estimators.panel import Panel, sample
 from nas.ranking import spearman
 from nas.search_spaces.base import SearchSpace
 
@@ -20,6 +23,14 @@ TWO = [
     {"name": "gtn", "readouts": ["sum_training_loss"], "validation_limit": 50},
     {"name": "zero_cost", "readouts": ["synflow", "flops"], "proxies": ["synflow"]},
 ]
+
+
+def only_for(one: Architecture, ask: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(panel: Panel, space: SearchSpace, architecture: Architecture, *, seed: int) -> Any:
+        assert architecture == one, f"{architecture} is not again to be asked about"
+        return ask(panel, space, architecture, seed=seed)
+
+    return checked
 
 
 class TestLogRank:
@@ -77,6 +88,33 @@ class TestEnsemble:
             first.estimate(space, architecture, seed=0)
         scores = [each.estimate(space, architectures[3], seed=0).score for each in (first, second)]
         assert scores[0] == scores[1]
+
+    def test_workers_of_a_search_share_the_reference(
+        self, data: EstimatorData, space: SearchSpace, architectures: list[Architecture]
+    ) -> None:
+        alone = make_estimator("ensemble", data, reference_size=8)
+        expected = alone.estimate(space, architectures[0], seed=0).score
+        shared = OwnMeasurements()
+        first, second = (
+            make_estimator("ensemble", replace(data, measurements=shared), reference_size=8) for _ in range(2)
+        )
+        first.estimate(space, architectures[1], seed=0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Panel, "ask", only_for(architectures[0], Panel.ask))
+            assert second.estimate(space, architectures[0], seed=0).score == expected
+            with pytest.raises(AssertionError, match="not again"):
+                second.estimate(space, architectures[0], seed=1)
+
+    def test_a_reference_that_cannot_be_scored_says_why_in_every_worker(
+        self, data: EstimatorData, space: SearchSpace, architectures: list[Architecture]
+    ) -> None:
+        broken = replace(
+            data, validation_images=data.validation_images * np.nan, measurements=OwnMeasurements()
+        )
+        for _ in range(2):
+            estimator = make_estimator("ensemble", broken, members=TWO[:1], reference_size=8)
+            with pytest.raises(CandidateFailed, match="non-finite"):
+                estimator.estimate(space, architectures[0], seed=0)
 
     def test_the_reference_holds_no_architecture_twice(self, space: SearchSpace) -> None:
         drawn = sample(space, 200, seed=0)
@@ -141,6 +179,23 @@ class TestCalibrated:
         scores = [calibrated.estimate(space, each, seed=0) for each in architectures]
         assert [score.extra["log_rank"] for score in scores] == pytest.approx(aggregates)
         assert spearman([score.score for score in scores], aggregates) < -0.8
+
+    def test_workers_of_a_search_share_the_labels(
+        self, data: EstimatorData, space: SearchSpace, architectures: list[Architecture]
+    ) -> None:
+        labels = [
+            {"architecture": each.encoding, "accuracy": float(number)}
+            for number, each in enumerate(architectures[:6])
+        ]
+        shared = replace(data, measurements=OwnMeasurements())
+        options = {"members": [TWO[1]], "reference_size": 8, "labels": labels}
+        scores = [make_estimator("calibrated", data, **options).estimate(space, architectures[7], seed=0)]
+        make_estimator("calibrated", shared, **options).estimate(space, architectures[6], seed=0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Panel, "ask", only_for(architectures[7], Panel.ask))
+            second = make_estimator("calibrated", shared, **options)
+            scores.append(second.estimate(space, architectures[7], seed=0))
+        assert scores[0].score == scores[1].score
 
     def test_needs_labels(self, data: EstimatorData) -> None:
         with pytest.raises(ValidationError, match="labels"):

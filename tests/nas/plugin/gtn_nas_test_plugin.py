@@ -81,6 +81,7 @@ class ScriptedConfig(BaseModel):
     )
     seconds: float = 0.0
     folder: str = Field("", description="Where deaths are noted.")
+    log: str = Field("", description="A file that gets a line with the encoding for each evaluation.")
     broken: bool = Field(False, description="Refuse to be made.")
 
 
@@ -99,6 +100,9 @@ class Scripted:
         self.config, self._train_size = config, len(data.train_labels)
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
+        if self.config.log:
+            with Path(self.config.log).open("a") as log:
+                log.write(f"{architecture.encoding}\n")
         time.sleep(self.config.seconds)
         match self.config.script.get(architecture.encoding):
             case "fail":
