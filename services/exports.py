@@ -1,25 +1,25 @@
 """From a candidate's trained weights to a file that runs without this package.
 
-Whoever trained them also stores them as an archive of Python and weights, so that a controller needs PyTorch
-for the other formats alone, and for what was trained before there was an archive.
+Whoever trained them also stores them as an archive of Python and weights. The other formats, and what was
+trained before there was an archive, are made where they are asked for, in a process of their own: PyTorch's
+tracing fails in two threads at once, and what it leaves behind adds up in a process that lives for months.
 """
 
-from __future__ import annotations
-
 import io
+import os
 import zipfile
-from typing import TYPE_CHECKING, Literal
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from importlib.util import find_spec
+from multiprocessing import get_context
+from threading import Lock
 
 from services.artifacts import ArtifactStore
+from services.errors import ServiceError
+from services.export_files import WEIGHTS, ExportFormat, StoredNetwork, export_file
 from services.lifecycle import JobKind, JobState
+from services.processes import end_with
 from services.store import CandidateRecord, JsonObject, Store
-
-if TYPE_CHECKING:
-    from nas.export import TrainedNetwork
-
-ExportFormat = Literal["python", "safetensors", "torch_export", "onnx"]
-WEIGHTS = "model.safetensors"
-"""The weights' name in an archive."""
 
 
 def latest_training(store: Store, candidate: CandidateRecord) -> JsonObject | None:
@@ -39,7 +39,8 @@ def export_trained(
 ) -> bytes:
     """The trained network as a zip archive of Python and weights, or as a single file.
 
-    Raises ExportError, and ModuleNotFoundError where PyTorch is needed and is not there.
+    Raises ExportError, ModuleNotFoundError where PyTorch is needed and is not there, and ServiceError when
+    the process that makes the file dies.
     """
     if "archive" in training and format in {"python", "safetensors"}:
         archive = artifacts.get(training["archive"])
@@ -47,57 +48,29 @@ def export_trained(
             return archive
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             return opened.read(WEIGHTS)
-    from nas.export import export_onnx, export_safetensors, export_torch
-
-    trained = _rebuilt(store, artifacts, candidate, training)
-    match format:
-        case "python":
-            return python_archive(trained)
-        case "safetensors":
-            return export_safetensors(trained)
-        case "torch_export":
-            return export_torch(trained)
-        case "onnx":
-            return export_onnx(trained)
-
-
-def python_archive(trained: TrainedNetwork) -> bytes:
-    """An archive whose bytes depend on the network alone. Raises ExportError when the space has no Python."""
-    from nas.export import export_python
-
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(export_python(trained).items()):
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
-def _rebuilt(
-    store: Store, artifacts: ArtifactStore, candidate: CandidateRecord, training: JsonObject
-) -> TrainedNetwork:
-    from gtn_core import CheckpointManifest
-    from nas.architecture import Architecture
-    from nas.export import TrainedNetwork
-    from nas.search_spaces import get_search_space
-    from nas.weights import load_weights
-
+    if find_spec("torch") is None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
     search = store.get_job(candidate.search_id, JobKind.SEARCH)
-    manifest = CheckpointManifest.model_validate(
-        store.get_checkpoint(search.request["checkpoint_id"]).manifest
+    network = StoredNetwork(
+        search.request["search_space"] | training.get("config", {}).get("space_options", {}),
+        candidate.encoding,
+        store.get_checkpoint(search.request["checkpoint_id"]).manifest,
+        artifacts.get(training["weights"]),
     )
-    options = training.get("config", {}).get("space_options", {})
-    space = get_search_space(**(search.request["search_space"] | options))
-    architecture = Architecture(candidate.space, candidate.encoding)
-    network = space.build(
-        architecture, image_shape=manifest.image_shape, num_classes=manifest.num_classes, seed=0
-    ).eval()
-    load_weights(network, artifacts.get(training["weights"]))
-    return TrainedNetwork(
-        space,
-        architecture,
-        network,
-        manifest.image_shape,
-        manifest.num_classes,
-        manifest.normalization,
-        manifest.class_names,
-    )
+    return _in_its_own_process(network, format)
+
+
+_ONE_AT_A_TIME = Lock()
+"""Each export takes the memory of another PyTorch."""
+
+
+def _in_its_own_process(network: StoredNetwork, format: ExportFormat) -> bytes:  # noqa: A002
+    # A child that is forked from many threads can hang; one that is spawned begins afresh.
+    spawn = get_context("spawn")
+    with _ONE_AT_A_TIME, ProcessPoolExecutor(1, spawn, end_with, (os.getpid(),)) as process:
+        try:
+            return process.submit(export_file, network, format).result()
+        except BrokenProcessPool as broken:
+            raise ServiceError(
+                f"the process that exported {network.encoding!r} as {format} died, perhaps for want of memory"
+            ) from broken

@@ -47,10 +47,14 @@ def end_with_parent() -> None:
     The kernel watches the thread that started the child, which must therefore live as long as its process.
     """
     parent = os.environ.pop(_PARENT, None)
-    if parent is None:
-        return
+    if parent is not None:
+        end_with(int(parent))
+
+
+def end_with(parent: int) -> None:
+    """In a child: get SIGTERM when that process, its parent, dies, as above."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it died before we asked
+    if os.getppid() != parent:  # it died before we asked
         sys.exit(0)
 
 

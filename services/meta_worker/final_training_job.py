@@ -14,7 +14,7 @@ from nas.search_spaces import get_search_space, with_options
 from nas.search_spaces.base import SearchSpace
 from nas.weights import weights_to_bytes
 from services.checkpoints import load_checkpoint, load_checkpoint_data
-from services.exports import python_archive
+from services.export_files import python_archive
 from services.lease import Lease
 from services.lifecycle import JobKind
 from services.schemas.requests import RetrainRequest, SearchRequest

@@ -15,7 +15,8 @@ from services.controller.security import READS, SUBMITS
 from services.controller.space_options import check_space_options
 from services.controller.validation import require_checkpoint
 from services.controller.views import candidate_detail, final_training_view
-from services.exports import ExportFormat, export_trained, latest_training
+from services.export_files import ExportFormat
+from services.exports import export_trained, latest_training
 from services.lifecycle import CandidateState, JobKind
 from services.schemas import CandidateDetail, CandidateView, FinalTrainingView, Page
 from services.schemas.requests import RetrainRequest

@@ -3,10 +3,13 @@
 import io
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import torch
 from fastapi.testclient import TestClient
+from psutil import NoSuchProcess, Process
 from safetensors.torch import load as load_tensors
 
 from services.artifacts import ArtifactStore
@@ -223,6 +226,41 @@ def test_the_exported_weights_are_the_trained_ones(
 
     assert exported.keys() == trained.keys()
     assert all(exported[name].equal(tensor) for name, tensor in trained.items())
+
+
+def test_exports_asked_for_at_once_are_all_made(http: TestClient, trained_candidate: str) -> None:
+    """PyTorch's tracing fails in two threads of one process."""
+    path = f"/v1/candidates/{trained_candidate}/export?format=torch_export"
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(http.get, [path] * 3))
+
+    assert [answer.status_code for answer in answers] == [200] * 3, answers[-1].text
+    for answer in answers:
+        exported = torch.export.load(io.BytesIO(answer.content)).module()
+        assert exported(torch.zeros(5, 1, 8, 8)).shape == (5, 10)
+
+
+def test_an_export_whose_process_dies_is_an_error_of_the_service(
+    http: TestClient, trained_candidate: str
+) -> None:
+    path = f"/v1/candidates/{trained_candidate}/export?format=torch_export"
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(http.get, path)
+        while not (exporting := [child for child in Process().children() if is_spawned(child)]):
+            assert not asked.done(), asked.result().text
+        exporting[0].kill()
+        answer = asked.result()
+
+    assert answer.status_code == 500
+    assert f"the process that exported {ENCODING!r} as torch_export died" in answer.json()["detail"]
+    assert http.get(path.replace("torch_export", "safetensors")).status_code == 200
+
+
+def is_spawned(process: Process) -> bool:
+    try:
+        return "multiprocessing.spawn" in " ".join(process.cmdline())
+    except NoSuchProcess:
+        return False
 
 
 def test_an_export_is_confirmed_by_its_etag(http: TestClient, trained_candidate: str) -> None:
