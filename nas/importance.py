@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats  # type: ignore[import-untyped]  # SciPy ships no types
 
 from nas.choice_table import ABSENT, ChoiceTable
 
@@ -97,10 +96,12 @@ def _interval(
     errors = [float(values.var(ddof=1)) / len(values) for values in (first, second)]
     if sum(errors) == 0:
         return None, None
+    from scipy.special import stdtrit
+
     freedom = sum(errors) ** 2 / sum(
         error**2 / (len(values) - 1) for error, values in zip(errors, (first, second), strict=True)
     )
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(sum(errors))
+    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(sum(errors))
     return difference - reach, difference + reach
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import ndtri  # type: ignore[import-untyped]  # SciPy ships no types
 
 from nas.algorithms.base import Rewards
 from nas.architecture import Architecture
@@ -117,7 +116,8 @@ class _Ensemble:
     def __init__(
         self, features: NDArray[np.float64], rewards: NDArray[np.float64], size: int, *, seed: int
     ) -> None:
-        from scipy.stats import rankdata  # type: ignore[import-untyped]  # SciPy ships no types
+        from scipy.special import ndtri
+        from scipy.stats import rankdata
         from sklearn.kernel_ridge import KernelRidge
 
         rng = np.random.default_rng(seed)

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats  # type: ignore[import-untyped]  # SciPy ships no types
 
 Array = NDArray[np.float64]
 
@@ -24,14 +23,18 @@ def relative_ranks(reference: Array, values: Array) -> Array:
     interquartile range against outliers), so that two values between the same two of the sample, or beyond
     all of them, still differ.
     """
-    below = stats.norm.cdf((values[:, None, :] - reference) / _bandwidths(reference)).sum(axis=1)
+    from scipy.special import ndtr
+
+    below = ndtr((values[:, None, :] - reference) / _bandwidths(reference)).sum(axis=1)
     ranks: Array = (below + 0.5) / (len(reference) + 1)
     return ranks
 
 
 def normal_scores(ranks: Array) -> Array:
     """Relative ranks as the quantiles of a standard normal distribution."""
-    quantiles: Array = stats.norm.ppf(ranks)
+    from scipy.special import ndtri
+
+    quantiles: Array = ndtri(ranks)
     return quantiles
 
 

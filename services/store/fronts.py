@@ -37,7 +37,7 @@ class Fronts:
         Candidates without one of the objectives have no place on the front. An unknown search has none.
         Raises InvalidValueError for an unknown objective.
         """
-        from nas.ranking import DIRECTIONS  # SciPy comes with it: only who asks pays
+        from nas.ranking import DIRECTIONS  # all estimators come with it: only who asks pays
 
         unknown = [name for name in objectives if name not in DIRECTIONS]
         if unknown or not objectives:
