@@ -1,8 +1,9 @@
-"""What grows for ever unless somebody tidies up: artifacts that nothing names, old events, old failures."""
+"""What grows for ever unless somebody tidies up: unnamed artifacts, old events and failures, logs."""
 
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 
@@ -51,6 +52,23 @@ def collect_artifacts(
     return Collected(len(garbage), sum(each.size_bytes for each in garbage))
 
 
+def collect_logs(store: Store, folder: Path, *, clock: Clock = utc_now) -> int:
+    """Remove the logs of searches that have been deleted, as old as artifacts must be; answers how many.
+
+    Those that controllers of this machine wrote: Ray keeps the logs of what ran as a Ray Job.
+    """
+    youngest = (clock() - timedelta(seconds=GRACE_SECONDS)).timestamp()
+    old = {
+        path.stem.removeprefix("search-"): path
+        for path in folder.glob("search-*.log")
+        if path.stat().st_mtime < youngest
+    }
+    unknown = store.unknown_jobs(list(old))
+    for search_id in unknown:
+        old[search_id].unlink(missing_ok=True)
+    return len(unknown)
+
+
 class Housekeeping:
     """One turn is a bounded piece of work; every hour there is a new round of turns."""
 
@@ -62,13 +80,15 @@ class Housekeeping:
         self._next_round = 0.0  # of the monotonic clock
 
     def turn(self) -> None:
-        """Forget a batch; the round is over when there was none left, and then artifacts are collected."""
+        """Forget a batch; once there is none left, collect artifacts and logs, and the round is over."""
         if time.monotonic() < self._next_round or self.forget():
             return
         self._next_round = time.monotonic() + PERIOD_SECONDS
         removed = collect_artifacts(self._store, self._artifacts, clock=self._clock)
         if removed.artifacts:
             log.info("artifacts collected", artifacts=removed.artifacts, size_bytes=removed.size_bytes)
+        if logs := collect_logs(self._store, self._settings.log_dir, clock=self._clock):
+            log.info("logs of deleted searches collected", logs=logs)
 
     def forget(self) -> int:
         """Apply the retention settings to one batch each; answers how many rows were touched."""

@@ -21,7 +21,7 @@ from services.ports import bind
 from services.settings import Settings
 from services.shutdown import Shutdown
 from services.store import upgrade
-from services.wiring import child_environment, log_dir, make_store
+from services.wiring import child_environment, make_store
 
 READY_SECONDS = 90.0
 """How long the controller may take to answer: mostly the import of PyTorch on a busy machine."""
@@ -58,7 +58,7 @@ class LocalStack:
         self.failure: str | None = None
         """Set when a child keeps dying."""
         self._on_failure = on_failure
-        logs = log_dir(self.settings)
+        logs = self.settings.log_dir
         with_key = child_environment(self.settings, with_api_key=True)
         # Half of the cores are for the candidates of searches; small learners gain nothing from more anyway.
         threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
@@ -138,7 +138,8 @@ class Child:
         self._restarts, self._start_at, self._started_at = 0, 0.0, 0.0
 
     def keep_alive(self) -> None:
-        """Start the child if it does not run and its pause is over."""
+        """Start the child if it does not run and its pause is over; bound its log."""
+        processes.bound_log(self.log_path)
         if self.process is not None and self.process.poll() is not None:
             self._note_end(self.process)
         if self.process is None and self.failure is None and time.monotonic() >= self._start_at:

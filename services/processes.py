@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 
 _PARENT = "GTN_NAS_PARENT_PROCESS"
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+LOG_BYTES = 64 * 2**20
+"""Of a child that lives as long as the service; twice as much with what is kept of the log before."""
 
 
 def start(
@@ -80,6 +84,18 @@ def kill_group(pid: int) -> None:
     """SIGKILL to a process that leads its group, and to everything it left there."""
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def bound_log(log_path: Path, *, most_bytes: int = LOG_BYTES) -> None:
+    """Once a log is full, keep what it holds as `NAME.1`, in place of the one before, and empty it.
+
+    Copied, not renamed: a child appends to the file that it was given. A line that it writes between the copy
+    and the emptying is lost.
+    """
+    with suppress(FileNotFoundError):
+        if log_path.stat().st_size > most_bytes:
+            shutil.copyfile(log_path, log_path.with_name(f"{log_path.name}.1"))
+            os.truncate(log_path, 0)
 
 
 def log_tail(log_path: Path, *, lines: int = 30, bytes_read: int = 16_384) -> str:

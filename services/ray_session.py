@@ -6,10 +6,12 @@ runs in when the cluster's head is lost.
 
 import gc
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from services.errors import ClusterUnavailableError
 
@@ -37,12 +39,14 @@ def ray_session(address: str) -> Iterator[None]:
 
     where = f"Ray at {address}" if address else "local Ray"
     try:
-        _connect(address, where)
+        context = _connect(address, where)
         yield
     except (RayError, ConnectionError) as error:
         raise ClusterUnavailableError(f"{where} is not available: {error}") from error
     finally:
         _leave()
+    if not address:  # Ray keeps the folder of each session for ever; after a failure, that is for the better
+        shutil.rmtree(context.address_info["session_dir"], ignore_errors=True)
 
 
 def _leave() -> None:
@@ -61,12 +65,13 @@ def _leave() -> None:
         gc.enable()
 
 
-def _connect(address: str, where: str) -> None:
+def _connect(address: str, where: str) -> Any:
+    """Returns Ray's own context, a `ray.RayContext` where Ray is local."""
     import ray
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        ray.init(
+        context = ray.init(
             address=address or "local",
             include_dashboard=False if not address else None,
             log_to_driver=False,
@@ -77,3 +82,4 @@ def _connect(address: str, where: str) -> None:
     if threading.current_thread() is threading.main_thread():
         for number, handler in handlers.items():  # Ray has put its own there
             signal.signal(number, handler)
+    return context

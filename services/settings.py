@@ -162,6 +162,11 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.data_dir / 'gtn-nas.db'}"
 
     @property
+    def log_dir(self) -> Path:
+        """Where child processes log."""
+        return self.data_dir / "logs"
+
+    @property
     def resolved_artifacts_url(self) -> str:
         """Where artifacts live."""
         return self.artifacts_url or str(self.data_dir / "artifacts")

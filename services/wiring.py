@@ -3,7 +3,6 @@
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
@@ -84,7 +83,7 @@ TRAININGS = (JobKind.META_TRAINING, JobKind.FINAL_TRAINING, JobKind.FIDELITY_REP
 
 
 def _searches_here(store: Store, settings: Settings) -> Lane:
-    launcher = SubprocessLauncher(child_environment(settings), log_dir(settings))
+    launcher = SubprocessLauncher(child_environment(settings), settings.log_dir)
     return _search_lane(store, launcher, settings)
 
 
@@ -130,11 +129,6 @@ def _trainings_on_ray(store: Store, settings: Settings) -> Lane:
         max_running=settings.max_running_trainings,
         max_attempts=settings.max_attempts,
     )
-
-
-def log_dir(settings: Settings) -> Path:
-    """Where child processes log."""
-    return settings.data_dir / "logs"
 
 
 def child_environment(settings: Settings, *, with_api_key: bool = False) -> dict[str, str]:

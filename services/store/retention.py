@@ -7,6 +7,7 @@ events that tell for how long it ran.
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -30,6 +31,15 @@ class RetentionRepository(Repository):
             for request, result in jobs.yield_per(1000):
                 ids.update(_SHA256.findall(json.dumps([request, result])))
         return ids
+
+    def unknown_jobs(self, ids: Sequence[str]) -> list[str]:
+        """Those of the ids that no job has, or none any more."""
+        known: set[str] = set()
+        with self._database.read() as session:
+            for start in range(0, len(ids), _AT_A_TIME):
+                part = ids[start : start + _AT_A_TIME]
+                known.update(session.scalars(sa.select(JOBS.columns.id).where(JOBS.columns.id.in_(part))))
+        return [each for each in ids if each not in known]
 
     def drop_events(self, ended_before: datetime, limit: int) -> int:
         """Delete at most `limit` events of jobs that ended before; answers how many.

@@ -195,3 +195,7 @@ def named_volumes(service: dict[str, Any]) -> Iterator[str]:
 def make_secrets(folder: Path) -> dict[str, str]:
     subprocess.run([ROOT / "docker" / "make-secrets.sh", folder], check=True)
     return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+def test_no_container_logs_without_bound() -> None:
+    assert {service["logging"]["driver"] for service in SERVICES.values()} == {"local"}

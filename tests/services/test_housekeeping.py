@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.artifacts import ArtifactStore
-from services.housekeeping import Housekeeping, collect_artifacts
+from services.housekeeping import Housekeeping, collect_artifacts, collect_logs
 from services.lifecycle import Action, JobKind
 from services.settings import Settings
 from services.store import JobRecord, Store
@@ -107,6 +107,23 @@ def test_retention_spares_what_a_replay_needs(
     assert succeeded == history[0]
     assert (failed.number, failed.error, failed.loss_curve) == (1, {"reason": "out of memory"}, None)
     assert store.history(running.id)[1].error == {"reason": "out of memory", "detail": "x" * 100}
+
+
+def test_logs_of_deleted_searches_go_after_a_day(store: Store, running_search: MakeJob, tmp_path: Path):
+    kept, deleted = running_search(), running_search()
+    for search in (kept, deleted):
+        (tmp_path / f"search-{search.id}.log").write_text("a line")
+    (tmp_path / "controller.log").write_text("a line")
+    assert collect_logs(store, tmp_path, clock=in_two_days) == 0
+
+    store.act(deleted.id, Action.CANCEL)
+    store.release(deleted.id, "runner")
+    store.delete_job(deleted.id)
+
+    assert collect_logs(store, tmp_path) == 0, "somebody may want to know what went wrong"
+    assert collect_logs(store, tmp_path, clock=in_two_days) == 1
+    assert {path.name for path in tmp_path.glob("*.log")} == {"controller.log", f"search-{kept.id}.log"}
+    assert collect_logs(store, tmp_path / "nowhere") == 0
 
 
 def test_nothing_is_forgotten_unless_asked(

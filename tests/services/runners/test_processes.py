@@ -92,3 +92,18 @@ def test_log_tail_gives_the_last_lines_of_a_long_file(tmp_path: Path) -> None:
 
 def _start(code: str, log_path: Path) -> subprocess.Popen[bytes]:
     return processes.start([sys.executable, "-c", code], environment=os.environ, log_path=log_path)
+
+
+def test_a_full_log_is_kept_once_and_its_child_goes_on_writing(tmp_path: Path) -> None:
+    log, before = tmp_path / "child.log", tmp_path / "child.log.1"
+    processes.bound_log(log)  # of a child that has not been started yet
+    with log.open("ab", buffering=0) as child:
+        child.write(b"one\n")
+        processes.bound_log(log, most_bytes=4)
+        assert (log.read_text(), before.exists()) == ("one\n", False)
+        child.write(b"two\n")
+        processes.bound_log(log, most_bytes=4)
+        assert (log.read_text(), before.read_text()) == ("", "one\ntwo\n")
+        child.write(b"three\n")
+        processes.bound_log(log, most_bytes=4)
+        assert (log.read_text(), before.read_text()) == ("", "three\n")

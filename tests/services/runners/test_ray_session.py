@@ -20,6 +20,25 @@ with ray_session(""):
     print("asked to end:", shutdown.requested)
 """
 
+FOLDERS = """
+import os, ray
+from services.ray_session import ray_session
+
+def session(fails):
+    with ray_session(""):
+        folders.append(ray._private.worker.global_worker.node.get_session_dir_path())
+        assert os.path.isdir(folders[-1])
+        if fails:
+            raise ValueError
+
+folders = []
+session(fails=False)
+try:
+    session(fails=True)
+except ValueError:
+    print([os.path.exists(folder) for folder in folders])
+"""
+
 FREEING = """
 import gc, threading, time
 from services.ray_session import ray_session
@@ -44,6 +63,11 @@ print("left")
 def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+
+
+def test_a_local_session_leaves_its_folder_only_after_a_failure() -> None:
+    done = subprocess.run([sys.executable, "-c", FOLDERS], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[False, True]"]), done.stderr
 
 
 def test_a_session_ends_in_order_while_another_thread_frees_objects_of_ray() -> None:
