@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPMethod
 
 import httpx2
 import structlog
@@ -20,6 +21,7 @@ from services.schemas import ClusterView
 from services.store import Store
 
 SCORING_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+METHODS = frozenset(HTTPMethod)
 CLUSTER_SECONDS = 15.0
 """A cluster is asked once in this time, however many scrape."""
 
@@ -46,9 +48,13 @@ class Metrics:
         )
 
     def observe_request(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count an answer that begins now. The route's pattern is the label: paths would be endless."""
+        """Count an answer that begins now. The route's pattern is the label: paths would be endless.
+
+        So would be methods, which a client may invent.
+        """
+        method = scope["method"] if scope["method"] in METHODS else "other"
         route = getattr(scope.get("route"), "path", "unmatched")
-        self._request_seconds.labels(scope["method"], route, status).observe(seconds)
+        self._request_seconds.labels(method, route, status).observe(seconds)
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""

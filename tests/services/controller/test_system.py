@@ -76,6 +76,8 @@ def test_metrics_count_jobs_candidates_and_requests(http: TestClient, scored_sea
     http.get(f"/v1/searches/{scored_search}")
     http.get(f"/v1/searches/{scored_search}")
     http.get("/v1/nosuch")
+    for invented in ("BREW", "STEEP"):
+        http.request(invented, "/v1/nosuch")
 
     samples = _samples(http)
 
@@ -84,6 +86,7 @@ def test_metrics_count_jobs_candidates_and_requests(http: TestClient, scored_sea
     assert samples["gtn_nas_candidates", "", "succeeded"] == 3
     assert samples["gtn_nas_http_request_seconds_count", "GET", "/v1/searches/{search_id}", "200"] == 2
     assert samples["gtn_nas_http_request_seconds_count", "GET", "unmatched", "404"] == 1
+    assert samples["gtn_nas_http_request_seconds_count", "other", "unmatched", "404"] == 2
 
 
 def test_failed_candidates_are_counted_by_their_reason(
