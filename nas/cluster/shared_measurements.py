@@ -7,6 +7,7 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.estimators.measurements import OwnMeasurements
 
@@ -14,9 +15,11 @@ from nas.estimators.measurements import OwnMeasurements
 @contextmanager
 def shared_measurements() -> Iterator["SharedMeasurements"]:
     """Measurements for the workers of one search; they end with it."""
-    # Should its node be lost it begins anew elsewhere, empty, and what is still needed is made again.
+    # Beside this process, so that no idle node is kept for its sake. Should it be lost it begins anew, empty,
+    # and what is still needed is made again.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     remote: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(OwnMeasurements)
-    actor: ActorHandle[OwnMeasurements] = remote.remote()
+    actor: ActorHandle[OwnMeasurements] = remote.options(scheduling_strategy=here).remote()
     try:
         yield SharedMeasurements(actor)
     finally:
