@@ -62,7 +62,8 @@ def test_when_the_memory_monitor_kills_every_worker_the_reason_is_told() -> None
         "estimator": {"name": "scripted", "seconds": 600},
         "max_candidates": 2,
     }
-    search = Search(SearchSpec.model_validate(body), (1, 8, 8), 10)
+    slow_start = body | {"estimator": {"name": "scripted", "start_seconds": 600}}
+    search = Search(SearchSpec.model_validate(slow_start), (1, 8, 8), 10)
     data = estimator_data(curriculum, splits)
     with pytest.raises(WorkerSetupError, match=r"workers die while they start: .* low on memory"):
         ActorEngine().run(search, data, record := Record())

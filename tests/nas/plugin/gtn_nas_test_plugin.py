@@ -80,6 +80,7 @@ class ScriptedConfig(BaseModel):
         {}, description="By encoding."
     )
     seconds: float = 0.0
+    start_seconds: float = Field(0.0, description="How long it takes to be made.")
     folder: str = Field("", description="Where deaths are noted.")
     log: str = Field("", description="A file that gets a line with the encoding for each evaluation.")
     broken: bool = Field(False, description="Refuse to be made.")
@@ -97,6 +98,7 @@ class Scripted:
     def __init__(self, data: EstimatorData, config: ScriptedConfig, device: torch.device) -> None:
         if config.broken:
             raise RuntimeError("told to be broken")
+        time.sleep(config.start_seconds)
         self.config, self._train_size = config, len(data.train_labels)
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
