@@ -136,7 +136,7 @@ def first_fronts(url: str, search_id: str, objectives: Sequence[str]) -> dict[st
 def page_cases(store: Store, largest: str) -> Iterator[Case]:
     """Every order, in the largest search and across, first and deep; then filters."""
     for scope, search_id in (("search", largest), ("across", None)):
-        for order in ORDERS:
+        for order in (*ORDERS, "rank", "-rank") if search_id else ORDERS:
             only = CandidateFilter(search_id)
             yield f"{scope} {order} first", only, {}, order, None
             yield f"{scope} {order} 1000th", only, {}, order, deep_cursor(store, only, order)
@@ -144,7 +144,7 @@ def page_cases(store: Store, largest: str) -> Iterator[Case]:
         for name, query in filters.items():
             state = CandidateState(query["state"]) if "state" in query else None
             only = CandidateFilter(search_id, **query | {"state": state})
-            for order in FILTER_ORDERS:
+            for order in ("rank", *FILTER_ORDERS) if search_id else FILTER_ORDERS:
                 yield f"{scope} {order} {name}", only, query, order, None
 
 

@@ -18,7 +18,8 @@ from services.store import upgrade
 
 COLUMNS = (
     "search_id", "number", "state", "space", "encoding", "canonical_hash", "seed", "completion", "accuracy",
-    "loss", "params", "flops", "seconds", "extra_metrics", "loss_curve", "error", "created_at", "finished_at",
+    "reward", "loss", "params", "flops", "seconds", "extra_metrics", "loss_curve", "error", "created_at",
+    "finished_at",
 )  # fmt: skip
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 VALIDATION_IMAGES = 5000  # accuracies are shares of so many: there are ties
@@ -95,10 +96,11 @@ def candidate_row(
     times = (created, created + timedelta(seconds=2))
     if chance.random() < 0.05:
         error = json.dumps({"reason": "out_of_memory", "title": "out of memory", "detail": "x" * 80})
-        return (*identity, "failed", *genotype, None, None, None, None, None, None, None, error, *times)
+        return (*identity, "failed", *genotype, *[None] * 8, error, *times)
     size = chance.betavariate(2, 3)
-    accuracy = round(VALIDATION_IMAGES * min(0.99, 0.5 + 0.3 * size + 0.2 * chance.betavariate(5, 2)))
-    metrics = (accuracy / VALIDATION_IMAGES, 3 * chance.random(), int(1e6 * size), int(1e8 * chance.random()))
+    correct = round(VALIDATION_IMAGES * min(0.99, 0.5 + 0.3 * size + 0.2 * chance.betavariate(5, 2)))
+    accuracy = reward = correct / VALIDATION_IMAGES
+    metrics = (accuracy, reward, 3 * chance.random(), int(1e6 * size), int(1e8 * chance.random()))
     curve = json.dumps([round(2.3 * 0.95**step + 0.1 * chance.random(), 4) for step in range(32)])
     extra = json.dumps({"gradient_norm": chance.random()})
     return (*identity, "succeeded", *genotype, *metrics, chance.random(), extra, curve, None, *times)

@@ -16,16 +16,30 @@ COLUMNS = (
     Column("FLOPs", right=True),
     Column("architecture", folds_to=24),
 )
+SCORE = Column("score", right=True)
 
 
 def candidate_rows(candidates: Iterable["CandidateView"], title: str | None = None) -> Rows:
-    """One row per candidate, in the order given."""
-    return Rows(COLUMNS, [_cells(candidate) for candidate in candidates], title)
+    """One row per candidate, in the order given; with the score where the estimator has one of its own."""
+    candidates = list(candidates)
+    scores = [_score(candidate) for candidate in candidates]
+    rows = [_cells(candidate) for candidate in candidates]
+    if not any(scores):
+        return Rows(COLUMNS, rows, title)
+    with_scores = [(*row[:2], score, *row[2:]) for row, score in zip(rows, scores, strict=True)]
+    return Rows((*COLUMNS[:2], SCORE, *COLUMNS[2:]), with_scores, title)
 
 
 def _cells(candidate: "CandidateView") -> tuple[str, ...]:
     rank = "-" if candidate.rank is None else str(candidate.rank)
     return (rank, candidate.id, *_metrics(candidate), candidate.architecture.encoding)
+
+
+def _score(candidate: "CandidateView") -> str:
+    """Empty without a score, or where it is the accuracy."""
+    metrics = candidate.metrics
+    score = None if metrics is None else (metrics.model_extra or {}).get("score")
+    return "" if metrics is None or score in {None, metrics.accuracy} else f"{score:.4g}"
 
 
 def _metrics(candidate: "CandidateView") -> tuple[str, ...]:

@@ -14,7 +14,8 @@ ExportFormat = Literal["python", "safetensors", "torch_export", "onnx"]
 class CandidateQuery(TypedDict, total=False):
     """Which candidates, in which order; None is as if left out.
 
-    `order_by` is accuracy, loss, params, flops, seconds, number or created_at, with `-` for descending.
+    `order_by` is accuracy, loss, params, flops, seconds, number or created_at, with `-` for descending; of
+    one search also rank, which is how its candidates come unless told otherwise.
     """
 
     order_by: str | None

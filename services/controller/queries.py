@@ -17,6 +17,9 @@ CandidateOrder = Literal[
 ]  # fmt: skip
 
 
+OrderInSearch = Literal[CandidateOrder, "rank", "-rank"]
+
+
 class PageQuery(BaseModel):
     """Which stretch of a list."""
 
@@ -37,7 +40,9 @@ class CandidateSelection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    order_by: CandidateOrder = Field("-accuracy", description="a minus is for descending")
+    order_by: OrderInSearch = Field(
+        "rank", description="a minus is for descending; rank: by what the search works for, best first"
+    )
     state: CandidateState | None = None
     max_params: int | None = Field(None, ge=0)
     max_flops: int | None = Field(None, ge=0)
@@ -80,6 +85,8 @@ class SearchCandidateQuery(PageQuery, CandidateSelection):
 class CandidateQuery(SearchCandidateQuery):
     """Which candidates of all searches, in which order."""
 
+    # Ranks of different searches do not compare.
+    order_by: CandidateOrder = Field("-accuracy", description="a minus is for descending")
     search_space: str | None = Field(None, max_length=200)
 
 

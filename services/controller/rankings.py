@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from statistics import median
 
-from nas.ranking import DIRECTIONS
 from services.controller.views import candidate_view
 from services.lifecycle import CandidateState, JobKind
 from services.schemas import CandidateView, CostEstimate
 from services.store import CandidateFilter, CandidateRecord, JobRecord, JsonObject, Store
-from services.store.ranked_candidates import ORDER_COLUMNS
 
 SEARCHES_COMPARED = 50
 CANDIDATES_COMPARED = 200
@@ -16,13 +14,8 @@ CANDIDATES_COMPARED = 200
 
 def best_candidate(store: Store, search: JobRecord) -> CandidateView | None:
     """The best succeeded candidate by the search's first objective."""
-    objective = search.request["objectives"][0]
-    if objective not in ORDER_COLUMNS:  # of an estimator's own metric, the front is all that is best
-        return next(iter(candidate_views(store, store.pareto(search.id, [objective])[:1])), None)
     best = store.list_candidates(
-        CandidateFilter(search.id, CandidateState.SUCCEEDED),
-        order_by=f"-{objective}" if DIRECTIONS[objective] > 0 else objective,
-        limit=1,
+        CandidateFilter(search.id, CandidateState.SUCCEEDED), order_by="rank", limit=1
     )
     return next(iter(candidate_views(store, best.items)), None)
 

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import structlog
 
+from nas.ranking import reward
 from nas.search import CandidateResult, Proposal
 from services.lease import Lease
 from services.search_runner.results import stored_metrics
@@ -23,6 +24,7 @@ class StoreObserver:
     def __init__(self, store: Store, lease: Lease) -> None:
         self._store, self._lease = store, lease
         self._spans = CandidateSpans()
+        self._objective: str = lease.job.request.get("objectives", ["accuracy"])[0]
 
     def on_proposal(self, proposal: Proposal) -> None:
         """Record that a candidate is about to be evaluated; idempotent."""
@@ -52,6 +54,7 @@ class StoreObserver:
                 metrics=stored_metrics(result),
                 error=asdict(failure) if failure else None,
                 loss_curve=list(score.loss_curve) if score else None,
+                reward=reward(score, self._objective) if score else None,
             )
         )
         self._spans.end(

@@ -77,15 +77,17 @@ class CandidateRepository(Repository):
         metrics: Mapping[str, float] | None = None,
         loss_curve: Sequence[float] | None = None,
         error: JsonObject | None = None,
+        reward: float | None = None,
     ) -> CandidateRecord:
         """Store the outcome of a running candidate: metrics if it succeeded, an error if it failed.
 
+        It is ranked by its reward, more is better; without one, by its accuracy.
         In one transaction the candidate ends, the search's progress grows and an event is written. A
         second call changes nothing and answers what the first one stored. Raises LeaseLostError, having
         written nothing, when `owner` does not hold the search's lease; NotFoundError; InvalidValueError
         for metrics that are missing or not finite.
         """
-        ending = outcome_columns(metrics, loss_curve, error) | {"finished_at": self._now()}
+        ending = outcome_columns(metrics, loss_curve, error, reward) | {"finished_at": self._now()}
         key = _key(search_id, number)
         with self._database.write() as session:
             connection = session.connection()

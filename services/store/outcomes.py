@@ -11,9 +11,12 @@ from services.store.tables import MAX_INTEGER, METRIC_COLUMNS
 
 
 def outcome_columns(
-    metrics: Mapping[str, float] | None, loss_curve: Sequence[float] | None, error: JsonObject | None
+    metrics: Mapping[str, float] | None,
+    loss_curve: Sequence[float] | None,
+    error: JsonObject | None,
+    reward: float | None,
 ) -> dict[str, Any]:
-    """State, metrics, loss curve and error of a candidate that ends.
+    """State, metrics, reward, loss curve and error of a candidate that ends; without a reward, the accuracy.
 
     Raises InvalidValueError unless there are either all metrics, finite, or an error.
     """
@@ -28,6 +31,8 @@ def outcome_columns(
     _require_numbers(metrics)
     extra = {name: value for name, value in metrics.items() if name not in METRIC_COLUMNS}
     columns = {name: metrics[name] for name in METRIC_COLUMNS}
+    columns["reward"] = metrics["accuracy"] if reward is None else reward
+    check_json(columns["reward"], "reward")
     return {"state": CandidateState.SUCCEEDED, "extra_metrics": extra, "loss_curve": curve, **columns}
 
 

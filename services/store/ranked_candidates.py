@@ -23,6 +23,9 @@ from services.store.repository import Repository
 from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS, metric_column
 
 ORDER_COLUMNS = (*METRIC_COLUMNS, "number", "created_at")
+BY_RANK = ("rank", "-rank")
+"""Orders within a search."""
+
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _COLUMNS = CANDIDATES.columns
 
@@ -59,8 +62,8 @@ class RankedCandidateRepository(Repository):
     ) -> Page[CandidateRecord]:
         """A page of candidates without their loss curves, each with its rank in its whole search.
 
-        `order_by` is one of ORDER_COLUMNS, with a minus for descending; candidates without the metric
-        come last either way, and ties are in a fixed order (for accuracy, that of the ranks).
+        `order_by` is one of ORDER_COLUMNS or, within a search, `rank`, with a minus for descending;
+        candidates without the metric come last either way, and ties are in a fixed order.
         Raises InvalidCursorError, and InvalidValueError for an unknown order or a limit out of bounds.
         """
         order = candidate_order(order_by, within_search=only.search_id is not None)
@@ -130,8 +133,17 @@ class RankedCandidateRepository(Repository):
 def candidate_order(order_by: str, *, within_search: bool) -> Order:
     """The order called `order_by`: an index of the table read forwards, or backwards from its end."""
     name = order_by.removeprefix("-")
+    if within_search and order_by in BY_RANK:
+        return Order(
+            name=order_by,
+            column=_COLUMNS.reward,
+            ties=(_COLUMNS.number,),
+            descending=order_by == "rank",
+            ties_descending=order_by != "rank",
+            absent=_COLUMNS.accuracy.is_(None),
+        )
     if name not in ORDER_COLUMNS:
-        known = ", ".join(ORDER_COLUMNS)
+        known = ", ".join((*ORDER_COLUMNS, *(["rank"] if within_search else [])))
         raise InvalidValueError(f"order_by is {order_by!r}; known: {known}, each also with a minus before it")
     unique = ("number",) if within_search else ("search_id", "number")
     descending = order_by.startswith("-")
@@ -140,7 +152,7 @@ def candidate_order(order_by: str, *, within_search: bool) -> Order:
         column=_COLUMNS[name],
         ties=tuple(_COLUMNS[each] for each in unique if each != name),
         descending=descending,
-        # Best accuracy first, equal ones by number, is how candidates are ranked.
+        # Best first, equal ones by number, is how candidates are ranked.
         ties_descending=not descending if name == "accuracy" else descending,
         absent=_COLUMNS.accuracy.is_(None),  # which all metrics have in common, and an index knows
         led_by=(_COLUMNS.space,) if name == "accuracy" and not within_search else (),

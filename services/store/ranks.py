@@ -1,4 +1,4 @@
-"""Ranks of candidates within their searches, from sorted copies of the accuracies that are kept in memory.
+"""Ranks of candidates within their searches, from sorted copies of the rewards that are kept in memory.
 
 Counting the better candidates in the database costs as much as the rank is high, for each row of a page. A
 search's candidates finish in one order, though (`completion` grows with each commit), so that a copy knows
@@ -32,16 +32,15 @@ class Ranks:
         self._copies: Copies[str, _Copy] = Copies(CANDIDATES_KEPT)
 
     def of(self, session: Session, rows: Sequence[sa.Row[Any]]) -> list[int | None]:
-        """The rank of each row, which must have search_id, number and accuracy; None without an accuracy.
+        """The rank of each row, which must have search_id, number and reward; None without a reward.
 
-        1 is the best accuracy of the search, equal ones are in the order of their numbers. All ranks of a
+        1 is the best reward of the search, equal ones are in the order of their numbers. All ranks of a
         search are of one moment, which is not before that of the session's snapshot.
         """
-        scored = sorted({row.search_id for row in rows if row.accuracy is not None})
+        scored = sorted({row.search_id for row in rows if row.reward is not None})
         copies = self._current(session, scored)
         return [
-            None if row.accuracy is None else copies[row.search_id].rank(row.accuracy, row.number)
-            for row in rows
+            None if row.reward is None else copies[row.search_id].rank(row.reward, row.number) for row in rows
         ]
 
     def _current(self, session: Session, search_ids: list[str]) -> "dict[str, _Copy]":
@@ -59,19 +58,19 @@ class Ranks:
 
 @dataclass(frozen=True)
 class _Copy:
-    """The succeeded candidates of a search after `done` had finished: ascending errors, then numbers."""
+    """The succeeded candidates of a search after `done` had finished: falling rewards, then numbers."""
 
     done: int
-    losses: NDArray[np.float64]  # [N], minus the accuracy: the best first
+    losses: NDArray[np.float64]  # [N], minus the reward: the best first
     numbers: NDArray[np.int64]  # [N]
 
     @property
     def size(self) -> int:
         return len(self.numbers)
 
-    def rank(self, accuracy: float, number: int) -> int:
-        first = int(np.searchsorted(self.losses, -accuracy, side="left"))
-        last = int(np.searchsorted(self.losses, -accuracy, side="right"))
+    def rank(self, reward: float, number: int) -> int:
+        first = int(np.searchsorted(self.losses, -reward, side="left"))
+        last = int(np.searchsorted(self.losses, -reward, side="right"))
         return 1 + first + int(np.searchsorted(self.numbers[first:last], number))
 
 
@@ -83,10 +82,10 @@ def _brought_forward(session: Session, search_id: str, known: _Copy, done: int) 
     rows = session.execute(
         _FINISHED if known is _EMPTY else _FINISHED_SINCE, {"search_id_": search_id, "after": known.done}
     )
-    finished = np.fromiter(map(tuple, rows), dtype=[("accuracy", np.float64), ("number", np.int64)])
+    finished = np.fromiter(map(tuple, rows), dtype=[("reward", np.float64), ("number", np.int64)])
     if not len(finished):
         return _Copy(done, known.losses, known.numbers)
-    losses = np.concatenate([known.losses, -finished["accuracy"]])
+    losses = np.concatenate([known.losses, -finished["reward"]])
     numbers = np.concatenate([known.numbers, finished["number"]])
     order = np.lexsort((numbers, losses))
     return _Copy(done, losses[order], numbers[order])
@@ -96,7 +95,7 @@ _COLUMNS = CANDIDATES.columns
 _DONE = sa.select(JOBS.columns.id, JOBS.columns.progress_done).where(
     JOBS.columns.id.in_(sa.bindparam("search_ids", expanding=True))
 )
-_FINISHED = sa.select(_COLUMNS.accuracy, _COLUMNS.number).where(  # all of it is in an index
-    _COLUMNS.search_id == sa.bindparam("search_id_"), _COLUMNS.accuracy.is_not(None)
+_FINISHED = sa.select(_COLUMNS.reward, _COLUMNS.number).where(  # all of it is in an index
+    _COLUMNS.search_id == sa.bindparam("search_id_"), _COLUMNS.reward.is_not(None)
 )
 _FINISHED_SINCE = _FINISHED.where(_COLUMNS.completion > sa.bindparam("after"))

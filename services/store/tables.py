@@ -60,6 +60,15 @@ def _candidate_indexes() -> list[sa.Index]:
         _partial("ix_candidates_unscored", "accuracy IS NULL", "search_id", "number"),
         _partial("ix_candidates_unscored_state", "accuracy IS NULL", "state", "search_id", "number"),
         sa.Index("ix_candidates_space_accuracy", "space", _BEST, "search_id", "number"),
+        _partial(
+            "ix_candidates_search_reward",
+            "reward IS NOT NULL",
+            "search_id",
+            sa.text("reward DESC"),
+            "number",
+            "accuracy",
+            *FILTERS_IN_INDEX["accuracy"],
+        ),
     ]
     indexes += [
         _partial(f"ix_candidates_{name}", f"{name} IS NOT NULL", "search_id", name, "number")
@@ -163,6 +172,7 @@ class Candidate(Table):
     canonical_hash: Mapped[str]
     seed: Mapped[int]
     completion: Mapped[int | None]  # 1 for the first to finish: the order in which a search is replayed
+    reward: Mapped[float | None]  # what the search's algorithm was told, more is better: ranks go by it
     accuracy: Mapped[float | None]
     loss: Mapped[float | None]
     params: Mapped[int | None]

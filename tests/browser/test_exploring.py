@@ -283,12 +283,14 @@ def fill(settings: Settings, search_id: str, candidates: int) -> None:
             "canonical_hash": str(number),
             "completion": number + 1,
             "accuracy": float(accuracies[number]),
+            "reward": float(accuracies[number]),
             "params": int(params[number]),
             "flops": int(params[number]) * 64,
         }
         for number in range(candidates)
     )
-    names = [*shared, "number", "encoding", "canonical_hash", "completion", "accuracy", "params", "flops"]
+    names = [*shared, "number", "encoding", "canonical_hash", "completion", "accuracy", "reward"]
+    names += ["params", "flops"]
     marks = ", ".join(f":{name}" for name in names)
     path = Path(settings.resolved_database_url.removeprefix("sqlite:///"))
     with sqlite3.connect(path, timeout=60) as connection:

@@ -156,10 +156,14 @@ def propose(store: Store) -> Callable[..., None]:
 def succeed(store: Store, propose: Callable[..., None]) -> Callable[..., None]:
     """Adds a candidate and finishes it with metrics: `succeed(search.id, 0, accuracy=0.5)`."""
 
-    def finish(search_id: str, number: int, *, owner: str = "runner", **metrics: Any) -> None:
+    def finish(
+        search_id: str, number: int, *, owner: str = "runner", reward: float | None = None, **metrics: Any
+    ) -> None:
         propose(search_id, number, owner=owner)
         measured = {"accuracy": 0.5, "loss": 1.0, "params": 100, "flops": 1000, "seconds": 0.25} | metrics
-        store.finish_candidate(owner, search_id, number, metrics=measured, loss_curve=[2.0, 1.0])
+        store.finish_candidate(
+            owner, search_id, number, metrics=measured, loss_curve=[2.0, 1.0], reward=reward
+        )
 
     return finish
 

@@ -125,6 +125,16 @@ def test_rank_shows_the_best_first_and_json_is_alone_on_stdout(run: Run, search_
     assert "90.00%" in table
 
 
+def test_rank_shows_the_score_that_it_goes_by(run: Run, store: Store, search_id: str) -> None:
+    assert "score" not in run("rank", search_id).stdout
+    store.add_candidate("runner", search_id, 9, space="nasbench201", encoding="e", canonical_hash="h", seed=0)
+    metrics = {"accuracy": 0.1, "loss": 1.0, "params": 1, "flops": 1, "seconds": 0.5, "score": -1.25}
+    store.finish_candidate("runner", search_id, 9, metrics=metrics, reward=5.0)
+    table = run("rank", search_id).stdout
+    assert "score" in table
+    assert table.index(f"{search_id}-9") < table.index("-1.25") < table.index(f"{search_id}-2")
+
+
 def test_rank_pareto_asks_for_the_front(run: Run, search_id: str) -> None:
     front = json.loads(run("rank", search_id, "--pareto", "--json").stdout)
     assert [entry["number"] for entry in front] == [2]  # accuracy is the search's only objective

@@ -43,9 +43,32 @@ def test_candidates_are_ranked_by_accuracy(http: TestClient, scored_search: str)
     assert items[3]["error"]["title"] == "out of memory"
 
 
+def test_candidates_are_ranked_by_what_their_search_works_for(
+    http: TestClient, store: Store, search_body: dict[str, Any], succeed: Callable[..., None]
+) -> None:
+    body = search_body | {"estimator": {"name": "ensemble"}}
+    search_id = http.post("/v1/searches", json=body).json()["id"]
+    store.claim(JobKind.SEARCH, "runner", 60, job_id=search_id)
+    for number, score in enumerate((-5.0, -1.0, -3.0)):
+        succeed(search_id, number, accuracy=0.9 - number / 10, score=score, reward=score)
+
+    path = f"/v1/searches/{search_id}/candidates"
+    items = http.get(path).json()["items"]
+    assert [(item["number"], item["rank"]) for item in items] == [(1, 1), (2, 2), (0, 3)]
+    assert numbers(http.get(path, params={"order_by": "-rank"})) == [0, 2, 1]
+    assert numbers(http.get(path, params={"order_by": "-accuracy"})) == [0, 1, 2]
+    assert http.get(f"/v1/searches/{search_id}").json()["best"]["number"] == 1
+    csv = http.get(f"/v1/searches/{search_id}/download?format=csv").text.splitlines()
+    assert [line.split(",")[1:3] for line in csv[1:]] == [["1", "1"], ["2", "2"], ["0", "3"]]
+    table = http.get(f"/searches/{search_id}/table").text
+    assert table.index("-1.000") < table.index("-3.000") < table.index("-5.000")
+    assert http.get("/v1/candidates", params={"order_by": "rank"}).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
+        ({"order_by": "rank", "state": "succeeded"}, [2, 0, 1]),
         ({"order_by": "-accuracy", "state": "succeeded"}, [2, 0, 1]),
         ({"order_by": "accuracy", "state": "succeeded"}, [1, 0, 2]),
         ({"order_by": "params", "state": "succeeded"}, [1, 2, 0]),

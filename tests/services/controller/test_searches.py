@@ -85,8 +85,8 @@ def test_the_best_candidate_is_that_of_the_first_objective(
         "id"
     ]
     store.claim(JobKind.SEARCH, "runner", 60, job_id=search_id)
-    succeed(search_id, 0, params=100, accuracy=0.1)
-    succeed(search_id, 1, params=900, accuracy=0.9)
+    succeed(search_id, 0, params=100, accuracy=0.1, reward=-100)
+    succeed(search_id, 1, params=900, accuracy=0.9, reward=-900)
 
     assert http.get(f"/v1/searches/{search_id}").json()["best"]["number"] == 0
 

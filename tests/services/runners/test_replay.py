@@ -16,7 +16,7 @@ from services.schemas.requests import SearchRequest
 from services.search_runner.replay import rebuild_search
 from services.search_runner.store_observer import StoreObserver
 from services.shutdown import Shutdown
-from services.store import JobRecord, Store, open_store
+from services.store import CandidateFilter, JobRecord, Store, open_store
 
 OWNER = "runner"
 
@@ -135,3 +135,27 @@ def _claim(store: Store, search: JobRecord) -> JobRecord:
     job = store.claim(JobKind.SEARCH, OWNER, 10_000, job_id=search.id)
     assert job is not None
     return job
+
+
+@pytest.mark.parametrize(
+    ("objectives", "order"),
+    [(["accuracy"], [1, 0]), (["loss", "params"], [0, 1]), (["score"], [0, 1]), (["params"], [1, 0])],
+)
+def test_candidates_are_ranked_by_what_the_algorithm_is_told(
+    store: Store,
+    queue_search: Callable[..., JobRecord],
+    checkpoint: FrozenCheckpoint,
+    objectives: list[str],
+    order: list[int],
+) -> None:
+    job = _claim(store, queue_search(objectives=objectives))
+    search = Search(SearchRequest.model_validate(job.request), checkpoint.manifest.image_shape, 10)
+    observer = StoreObserver(store, Lease(store, job, OWNER, 30, Shutdown()))
+    for accuracy, loss, params, own in ((0.1, 0.5, 200, 2.0), (0.9, 1.5, 100, 1.0)):
+        proposal = search.propose()
+        assert proposal is not None
+        observer.on_proposal(proposal)
+        score = CandidateScore(accuracy, loss, (), params, 1, 0.1, {"score": own})
+        observer.on_result(CandidateResult(proposal, score=score))
+    ranked = store.list_candidates(CandidateFilter(job.id), order_by="rank")
+    assert [each.number for each in ranked] == order

@@ -105,6 +105,28 @@ def test_a_rank_is_that_of_the_whole_search_however_the_page_was_filtered(store:
     assert all(candidate.rank == ranks[candidate.id] for candidate in filtered)
 
 
+def test_ranks_go_by_the_reward_whatever_the_accuracy(
+    store: Store, running_search: MakeJob, succeed: Write, fail: Write
+):
+    search = running_search()
+    only = CandidateFilter(search.id)
+    rewards = {0: -5.0, 1: -1.0, 2: -1.0, 4: -3.0}
+    for number, reward in rewards.items():
+        succeed(search.id, number, accuracy=0.9 - number / 10, reward=reward, params=number)
+    fail(search.id, 3)
+    for limit in (1, 2, 50):
+        ranked = read_all(store, only, "rank", limit)
+        assert [(each.number, each.rank) for each in ranked] == [(1, 1), (2, 2), (4, 3), (0, 4), (3, None)]
+        backwards = read_all(store, only, "-rank", limit)
+        assert [each.number for each in backwards] == [0, 4, 2, 1, 3]
+    few = CandidateFilter(search.id, max_params=2)
+    assert [(each.number, each.rank) for each in read_all(store, few, "rank", 1)] == [(1, 1), (2, 2), (0, 4)]
+    succeed(search.id, 5, accuracy=0.0, reward=0.0)
+    assert store.list_candidates(only, order_by="rank", limit=1).items[0].number == 5
+    with pytest.raises(InvalidValueError, match="order_by is 'rank'; known: accuracy"):
+        store.list_candidates(order_by="rank")
+
+
 def test_ranks_are_counted_within_each_search(store: Store, running_search: MakeJob, succeed: Write):
     first, second = running_search("a"), running_search("b")
     succeed(first.id, 0, owner="a", accuracy=0.2)
