@@ -140,7 +140,7 @@ def candidate_order(order_by: str, *, within_search: bool) -> Order:
             ties=(_COLUMNS.number,),
             descending=order_by == "rank",
             ties_descending=order_by != "rank",
-            absent=_COLUMNS.accuracy.is_(None),
+            # No `absent`: a runner that outlives an upgrade for a moment stores accuracies without a reward.
         )
     if name not in ORDER_COLUMNS:
         known = ", ".join((*ORDER_COLUMNS, *(["rank"] if within_search else [])))

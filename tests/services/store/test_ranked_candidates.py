@@ -5,11 +5,13 @@ import random
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 
 from services.errors import InvalidCursorError, InvalidValueError, NotFoundError
 from services.lifecycle import CandidateState
 from services.store import CandidateFilter, CandidateRecord, JobRecord, Store, fronts, ranked_candidates
 from services.store.ranked_candidates import ORDER_COLUMNS
+from services.store.tables import CANDIDATES
 
 MakeJob = Callable[..., JobRecord]
 Write = Callable[..., None]
@@ -123,6 +125,10 @@ def test_ranks_go_by_the_reward_whatever_the_accuracy(
     assert [(each.number, each.rank) for each in read_all(store, few, "rank", 1)] == [(1, 1), (2, 2), (0, 4)]
     succeed(search.id, 5, accuracy=0.0, reward=0.0)
     assert store.list_candidates(only, order_by="rank", limit=1).items[0].number == 5
+    with store._database.write() as session:
+        session.execute(sa.update(CANDIDATES).where(CANDIDATES.columns.number == 1).values(reward=None))
+    unrewarded = [(each.number, each.rank) for each in read_all(store, only, "rank", 2)]
+    assert unrewarded[-2:] == [(1, None), (3, None)], "no candidate is missing"
     with pytest.raises(InvalidValueError, match="order_by is 'rank'; known: accuracy"):
         store.list_candidates(order_by="rank")
 
