@@ -1,7 +1,7 @@
 """What one worker process holds, whichever engine runs it: it keeps the data from candidate to candidate."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,10 +35,8 @@ def stored_job(search: Search, data: EstimatorData) -> Iterator[Any]:
     estimator = ESTIMATORS.get(spec.estimator.name)
     if not getattr(estimator, "needs_train_data", True):
         data = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
-    if not getattr(estimator, "shares_measurements", False):
-        yield ray.put(Job(evaluation_of(spec, search.shares, data), data))
-        return
-    with shared_measurements() as measurements:
+    shares = getattr(estimator, "shares_measurements", False)
+    with shared_measurements() if shares else nullcontext() as measurements:
         data = replace(data, measurements=measurements)
         yield ray.put(Job(evaluation_of(spec, search.shares, data), data))
 

@@ -7,6 +7,7 @@ import structlog
 from nas.ranking import reward
 from nas.search import CandidateResult, Proposal
 from services.lease import Lease
+from services.search_analysis import first_objective
 from services.search_runner.results import stored_metrics
 from services.store import Store
 from services.telemetry import CandidateSpans
@@ -24,7 +25,7 @@ class StoreObserver:
     def __init__(self, store: Store, lease: Lease) -> None:
         self._store, self._lease = store, lease
         self._spans = CandidateSpans()
-        self._objective: str = lease.job.request.get("objectives", ["accuracy"])[0]
+        self._objective = first_objective(lease.job)
 
     def on_proposal(self, proposal: Proposal) -> None:
         """Record that a candidate is about to be evaluated; idempotent."""

@@ -23,9 +23,6 @@ from services.store.repository import Repository
 from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS, metric_column
 
 ORDER_COLUMNS = (*METRIC_COLUMNS, "number", "created_at")
-BY_RANK = ("rank", "-rank")
-"""Orders within a search."""
-
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _COLUMNS = CANDIDATES.columns
 
@@ -132,21 +129,20 @@ class RankedCandidateRepository(Repository):
 
 def candidate_order(order_by: str, *, within_search: bool) -> Order:
     """The order called `order_by`: an index of the table read forwards, or backwards from its end."""
-    name = order_by.removeprefix("-")
-    if within_search and order_by in BY_RANK:
+    name, descending = order_by.removeprefix("-"), order_by.startswith("-")
+    if name == "rank" and within_search:
         return Order(
             name=order_by,
             column=_COLUMNS.reward,
             ties=(_COLUMNS.number,),
-            descending=order_by == "rank",
-            ties_descending=order_by != "rank",
+            descending=not descending,
+            ties_descending=descending,
             # No `absent`: a runner that outlives an upgrade for a moment stores accuracies without a reward.
         )
     if name not in ORDER_COLUMNS:
         known = ", ".join((*ORDER_COLUMNS, *(["rank"] if within_search else [])))
         raise InvalidValueError(f"order_by is {order_by!r}; known: {known}, each also with a minus before it")
     unique = ("number",) if within_search else ("search_id", "number")
-    descending = order_by.startswith("-")
     return Order(
         name=order_by if within_search else f"{order_by} across searches",
         column=_COLUMNS[name],
