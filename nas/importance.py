@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from nas.choice_table import ABSENT, ChoiceTable
 
@@ -96,8 +97,6 @@ def _interval(
     errors = [float(values.var(ddof=1)) / len(values) for values in (first, second)]
     if sum(errors) == 0:
         return None, None
-    from scipy.special import stdtrit
-
     freedom = sum(errors) ** 2 / sum(
         error**2 / (len(values) - 1) for error, values in zip(errors, (first, second), strict=True)
     )
