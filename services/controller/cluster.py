@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 
+from services.controller.local_gpus import gpus_of_this_machine
 from services.lifecycle import JobKind, JobState
 from services.ray_jobs import ray_credentials
 from services.schemas import Capacity, ClusterView, NodeView, RunningSearch
@@ -68,8 +69,6 @@ def _ray_node(raylet: dict[str, Any], usage: dict[str, str]) -> NodeView:
 
 def _this_machine(store: Store, searches: list[JobRecord]) -> NodeView:
     """This machine, as busy as the candidates in flight make it; other programs are not counted."""
-    import torch  # a controller whose candidates are on a cluster may have none
-
     cpus = gpus = 0.0
     for job in searches:
         in_flight, resources = len(store.in_flight(job.id)), job.request["resources"]
@@ -81,7 +80,7 @@ def _this_machine(store: Store, searches: list[JobRecord]) -> NodeView:
         alive=True,
         head=True,
         cpus=_capacity(os.cpu_count() or 1, cpus),
-        gpus=_capacity(torch.cuda.device_count(), gpus),
+        gpus=_capacity(gpus_of_this_machine(), gpus),
     )
 
 

@@ -137,3 +137,22 @@ def test_without_a_cluster_it_does_not_start(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("services.controller.serving.find_spec", lambda _: None)
     with pytest.raises(ServiceError, match="set GTN_NAS_RAY_JOBS_URL, or install torch"):
         serve(Settings())
+
+
+def test_a_controller_of_this_machine_does_not_load_it_either(settings: Settings, http: TestClient) -> None:
+    program = f"""
+import sys
+from fastapi.testclient import TestClient
+from services.controller.app import create_app
+from services.settings import Settings
+
+settings = Settings(data_dir={str(settings.data_dir)!r}, database_url={settings.resolved_database_url!r})
+with TestClient(create_app(settings), base_url="http://127.0.0.1") as http:
+    pages = "/", "/overview/cluster", "/searches", "/searches/new", "/v1/cluster", "/v1/estimators", "/metrics"
+    refused = [page for page in pages if http.get(page).status_code != 200]
+assert not refused, refused
+loaded = {{"torch", "ray", "sklearn"}} & set(sys.modules)
+assert not loaded, loaded
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,36 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from services.controller.local_gpus import gpus_of_this_machine
+
+
+@pytest.fixture(autouse=True)
+def never_asked() -> None:
+    gpus_of_this_machine.cache_clear()
+
+
+def test_there_are_as_many_as_pytorch_sees() -> None:
+    assert gpus_of_this_machine() == torch.cuda.device_count()
+
+
+def test_an_answer_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", _python(tmp_path, "echo 3; echo asked >> $0.log"))
+
+    assert [gpus_of_this_machine() for _ in range(2)] == [3, 3]
+    assert (tmp_path / "python.log").read_text() == "asked\n"
+
+
+def test_without_pytorch_there_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", _python(tmp_path, "exit 1"))
+
+    assert gpus_of_this_machine() == 0
+
+
+def _python(folder: Path, does: str) -> str:
+    program = folder / "python"
+    program.write_text(f"#!/bin/sh\n{does}\n")
+    program.chmod(0o755)
+    return str(program)
