@@ -148,7 +148,7 @@ from services.settings import Settings
 
 settings = Settings(data_dir={str(settings.data_dir)!r}, database_url={settings.resolved_database_url!r})
 with TestClient(create_app(settings), base_url="http://127.0.0.1") as http:
-    pages = "/", "/overview/cluster", "/searches", "/searches/new", "/v1/cluster", "/v1/estimators", "/metrics"
+    pages = "/", "/overview/cluster", "/searches", "/searches/new", "/v1/cluster", "/metrics"
     refused = [page for page in pages if http.get(page).status_code != 200]
 assert not refused, refused
 loaded = {{"torch", "ray", "sklearn"}} & set(sys.modules)
