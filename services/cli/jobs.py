@@ -7,7 +7,7 @@ import typer
 
 from services.cli import options
 from services.cli.console import connect, local_time, print_json, say
-from services.cli.progress import watch
+from services.cli.progress import first_objective, measured, watch
 from services.cli.tables import Column, Rows, print_table
 from services.lifecycle import JobState
 
@@ -108,7 +108,7 @@ def _facts(job: "Job") -> dict[str, Any]:
         "name": job.name,
         "state": f"{job.state}, {job.progress.done}/{job.progress.total}",
         "error": job.error,
-        "best": best and f"{best['id']}, accuracy {best['metrics']['accuracy']:.2%}",
+        "best": best and f"{best['id']}, {_result(job, best['metrics'])}",
         "test_accuracy": "" if accuracy is None else f"{accuracy:.2%}",
         "created": local_time(job.created_at),
         "started": local_time(job.started_at),
@@ -117,6 +117,13 @@ def _facts(job: "Job") -> dict[str, Any]:
         "candidate_id": special.get("candidate_id"),
         **{name: _short(value) for name, value in job.request.items() if name != "name"},
     }
+
+
+def _result(job: "Job", metrics: dict[str, Any]) -> str:
+    """By what the search works for, and its accuracy."""
+    told = dict.fromkeys((first_objective(job), "accuracy"))
+    known = {name: metrics[name] for name in told if metrics.get(name) is not None}
+    return ", ".join(measured(value, name, decimals=2) for name, value in known.items())
 
 
 def _short(value: Any) -> str:

@@ -33,12 +33,23 @@ def watch(client: "Client", job: "Job", description: str) -> "Job":
 
 def follow(client: "Client", job: "Job", description: str) -> "Job":
     """Show a job's progress until it has ended, and return it. Raises GtnNasError if it did not succeed."""
-    news = News(total=job.progress.total)
+    news = News(total=job.progress.total, objective=first_objective(job))
     with progress_display(description) as display:
         for event in client.events(job.id):
             news.take(event)
             display.show(news)
     return _succeeded(client.get_job(job.id), description)
+
+
+def first_objective(job: "Job") -> str:
+    """What a search works for; accuracy for the other kinds."""
+    objectives: list[str] = job.request.get("objectives") or ["accuracy"]
+    return objectives[0]
+
+
+def measured(value: float, metric: str, *, decimals: int = 1) -> str:
+    """Such as `accuracy 85.7%` or `score 1.234`."""
+    return f"accuracy {value:.{decimals}%}" if metric == "accuracy" else f"{metric} {value:,.4g}"
 
 
 def _succeeded(job: "Job", description: str) -> "Job":
@@ -53,10 +64,11 @@ def _succeeded(job: "Job", description: str) -> "Job":
 class News:
     """How far a job is and how fast, as its events have told so far."""
 
-    def __init__(self, total: int, state: str = "queued") -> None:
+    def __init__(self, total: int, state: str = "queued", objective: str = "accuracy") -> None:
         self.done, self.total, self.state, self.detail = 0, total, state, ""
         self.pace = Pace()
-        self._best = 0.0
+        self._objective = objective
+        self._best: float | None = None
 
     def take(self, event: "EventView") -> None:
         """Learn from one event; unknown types change nothing."""
@@ -71,12 +83,21 @@ class News:
             self.done = data["step"]
             self.detail = f"loss {data['loss']:.3f}, accuracy {data['accuracy']:.1%}"
         elif event.type == "candidate" and data["metrics"]:
-            self._best = max(self._best, data["metrics"]["accuracy"])
-            self.detail = f"best accuracy {self._best:.1%}"
+            self._take_result(data["metrics"].get(self._objective))
         elif event.type == "epoch":
             self.detail = f"validation accuracy {data['validation_accuracy']:.1%}"
         if event.type != "state":
             self.pace.note(event.created_at, self.done)
+
+    def _take_result(self, value: float | None) -> None:
+        from nas.ranking import DIRECTIONS
+
+        direction = DIRECTIONS[self._objective]
+        if value is None:
+            return
+        if self._best is None or direction * value > direction * self._best:
+            self._best = value
+        self.detail = f"best {measured(self._best, self._objective)}"
 
     @property
     def forecast(self) -> str:

@@ -45,7 +45,7 @@ class CandidateRecord:
     id: str  # candidate_id(search_id, number)
     search_id: str
     number: int  # 0-based, in order of proposal
-    rank: int | None  # 1 is the best accuracy among the succeeded of its search; None otherwise
+    rank: int | None  # 1 is the best reward among the succeeded of its search; None otherwise
     state: CandidateState
     space: str
     encoding: str

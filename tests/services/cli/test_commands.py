@@ -227,6 +227,19 @@ def test_status_tells_what_a_job_is_and_how_far(run: Run, search_id: str) -> Non
     assert json.loads(run("status", search_id, "--json").stdout)["id"] == search_id
 
 
+def test_the_best_of_a_search_is_told_by_what_it_works_for(
+    run: Run, store: Store, search_id: str, succeed: Callable[..., None]
+) -> None:
+    smallest = run("search", "--candidates", 5, "--objective", "params").stdout.strip()
+    assert store.claim("search", "runner", 60, job_id=smallest) is not None
+    for number, (accuracy, params) in enumerate([(0.9, 3000), (0.4, 1000)]):
+        succeed(smallest, number, accuracy=accuracy, params=params, reward=-params)
+    facts = dict(line.split(maxsplit=1) for line in run("status", smallest).stdout.splitlines())
+    assert facts["best"] == f"{smallest}-1, params 1,000, accuracy 40.00%"
+    store.finish(smallest, "runner", result={})
+    assert run("follow", smallest).stderr.splitlines()[-1] == "job: succeeded, 2/5, best params 1,000"
+
+
 def test_every_command_on_jobs_speaks_json(run: Run, search_id: str, store: Store) -> None:
     for command, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
         assert json.loads(run(command, search_id, "--json").stdout)["state"] == state

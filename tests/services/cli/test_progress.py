@@ -65,6 +65,24 @@ def test_every_kind_of_job_tells_its_own_measure(told: EventView, detail: str) -
     assert (news.done, news.total, news.detail) == (7, 9, detail)
 
 
+@pytest.mark.parametrize(
+    ("objective", "measurements", "detail"),
+    [
+        ("score", [-7.5, -2.25, -3.0], "best score -2.25"),
+        ("loss", [0.75, 0.5, 0.625], "best loss 0.5"),
+        ("params", [12_000, 9_876, 10_000], "best params 9,876"),
+    ],
+)
+def test_the_best_is_that_of_what_the_search_works_for(
+    objective: str, measurements: list[float], detail: str
+) -> None:
+    news = News(total=5, objective=objective)
+    for done, value in enumerate(measurements, start=1):
+        news.take(event("candidate", done=done, total=5, metrics={"accuracy": 0.1 * done, objective: value}))
+    news.take(event("candidate", done=4, total=5, metrics={"accuracy": 0.9}))
+    assert news.detail == detail
+
+
 def candidate(second: float, done: int) -> EventView:
     return event("candidate", second, done=done, total=40, metrics={"accuracy": 0.5})
 
