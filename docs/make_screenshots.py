@@ -28,7 +28,7 @@ FOLDER = Path(__file__).parent / "screenshots"
 WIDTH = 1280
 PATIENCE_MS = 120_000
 FIDELITY = {"candidates": 16, "truth_steps": 200, "estimators": [{"name": "gtn"}, {"name": "zero_cost"}]}
-LIVE_CANDIDATES = 60
+LIVE_CANDIDATES = 300
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def make_fidelity_report(client: Client, search: SearchView) -> None:
 
 @contextmanager
 def live_search(client: Client, like: SearchView) -> Iterator[None]:
-    """A search that has scored a third of its candidates; it is deleted afterwards."""
+    """A search that has scored a tenth of its candidates; it is deleted afterwards."""
     search = client.create_search(
         name="NSGA-II: accuracy against parameters",
         checkpoint_id=like.checkpoint_id,
@@ -90,7 +90,7 @@ def live_search(client: Client, like: SearchView) -> Iterator[None]:
         max_candidates=LIVE_CANDIDATES,
     )
     for event in client.events(search.id):
-        if event.data.get("done", 0) >= LIVE_CANDIDATES // 3:
+        if event.data.get("done", 0) >= LIVE_CANDIDATES // 10:
             break
     yield
     client.cancel(search.id)

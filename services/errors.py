@@ -11,6 +11,7 @@ GtnNasError
     ├── InvalidValueError         a value that cannot be stored, such as NaN
     ├── StoreUnavailableError     the database cannot be reached
     ├── ClusterUnavailableError   Ray cannot be reached, or was lost during a search
+    ├── BusyError                 as much of the kind is under way as there may be at once
     ├── SchemaMismatchError       the database is older or newer than the code
     └── ArtifactCorruptError      stored bytes are not those that were put there
 """
@@ -77,6 +78,10 @@ class StoreUnavailableError(ServiceError):
 
 class ClusterUnavailableError(ServiceError):
     """Ray cannot be started or reached, or was lost while it was at work."""
+
+
+class BusyError(ServiceError):
+    """As much of the kind is under way as there may be at once; the same request succeeds later."""
 
 
 class SchemaMismatchError(ServiceError):

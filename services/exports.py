@@ -12,10 +12,10 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from multiprocessing import get_context
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 from services.artifacts import ArtifactStore
-from services.errors import ServiceError
+from services.errors import BusyError, ServiceError
 from services.export_files import WEIGHTS, ExportFormat, StoredNetwork, export_file
 from services.lifecycle import JobKind, JobState
 from services.processes import end_with
@@ -39,8 +39,8 @@ def export_trained(
 ) -> bytes:
     """The trained network as a zip archive of Python and weights, or as a single file.
 
-    Raises ExportError, ModuleNotFoundError where PyTorch is needed and is not there, and ServiceError when
-    the process that makes the file dies.
+    Raises ExportError, ModuleNotFoundError where PyTorch is needed and is not there, BusyError when too many
+    wait for theirs, and ServiceError when the process that makes the file dies.
     """
     if "archive" in training and format in {"python", "safetensors"}:
         archive = artifacts.get(training["archive"])
@@ -60,17 +60,26 @@ def export_trained(
     return _in_its_own_process(network, format)
 
 
+MOST_AT_ONCE = 8
+"""Exports under way and waiting, some seconds each. Whoever waits holds a thread that other requests need."""
+
 _ONE_AT_A_TIME = Lock()
 """Each export takes the memory of another PyTorch."""
 
+_PLACES = BoundedSemaphore(MOST_AT_ONCE)
+
 
 def _in_its_own_process(network: StoredNetwork, format: ExportFormat) -> bytes:  # noqa: A002
+    if not _PLACES.acquire(blocking=False):
+        raise BusyError(f"{MOST_AT_ONCE} exports are being made or wait for their turn; try again later")
     # A child that is forked from many threads can hang; one that is spawned begins afresh.
     spawn = get_context("spawn")
-    with _ONE_AT_A_TIME, ProcessPoolExecutor(1, spawn, end_with, (os.getpid(),)) as process:
-        try:
+    try:
+        with _ONE_AT_A_TIME, ProcessPoolExecutor(1, spawn, end_with, (os.getpid(),)) as process:
             return process.submit(export_file, network, format).result()
-        except BrokenProcessPool as broken:
-            raise ServiceError(
-                f"the process that exported {network.encoding!r} as {format} died, perhaps for want of memory"
-            ) from broken
+    except BrokenProcessPool as broken:
+        raise ServiceError(
+            f"the process that exported {network.encoding!r} as {format} died, perhaps for want of memory"
+        ) from broken
+    finally:
+        _PLACES.release()

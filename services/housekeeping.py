@@ -1,4 +1,4 @@
-"""What grows for ever unless somebody tidies up: unnamed artifacts, old events and failures, logs."""
+"""What grows for ever unless somebody tidies up: unnamed artifacts, events, failures, answers, logs."""
 
 import time
 from dataclasses import dataclass
@@ -13,6 +13,9 @@ from services.store import Clock, Store, utc_now
 
 GRACE_SECONDS = 24 * 3600.0
 """An artifact younger than this may be about to be named: it is left alone."""
+
+ANSWERS_KEPT = timedelta(days=30)
+"""To POSTs with an `Idempotency-Key`: much longer than anyone tries again."""
 
 PERIOD_SECONDS = 3600.0
 BATCH = 2000
@@ -91,8 +94,8 @@ class Housekeeping:
             log.info("logs of deleted searches collected", logs=logs)
 
     def forget(self) -> int:
-        """Apply the retention settings to one batch each; answers how many rows were touched."""
-        touched = 0
+        """Drop old answers, and what the retention settings name, a batch of each; answers how many rows."""
+        touched = self._store.drop_answers(self._clock() - ANSWERS_KEPT, BATCH)
         for days, drop in (
             (self._settings.event_retention_days, self._store.drop_events),
             (self._settings.failed_candidate_retention_days, self._store.drop_failure_details),

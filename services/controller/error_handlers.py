@@ -28,6 +28,7 @@ from services.controller.problems import (
     NEEDS_PYTORCH,
     NOT_FOUND,
     NOT_JSON,
+    TOO_MANY_REQUESTS,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
     Problem,
@@ -151,6 +152,8 @@ def _of_domain(error: GtnNasError) -> Problem:
             return invalid_field("format", str(error))
         case errors.StoreUnavailableError() | errors.SchemaMismatchError():
             return Problem(UNAVAILABLE, str(error), headers={"Retry-After": "5"})
+        case errors.BusyError():
+            return Problem(TOO_MANY_REQUESTS, str(error), headers={"Retry-After": "10"})
         case errors.InvalidValueError() | UnknownNameError() | DatasetError() | CheckpointError():
             return Problem(INVALID_REQUEST, str(error))
         case _:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from services.lifecycle import CandidateState, JobState
 from services.store.records import EventType
 from services.store.repository import Repository
-from services.store.tables import CANDIDATES, CHECKPOINTS, EVENTS, JOBS
+from services.store.tables import CANDIDATES, CHECKPOINTS, EVENTS, IDEMPOTENT_REQUESTS, JOBS
 
 KEPT_EVENTS = [EventType.STATE, EventType.EXTENDED]
 
@@ -80,6 +80,15 @@ class RetentionRepository(Repository):
             if rows:
                 session.execute(_SHORTEN, [_without_details(*row) for row in rows])
             return len(rows)
+
+    def drop_answers(self, given_before: datetime, limit: int) -> int:
+        """Delete at most `limit` answers to idempotent requests that were given before; answers how many."""
+        columns = IDEMPOTENT_REQUESTS.columns
+        old = sa.select(columns.key, columns.method_path).where(columns.created_at < given_before)
+        these = sa.tuple_(columns.key, columns.method_path).in_(old.limit(limit))
+        with self._database.write() as session:
+            dropped = session.execute(sa.delete(IDEMPOTENT_REQUESTS).where(these).returning(columns.key))
+            return len(dropped.all())
 
 
 def _ended(before: datetime) -> sa.Select[tuple[str]]:

@@ -264,11 +264,14 @@ class IdempotentRequest(Table):
     answer: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
 
+    __table_args__ = (sa.Index(None, "created_at"),)  # those that are old go
+
 
 JOBS = cast(sa.Table, Job.__table__)
 CANDIDATES = cast(sa.Table, Candidate.__table__)
 CHECKPOINTS = cast(sa.Table, Checkpoint.__table__)
 EVENTS = cast(sa.Table, Event.__table__)
+IDEMPOTENT_REQUESTS = cast(sa.Table, IdempotentRequest.__table__)
 
 
 def metric_column(name: str) -> sa.ColumnElement[Any]:

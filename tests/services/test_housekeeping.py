@@ -11,7 +11,7 @@ from services.artifacts import ArtifactStore
 from services.housekeeping import Housekeeping, collect_artifacts, collect_logs
 from services.lifecycle import Action, JobKind
 from services.settings import Settings
-from services.store import JobRecord, Store
+from services.store import IdempotencyKey, JobRecord, Store
 
 MakeJob = Callable[..., JobRecord]
 Write = Callable[..., None]
@@ -107,6 +107,25 @@ def test_retention_spares_what_a_replay_needs(
     assert succeeded == history[0]
     assert (failed.number, failed.error, failed.loss_curve) == (1, {"reason": "out of memory"}, None)
     assert store.history(running.id)[1].error == {"reason": "out of memory", "detail": "x" * 100}
+
+
+def test_answers_to_submissions_are_remembered_for_a_month(store: Store, clock, tmp_path: Path):
+    def submit(key: str) -> JobRecord:
+        asked = IdempotencyKey(key, "POST /v1/searches", "hash of the body")
+        return store.create_job(JobKind.SEARCH, name="", request={}, progress_total=5, idempotency=asked)
+
+    housekeeping = Housekeeping(store, ArtifactStore(str(tmp_path)), Settings(data_dir=tmp_path), clock)
+    old = submit("old")
+    clock.advance(29 * 86400)
+    young = submit("young")
+    assert housekeeping.forget() == 0
+    assert submit("old") == old
+
+    clock.advance(2 * 86400)
+    assert housekeeping.forget() == 1
+    assert housekeeping.forget() == 0
+    assert submit("young") == young
+    assert submit("old") != old
 
 
 def test_logs_of_deleted_searches_go_after_a_day(store: Store, running_search: MakeJob, tmp_path: Path):

@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
 from typing import Any
 
 import pytest
@@ -261,6 +262,22 @@ def test_exports_asked_for_at_once_are_all_made(http: TestClient, trained_candid
     for answer in answers:
         exported = torch.export.load(io.BytesIO(answer.content)).module()
         assert exported(torch.zeros(5, 1, 8, 8)).shape == (5, 10)
+
+
+def test_exports_that_would_wait_too_long_are_asked_to_come_again(
+    http: TestClient, trained_candidate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits holds a thread: forty of them would stop every other request."""
+    path = f"/v1/candidates/{trained_candidate}/export?format=torch_export"
+    monkeypatch.setattr("services.exports._PLACES", BoundedSemaphore(1))
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(http.get, [path] * 3))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 429, 429]
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.headers["Retry-After"] == "10"
+    assert "try again later" in refused.json()["detail"]
+    assert http.get(path).status_code == 200, "the place is free again"
 
 
 def test_an_export_whose_process_dies_is_an_error_of_the_service(
