@@ -10,14 +10,14 @@ import argparse
 import io
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from services.client import Client
+from services.client import ApiError, Client
 from services.demo import run_demo
 from services.local_stack import LocalStack
 from services.schemas import SearchView
@@ -92,9 +92,12 @@ def live_search(client: Client, like: SearchView) -> Iterator[None]:
     for event in client.events(search.id):
         if event.data.get("done", 0) >= LIVE_CANDIDATES // 10:
             break
-    yield
-    client.cancel(search.id)
-    client.delete(search.id)
+    try:
+        yield
+    finally:
+        with suppress(ApiError):  # it has ended
+            client.cancel(search.id)
+        client.delete(search.id)
 
 
 def shots(client: Client, search: SearchView) -> list[Shot]:
