@@ -21,7 +21,6 @@ from statistics import mean, median
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from conditions import conditions, summary, write_results
 
 from gtn_core import (
@@ -32,11 +31,10 @@ from gtn_core import (
     MetaTrainingConfig,
     Split,
     SyntheticCurriculum,
-    evaluate,
     load_dataset,
     meta_train,
-    train_on_curriculum,
 )
+from gtn_core.learning_curves import first_images, learning_curve, real_curriculum
 from gtn_core.randomness import derive_seed, torch_generator
 
 LEARNING_RATES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -65,9 +63,9 @@ def main() -> None:
     gtn, real = [], []
     for seed, curriculum in enumerate(curricula):
         for i in range(seed * arguments.learners, (seed + 1) * arguments.learners):
-            batches = real_curriculum(splits, config, learning_rate, momentum, "test", i)
-            gtn.append(learning_curve(splits.test, sampler, curriculum, seed, i, steps))
-            real.append(learning_curve(splits.test, sampler, batches, seed, i, steps))
+            batches = real_batches(splits, config, learning_rate, momentum, "test", i)
+            gtn.append(fresh_curve(splits.test, sampler, curriculum, seed, i, steps))
+            real.append(fresh_curve(splits.test, sampler, batches, seed, i, steps))
 
     results = {
         "benchmark": "learning_speed",
@@ -156,10 +154,10 @@ def tuned_real_data(
     results = []
     for learning_rate, momentum in product(LEARNING_RATES, MOMENTA):
         finals = [
-            learning_curve(
+            fresh_curve(
                 few,
                 sampler,
-                real_curriculum(splits, config, learning_rate, momentum, "tuning", i),
+                real_batches(splits, config, learning_rate, momentum, "tuning", i),
                 "tuning",
                 i,
                 last,
@@ -171,7 +169,7 @@ def tuned_real_data(
     return learning_rate, momentum, accuracy
 
 
-def real_curriculum(
+def real_batches(
     splits: DatasetSplits,
     config: MetaTrainingConfig,
     learning_rate: float,
@@ -179,23 +177,15 @@ def real_curriculum(
     stage: str,
     learner: int,
 ) -> SyntheticCurriculum:
-    """Real training batches, as many and as large as the synthetic ones; no image twice while they last."""
-    rng = torch_generator(0, "real data", stage, learner)
-    needed = config.inner_steps * config.batch_size
-    epochs = -(-needed // len(splits.train))
-    order = torch.cat([torch.randperm(len(splits.train), generator=rng) for _ in range(epochs)])[:needed]
-    order = order.view(config.inner_steps, config.batch_size)
-    return SyntheticCurriculum(
-        images=splits.train.images[order],
-        labels=F.one_hot(splits.train.labels[order], splits.num_classes).float(),
-        learning_rates=torch.full((config.inner_steps,), learning_rate),
-        momenta=torch.full((config.inner_steps,), momentum),
+    """Real training batches, as many and as large as the synthetic ones."""
+    return real_curriculum(
+        splits,
+        steps=config.inner_steps,
+        batch_size=config.batch_size,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        rng=torch_generator(0, "real data", stage, learner),
     )
-
-
-def first_images(split: Split, count: int) -> Split:
-    """The first images of a split, which is in random order."""
-    return Split(split.images[:count], split.labels[:count])
 
 
 def measured_steps(inner_steps: int) -> list[int]:
@@ -205,7 +195,7 @@ def measured_steps(inner_steps: int) -> list[int]:
     return sorted({2**power for power in range(inner_steps.bit_length())} | {inner_steps})
 
 
-def learning_curve(
+def fresh_curve(
     split: Split,
     sampler: LearnerSampler,
     curriculum: SyntheticCurriculum,
@@ -220,14 +210,7 @@ def learning_curve(
         num_classes=curriculum.labels.shape[2],
         seed=derive_seed(0, "benchmark learner", stage, index),
     )
-    curve: list[float] = []
-
-    def measure(step: int, _loss: torch.Tensor) -> None:
-        if step + 1 in steps:
-            curve.append(evaluate(learner, split, batch_statistics=True).accuracy)
-
-    train_on_curriculum(learner, curriculum, on_step=measure)
-    return curve
+    return learning_curve(learner, curriculum, split, steps)
 
 
 def curve_summary(curves: list[list[float]]) -> dict[str, Any]:

@@ -13,30 +13,21 @@ import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 
 import torch
-from bench_learning_speed import (
-    first_images,
-    learning_curve,
-    read_configuration,
-    real_curriculum,
-    tuned_real_data,
-)
+from bench_learning_speed import read_configuration
 
 import gtn_core.presets
 from gtn_core import (
     ConvNetSampler,
-    DatasetSplits,
-    FrozenCheckpoint,
     LearnerSampler,
     MetaStepReport,
     MetaTrainingConfig,
     load_dataset,
     meta_train,
+    with_learning_curves,
 )
 from gtn_core.checkpoint import repack
-from gtn_core.randomness import torch_generator
 from nas import get_search_space
 from services.learner_sampling import MixedLearnerSampler
 
@@ -61,7 +52,7 @@ def main() -> None:
         state_path=arguments.state,
     )
     small = repack(trained, storage="float16")
-    shipped = repack(small, storage="float16", learning_curves=measured_curves(small, splits))
+    shipped = with_learning_curves(small, splits, learners=CURVE_LEARNERS, images=CURVE_IMAGES)
     size = len(shipped.to_bytes())
     if size > MAX_BYTES:
         raise SystemExit(
@@ -95,26 +86,6 @@ def report(step: MetaStepReport) -> None:
         accuracy = "" if validated is None else f", validation {validated:.1%}"
         done, seconds = f"meta step {step.step}/{step.total}", time.process_time()
         print(f"{done}, {seconds:.0f} s, {step.accuracy:.1%}{accuracy}", flush=True)
-
-
-def measured_curves(checkpoint: FrozenCheckpoint, splits: DatasetSplits) -> dict[str, tuple[float, ...]]:
-    """Mean validation accuracy after each inner step, by what was learned from."""
-    config, curriculum = checkpoint.manifest.config, checkpoint.synthesize()
-    sampler, few = ConvNetSampler(config), first_images(splits.validation, CURVE_IMAGES)
-    rate, momentum, _ = tuned_real_data(splits, config, sampler)
-    pixels = torch.randn(curriculum.images.shape, generator=torch_generator(0, "noise images"))
-    sources = {
-        "gtn": lambda _index: curriculum,
-        "real": lambda index: real_curriculum(splits, config, rate, momentum, "shipped", index),
-        "noise": lambda _index: replace(curriculum, images=pixels),
-    }
-    steps = range(1, config.inner_steps + 1)
-    curves = {}
-    for name, source in sources.items():
-        runs = [learning_curve(few, sampler, source(i), "shipped", i, steps) for i in range(CURVE_LEARNERS)]
-        curves[name] = tuple(round(mean(step), 4) for step in zip(*runs, strict=True))
-        print(name, *(f"{accuracy:.1%}" for accuracy in curves[name]), flush=True)
-    return curves
 
 
 if __name__ == "__main__":

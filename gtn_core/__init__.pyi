@@ -15,6 +15,7 @@ from .evaluation import Evaluation, evaluate
 from .generator import Generator
 from .inner_loop import train_on_curriculum, unroll
 from .learners import ConvNetSampler, LearnerSampler
+from .learning_curves import with_learning_curves
 from .meta_training import MetaStepReport, meta_train
 from .ranking import RankingReference
 from .ranks import Rank
@@ -42,6 +43,7 @@ __all__ = [  # noqa: RUF022 - in the order of the method
     "MetaStepReport",
     "FrozenCheckpoint",
     "CheckpointManifest",
+    "with_learning_curves",
     "GtnNasError",
     "CheckpointError",
     "DatasetError",

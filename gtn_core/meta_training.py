@@ -118,7 +118,7 @@ def meta_train(
         except BaseException:
             _save(state, run, saves_to)
             raise
-        if state.step % config.save_every == 0:
+        if state.step % config.save_every == 0 or state.step == config.meta_steps:
             _save(state, run, saves_to)
 
     accuracies = validate(state.curriculum, validation, sampler, seed=seed)

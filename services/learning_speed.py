@@ -5,7 +5,6 @@ from itertools import product
 from statistics import mean, stdev
 
 import torch
-import torch.nn.functional as F
 
 from gtn_core import (
     ConvNetSampler,
@@ -15,9 +14,7 @@ from gtn_core import (
     evaluate,
     train_on_curriculum,
 )
-
-REAL_LEARNING_RATES, REAL_MOMENTA = (0.1, 0.2, 0.4), (0.0, 0.9)
-"""Around the best of the finer grid of `benchmarks/bench_learning_speed.py`."""
+from gtn_core.learning_curves import REAL_LEARNING_RATES, REAL_MOMENTA, real_curriculum
 
 REAL_STEP_FACTORS = (1, 2, 4)
 """Real data are measured at these multiples of the curriculum's steps."""
@@ -64,7 +61,14 @@ def measure_learning_speed(
             measure(
                 f"real, best of {len(settings)} settings",
                 [
-                    _real_curriculum(splits, steps, batch_size, rate, momentum, seed + number)
+                    real_curriculum(
+                        splits,
+                        steps=steps,
+                        batch_size=batch_size,
+                        learning_rate=rate,
+                        momentum=momentum,
+                        rng=torch.Generator().manual_seed(seed + number),
+                    )
                     for number in range(learners)
                 ],
             )
@@ -72,19 +76,3 @@ def measure_learning_speed(
         ]
         rows.append(max(tuned, key=lambda row: row.mean))
     return rows
-
-
-def _real_curriculum(
-    splits: DatasetSplits, steps: int, batch_size: int, learning_rate: float, momentum: float, seed: int
-) -> SyntheticCurriculum:
-    """Batches of real training images in the form of a curriculum, so that nothing but the data differs."""
-    generator = torch.Generator().manual_seed(seed)
-    passes = -(-steps * batch_size // len(splits.train))
-    order = torch.cat([torch.randperm(len(splits.train), generator=generator) for _ in range(passes)])
-    index = order[: steps * batch_size].view(steps, batch_size)
-    return SyntheticCurriculum(
-        images=splits.train.images[index],
-        labels=F.one_hot(splits.train.labels[index], splits.num_classes).float(),
-        learning_rates=torch.full((steps,), learning_rate),
-        momenta=torch.full((steps,), momentum),
-    )

@@ -59,6 +59,13 @@ def train_gtn(
     ] = None,
     cpus_per_rank: Annotated[float | None, typer.Option(help="CPU cores of one.")] = None,
     gpus_per_rank: Annotated[float | None, typer.Option(help="GPUs of one.")] = None,
+    learning_curves: Annotated[
+        bool | None,
+        typer.Option(
+            "--learning-curves/--no-learning-curves",
+            help="Measure at the end how fast learners learn from it, beside real data and noise.",
+        ),
+    ] = None,
     seed: options.Seed = None,
     name: options.Name = None,
     priority: options.Priority = None,
@@ -88,6 +95,7 @@ def train_gtn(
             learner_space=cells,
             learner_space_fraction=learner_space_fraction,
             calibration_set=calibration or None,
+            learning_curves=learning_curves,
             resources=resources or None,
             priority=priority,
         )

@@ -24,6 +24,7 @@ class MetaTrainingCalls(Connection):
         learner_space: Mapping[str, Any] | None = None,
         learner_space_fraction: float | None = None,
         calibration_set: Mapping[str, Any] | None = None,
+        learning_curves: bool | None = None,
         resources: Mapping[str, Any] | None = None,
         priority: int | None = None,
     ) -> MetaTrainingView:
@@ -36,6 +37,7 @@ class MetaTrainingCalls(Connection):
             "learner_space": learner_space,
             "learner_space_fraction": learner_space_fraction,
             "calibration_set": calibration_set,
+            "learning_curves": learning_curves,
             "resources": resources,
             "priority": priority,
         }

@@ -4,9 +4,17 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import structlog
 import torch
 
-from gtn_core import MetaStepReport, load_dataset, meta_train
+from gtn_core import (
+    DatasetSplits,
+    FrozenCheckpoint,
+    MetaStepReport,
+    load_dataset,
+    meta_train,
+    with_learning_curves,
+)
 from services.checkpoints import store_checkpoint
 from services.learner_sampling import learner_sampler
 from services.lease import Lease
@@ -15,6 +23,8 @@ from services.meta_worker.distributed import RankTask, meta_train_on_ranks
 from services.schemas.requests import MetaTrainingRequest
 from services.store import JsonObject, Store
 from services.wiring import Backend
+
+log = structlog.get_logger(__name__)
 
 EVENT_SECONDS = 0.25
 """Least time between two progress events: what a person can follow, and what a database bears for weeks."""
@@ -53,10 +63,25 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
             learner_sampler=task.learner_sampler,
             ranking_reference=task.ranking_reference,
             state_path=state_path,
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            device=_device(),
         )
+    if request.learning_curves:
+        checkpoint = _measured(checkpoint, splits, lease)
     record = lease.insist(lambda: store_checkpoint(backend.store, backend.artifacts, checkpoint))
     return {"checkpoint_id": record.id, "seconds": time.monotonic() - started, **checkpoint.manifest.metrics}
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _measured(checkpoint: FrozenCheckpoint, splits: DatasetSplits, lease: Lease) -> FrozenCheckpoint:
+    """The checkpoint with its learning curves, or without: they are not worth days of meta-training."""
+    try:
+        return with_learning_curves(checkpoint, splits, device=_device(), on_learner=lease.raise_if_stopped)
+    except RuntimeError as error:  # memory, usually
+        log.warning("learning curves could not be measured", error=str(error))
+        return checkpoint
 
 
 class _StepReporter:

@@ -77,6 +77,11 @@ class MetaTrainingRequest(BaseModel):
         description="where the order comes from that `config.ranking_weight` teaches: architectures of "
         "`learner_space`; null: 40 of them are trained on real data. Measure fidelity on others",
     )
+    learning_curves: bool = Field(
+        default=True,
+        description="measure, at the end, how fast fresh learners learn from the data, beside real data and "
+        "noise; the checkpoint's manifest keeps the curves",
+    )
     resources: MetaTrainingResources = MetaTrainingResources()
 
     @model_validator(mode="after")

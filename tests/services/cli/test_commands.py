@@ -87,6 +87,7 @@ def test_train_gtn_submits_the_order_to_teach_and_the_ranks(run: Run, store: Sto
         "learners_per_meta_step=2",
         "--learner-space",
         "nasbench201",
+        "--no-learning-curves",
     ]
     calibration = ["--calibration-table", table, "--calibration-architectures", 2]
     job_id = run(
@@ -96,6 +97,7 @@ def test_train_gtn_submits_the_order_to_teach_and_the_ranks(run: Run, store: Sto
     assert request["config"]["ranking_weight"] == 1
     assert request["calibration_set"]["table"]["csv"] == table.read_text()
     assert request["calibration_set"]["architectures"] == 2
+    assert request["learning_curves"] is False
     assert request["resources"] == {"ranks": 2, "cpus_per_rank": 0.5, "gpus_per_rank": 0.0}
 
 

@@ -12,9 +12,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load as load_tensors
 
-from gtn_core import FrozenCheckpoint, load_dataset, meta_train
+from gtn_core import FrozenCheckpoint, load_dataset, meta_train, with_learning_curves
 from nas.search_spaces import get_search_space
 from nas.weights import load_weights
 from services.checkpoints import load_checkpoint, store_checkpoint
@@ -34,9 +35,15 @@ WaitUntil = Callable[..., None]
 
 @pytest.fixture
 def queue_meta_training(store: Store) -> Callable[..., JobRecord]:
-    def queue(dataset: dict[str, Any] | None = None, **config: Any) -> JobRecord:
+    def queue(
+        dataset: dict[str, Any] | None = None, *, learning_curves: bool = True, **config: Any
+    ) -> JobRecord:
         request = MetaTrainingRequest.model_validate(
-            {"dataset": dataset or {"name": "digits"}, "config": SHORT | config}
+            {
+                "dataset": dataset or {"name": "digits"},
+                "config": SHORT | config,
+                "learning_curves": learning_curves,
+            }
         )
         return store.create_job(
             JobKind.META_TRAINING,
@@ -82,10 +89,44 @@ def test_a_meta_training_becomes_a_checkpoint_with_its_progress_told(
     checkpoint = load_checkpoint(backend.artifacts, job.result["checkpoint_id"])
     assert backend.store.get_checkpoint(checkpoint.id).manifest["config"]["meta_steps"] == 3
     assert job.result["validation_accuracy"] == checkpoint.manifest.metrics["validation_accuracy"]
+    assert {name: len(curve) for name, curve in checkpoint.manifest.learning_curves.items()} == {
+        "gtn": 2,
+        "real": 2,
+        "noise": 2,
+    }
     assert not (settings.data_dir / "meta-training" / job_id).exists()
     steps = [event.data for event in backend.store.events_after(job_id) if event.type == "meta_step"]
     assert steps[-1]["step"] == steps[-1]["total"] == 3
     assert {"loss", "accuracy", "validation_accuracy"} <= steps[-1].keys()
+
+
+def test_what_was_learned_is_kept_when_its_curves_cannot_be_measured(
+    backend: Backend,
+    settings: Settings,
+    queue_meta_training: Callable[..., JobRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def without_memory(*_: Any, **__: Any) -> FrozenCheckpoint:
+        raise torch.OutOfMemoryError("there is no memory left")
+
+    monkeypatch.setattr("services.meta_worker.meta_training_job.with_learning_curves", without_memory)
+    job = queue_meta_training()
+    assert Worker(settings, Shutdown()).work_once() is Ending.SUCCEEDED
+    assert checkpoint_of(backend, job).manifest.learning_curves == {}
+
+
+def test_curves_are_not_measured_where_nobody_wants_them(
+    backend: Backend, settings: Settings, queue_meta_training: Callable[..., JobRecord]
+) -> None:
+    job = queue_meta_training(learning_curves=False)
+    assert Worker(settings, Shutdown()).work_once() is Ending.SUCCEEDED
+    assert checkpoint_of(backend, job).manifest.learning_curves == {}
+
+
+def checkpoint_of(backend: Backend, job: JobRecord) -> FrozenCheckpoint:
+    result = backend.store.get_job(job.id).result
+    assert result is not None
+    return load_checkpoint(backend.artifacts, result["checkpoint_id"])
 
 
 def test_a_worker_of_one_job_runs_that_one(
@@ -160,7 +201,8 @@ def test_however_a_worker_ends_another_resumes_and_the_checkpoint_is_the_same(
     result = store.get_job(job.id).result
     assert result is not None
     config = MetaTrainingRequest.model_validate(job.request).config
-    assert result["checkpoint_id"] == meta_train(load_dataset("digits"), config).id
+    digits = load_dataset("digits")
+    assert result["checkpoint_id"] == with_learning_curves(meta_train(digits, config), digits).id
     steps = [event.data["step"] for event in store.events_after(job.id, 0, 1000) if event.type == "meta_step"]
     assert sorted(set(steps))[-1] == 60
     assert steps.count(1) <= 1  # nobody began again
