@@ -66,6 +66,7 @@ class News:
 
     def __init__(self, total: int, state: str = "queued", objective: str = "accuracy") -> None:
         self.done, self.total, self.state, self.detail = 0, total, state, ""
+        self.remark = ""  # what the job is doing beside its steps, until the next other news
         self.pace = Pace()
         self._objective = objective
         self._best: float | None = None
@@ -74,6 +75,7 @@ class News:
         """Learn from one event; unknown types change nothing."""
         data = event.data
         self.done, self.total = data.get("done", self.done), data.get("total", self.total)
+        self.remark = data.get("message", "") if event.type == "log" else ""
         if event.type == "state":
             self.state = data["state"]
             self.pace = Pace()  # time spent waiting says nothing about it
@@ -86,7 +88,7 @@ class News:
             self._take_result(data["metrics"].get(self._objective))
         elif event.type == "epoch":
             self.detail = f"validation accuracy {data['validation_accuracy']:.1%}"
-        if event.type != "state":
+        if event.type not in {"state", "log"}:
             self.pace.note(event.created_at, self.done)
 
     def _take_result(self, value: float | None) -> None:
@@ -103,7 +105,7 @@ class News:
     def forecast(self) -> str:
         """Steps a second and time left, such as `2.1/s, 19 s left`; empty while nobody can tell."""
         rate = self.pace.rate
-        if not rate or self.state != "running":
+        if not rate or self.state != "running" or self.done >= self.total:
             return ""
         return f"{rate:.2g}/s, {duration((self.total - self.done) / rate)} left"
 
@@ -168,7 +170,8 @@ class _Bar:
         self._task = self._progress.add_task(description, total=None, forecast="", detail="queued")
 
     def show(self, news: News) -> None:
-        detail = news.detail if news.state == "running" and news.detail else news.state
+        told = news.remark or news.detail
+        detail = told if news.state == "running" and told else news.state
         self._progress.update(
             self._task, completed=news.done, total=news.total, forecast=news.forecast, detail=detail
         )
@@ -191,7 +194,12 @@ class _PlainLines:
         if news.state == self._state and time.monotonic() < self._next_line_at:
             return
         self._state, self._next_line_at = news.state, time.monotonic() + PLAIN_LINE_SECONDS
-        told = (f"{self._description}: {news.state}", f"{news.done}/{news.total}", news.forecast, news.detail)
+        told = (
+            f"{self._description}: {news.state}",
+            f"{news.done}/{news.total}",
+            news.forecast,
+            news.remark or news.detail,
+        )
         print(", ".join(filter(None, told)), file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:

@@ -21,7 +21,7 @@ from services.lease import Lease
 from services.meta_worker.calibration import requested_reference
 from services.meta_worker.distributed import RankTask, meta_train_on_ranks
 from services.schemas.requests import MetaTrainingRequest
-from services.store import JsonObject, Store
+from services.store import EventType, JsonObject, Store
 from services.wiring import Backend
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
             device=_device(),
         )
     if request.learning_curves:
-        checkpoint = _measured(checkpoint, splits, lease)
+        checkpoint = _measured(checkpoint, splits, backend.store, lease)
     record = lease.insist(lambda: store_checkpoint(backend.store, backend.artifacts, checkpoint))
     return {"checkpoint_id": record.id, "seconds": time.monotonic() - started, **checkpoint.manifest.metrics}
 
@@ -75,8 +75,12 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _measured(checkpoint: FrozenCheckpoint, splits: DatasetSplits, lease: Lease) -> FrozenCheckpoint:
+def _measured(
+    checkpoint: FrozenCheckpoint, splits: DatasetSplits, store: Store, lease: Lease
+) -> FrozenCheckpoint:
     """The checkpoint with its learning curves, or without: they are not worth days of meta-training."""
+    event = {"message": "measuring learning curves"}
+    lease.insist(lambda: store.append_event(lease.job.id, EventType.LOG, event))
     try:
         return with_learning_curves(checkpoint, splits, device=_device(), on_learner=lease.raise_if_stopped)
     except RuntimeError as error:  # memory, usually

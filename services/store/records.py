@@ -97,7 +97,7 @@ class EventType(StrEnum):
     EXTENDED = "extended"  # {"max_candidates", "max_seconds"}, what they are now
     WAITING = "waiting"  # {"waiting_for"}: a reason, or null once there is none
     CANDIDATE = "candidate"  # {"id", "number", "state", "encoding", "metrics", "error", "done", "total"}
-    LOG = "log"
+    LOG = "log"  # {"message"}: what the job is doing beside its steps
 
 
 @dataclass(frozen=True, slots=True)

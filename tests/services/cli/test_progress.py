@@ -83,6 +83,22 @@ def test_the_best_is_that_of_what_the_search_works_for(
     assert news.detail == detail
 
 
+def test_what_a_job_does_beside_its_steps_is_told_until_it_is_over(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    news = News(total=9)
+    news.take(event("meta_step", step=9, total=9, loss=0.25, accuracy=0.5))
+    news.take(event("log", message="measuring learning curves"))
+    with progress_display("meta-training") as display:
+        display.show(news)
+        news.take(event("state", state="succeeded", action="succeed"))
+        display.show(news)
+    assert capsys.readouterr().err.splitlines() == [
+        "meta-training: queued, 9/9, measuring learning curves",
+        "meta-training: succeeded, 9/9, loss 0.250, accuracy 50.0%",
+    ]
+
+
 def candidate(second: float, done: int) -> EventView:
     return event("candidate", second, done=done, total=40, metrics={"accuracy": 0.5})
 

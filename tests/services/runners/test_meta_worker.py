@@ -95,7 +95,9 @@ def test_a_meta_training_becomes_a_checkpoint_with_its_progress_told(
         "noise": 2,
     }
     assert not (settings.data_dir / "meta-training" / job_id).exists()
-    steps = [event.data for event in backend.store.events_after(job_id) if event.type == "meta_step"]
+    events = backend.store.events_after(job_id)
+    assert [event.data["message"] for event in events if event.type == "log"] == ["measuring learning curves"]
+    steps = [event.data for event in events if event.type == "meta_step"]
     assert steps[-1]["step"] == steps[-1]["total"] == 3
     assert {"loss", "accuracy", "validation_accuracy"} <= steps[-1].keys()
 
