@@ -1,5 +1,6 @@
 """One candidate's evaluation: what must be measured before any training, then the score, rung by rung."""
 
+import math
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -137,7 +138,23 @@ def _admitted_latency(
 
 
 def _with(score: CandidateScore, extra: dict[str, float]) -> CandidateScore:
-    return replace(score, extra=score.extra | extra)
+    """The score with more readouts, all in Python's own types: estimators may come from other packages.
+
+    Raises CandidateFailed for a number that is not finite.
+    """
+    numbers = {"accuracy": score.accuracy, "loss": score.loss, "seconds": score.seconds}
+    plain = {name: _finite(name, value) for name, value in numbers.items()}
+    readouts = {name: _finite(name, value) for name, value in (score.extra | extra).items()}
+    curve = tuple(_finite(f"loss_curve[{step}]", loss) for step, loss in enumerate(score.loss_curve))
+    return CandidateScore(
+        **plain, loss_curve=curve, params=int(score.params), flops=int(score.flops), extra=readouts
+    )
+
+
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise CandidateFailed("non-finite", f"{name} is {value}")
+    return float(value)
 
 
 def evaluation_of(spec: SearchSpec, shares: tuple[float, ...], data: EstimatorData) -> Evaluation:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from fsspec.core import url_to_fs
 
 from services.errors import ArtifactCorruptError, NotFoundError, StoreUnavailableError
+from services.ownership import require_ownership
 
 RENEWED_AFTER = timedelta(minutes=30)
 """Content that is stored again after so long is written again, which protects it from collection."""
@@ -78,6 +79,10 @@ class ArtifactStore:
             found = _FILE_NAME.fullmatch(path.rpartition("/")[2])
             if found is not None:  # nobody else's files are ours to judge
                 yield StoredArtifact(found[1], path, about["size"], self._modified_at(path))
+
+    def require_owner(self, database_id: str) -> None:
+        """Raises ConflictError when the store is another database's, as `require_ownership`."""
+        require_ownership(self._files, self._root, database_id)
 
     def remove(self, artifact: StoredArtifact) -> None:
         """Remove a file; one that is gone is no error."""

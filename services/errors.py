@@ -79,6 +79,11 @@ class StoreUnavailableError(ServiceError):
 class ClusterUnavailableError(ServiceError):
     """Ray cannot be started or reached, or was lost while it was at work."""
 
+    def __init__(self, message: str, *, is_local: bool = False) -> None:
+        """`is_local`: a Ray that was to run for one job alone, which that job may have brought down."""
+        super().__init__(message)
+        self.is_local = is_local
+
 
 class BusyError(ServiceError):
     """As much of the kind is under way as there may be at once; the same request succeeds later."""

@@ -8,10 +8,16 @@ import structlog
 from pydantic import ValidationError
 
 from gtn_core.errors import GtnNasError
-from services.errors import ClusterUnavailableError, LeaseLostError, StoreUnavailableError
+from services.errors import (
+    ClusterUnavailableError,
+    InvalidValueError,
+    LeaseLostError,
+    StoreUnavailableError,
+)
 from services.lease import JobInterrupted, Lease
 from services.shutdown import Shutdown
 from services.store import JobRecord, JsonObject, Store
+from services.store.json_values import storable
 from services.telemetry import traced_job
 
 log = structlog.get_logger(__name__)
@@ -46,12 +52,17 @@ def execute(
         outcome = _attempt(work, lease)
     try:
         if outcome.ending in {Ending.SUCCEEDED, Ending.FAILED}:
-            ended = {"result": outcome.result, "error": outcome.error, "request": job.request}
-            left = lease.insist(lambda: store.finish(job.id, owner, **ended))
+            try:
+                left = _finish(store, job, owner, lease, outcome)
+            except InvalidValueError as error:  # a result that cannot be stored, such as NaN
+                outcome = _Outcome(Ending.FAILED, error=_problem(error, job.id, True), reason=str(error))
+                left = _finish(store, job, owner, lease, outcome)
             if not left.state.terminal:
                 outcome = _Outcome(Ending.LET_GO, reason=f"meanwhile paused or extended: {left.state}")
         elif outcome.ending is Ending.LET_GO:
             lease.insist(lambda: store.release(job.id, owner))
+        elif outcome.excused:
+            lease.insist(lambda: store.excuse(job.id, owner, outcome.reason or ""))
     except LeaseLostError as error:
         outcome = _Outcome(Ending.LEASE_LOST, reason=str(error))
     except StoreUnavailableError as error:
@@ -68,6 +79,12 @@ class _Outcome:
     result: JsonObject | None = None
     error: JsonObject | None = None
     reason: str | None = None
+    excused: bool = False  # it counts as no attempt
+
+
+def _finish(store: Store, job: JobRecord, owner: str, lease: Lease, outcome: _Outcome) -> JobRecord:
+    ended = {"result": outcome.result, "error": outcome.error, "request": job.request}
+    return lease.insist(lambda: store.finish(job.id, owner, **ended))
 
 
 def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
@@ -77,8 +94,10 @@ def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
         return _Outcome(Ending.LET_GO, reason=str(interruption))
     except LeaseLostError as error:
         return _Outcome(Ending.LEASE_LOST, reason=str(error))
-    except (StoreUnavailableError, ClusterUnavailableError) as error:
+    except StoreUnavailableError as error:
         return _Outcome(Ending.ABANDONED, reason=str(error))
+    except ClusterUnavailableError as error:
+        return _Outcome(Ending.ABANDONED, reason=str(error), excused=not error.is_local)
     except Exception as error:
         expected = isinstance(error, GtnNasError | ValidationError)
         log.error("job failed", job=lease.job.id, error=str(error), exc_info=not expected)
@@ -86,7 +105,7 @@ def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
 
 
 def _problem(error: Exception, job_id: str, expected: bool) -> JsonObject:
-    problem = {"title": type(error).__name__, "detail": str(error), "instance": job_id}
+    problem = {"title": type(error).__name__, "detail": storable(str(error)), "instance": job_id}
     if not expected:
         problem["remedy"] = "This is a defect or a broken machine: the runner's log has the traceback."
     return problem

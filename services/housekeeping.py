@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from services.artifacts import ArtifactStore
+from services.errors import ConflictError
 from services.settings import Settings
 from services.store import Clock, Store, utc_now
 
@@ -44,7 +45,9 @@ def collect_artifacts(
 
     The age is looked at first and the names afterwards, so that one that was named meanwhile stays; and
     whoever stores the content of an old artifact again makes it young (see `ArtifactStore.put`).
+    Raises ConflictError when the artifacts are another database's.
     """
+    artifacts.require_owner(store.database_id())
     youngest = clock() - timedelta(seconds=grace_seconds)
     old = [each for each in artifacts.stored() if each.modified_at < youngest]
     in_use = store.artifacts_in_use() if old else set()
@@ -87,8 +90,11 @@ class Housekeeping:
         if time.monotonic() < self._next_round or self.forget():
             return
         self._next_round = time.monotonic() + PERIOD_SECONDS
-        removed = collect_artifacts(self._store, self._artifacts, clock=self._clock)
-        if removed.artifacts:
+        try:
+            removed = collect_artifacts(self._store, self._artifacts, clock=self._clock)
+        except ConflictError as error:
+            log.warning("artifacts not collected", reason=str(error))
+        else:
             log.info("artifacts collected", artifacts=removed.artifacts, size_bytes=removed.size_bytes)
         if logs := collect_logs(self._store, self._settings.log_dir, clock=self._clock):
             log.info("logs of deleted searches collected", logs=logs)

@@ -42,7 +42,7 @@ def ray_session(address: str) -> Iterator[None]:
         context = _connect(address, where)
         yield
     except (RayError, ConnectionError) as error:
-        raise ClusterUnavailableError(f"{where} is not available: {error}") from error
+        raise ClusterUnavailableError(f"{where} is not available: {error}", is_local=not address) from error
     finally:
         _leave()
     if not address:  # Ray keeps the folder of each session for ever; after a failure, that is for the better
@@ -78,7 +78,7 @@ def _connect(address: str, where: str) -> Any:
             configure_logging=False,
         )
     except Exception as error:  # a node that is too slow to start raises no type of its own
-        raise ClusterUnavailableError(f"{where} did not start: {error}") from error
+        raise ClusterUnavailableError(f"{where} did not start: {error}", is_local=not address) from error
     if threading.current_thread() is threading.main_thread():
         for number, handler in handlers.items():  # Ray has put its own there
             signal.signal(number, handler)

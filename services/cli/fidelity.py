@@ -128,12 +128,11 @@ def _made_here(spec: dict[str, Any], table: Path | None, checkpoint: str, url: s
 
 def _submitted(spec: dict[str, Any], table: Path | None, checkpoint: str, url: str | None) -> dict[str, Any]:
     with connect(url) as client:
-        csv = None if table is None else {"csv": table.read_text(encoding="utf-8-sig")}
         if Path(checkpoint).is_file():
             checkpoint_id = client.create_checkpoint(Path(checkpoint)).id
         else:
             checkpoint_id = resolve_checkpoint(client, checkpoint)
-        job = client.create_fidelity_report(checkpoint_id=checkpoint_id, table=csv, **spec)
+        job = client.create_fidelity_report(checkpoint_id=checkpoint_id, table=options.table(table), **spec)
         report: dict[str, Any] = watch(client, job, "fidelity report").model_dump()["report"]
         return report
 

@@ -116,3 +116,16 @@ def dataset(text: str, image_size: int | None) -> dict[str, Any]:
     if image_size is not None:
         values["image_size"] = image_size
     return values
+
+
+def table(path: Path | None) -> dict[str, str] | None:
+    """The file's content, or its name where it is too long to be sent."""
+    if path is None:
+        return None
+    if path.stat().st_size > LONGEST_TABLE:
+        return {"path": str(path.absolute())}
+    return {"csv": path.read_text(encoding="utf-8-sig")}
+
+
+LONGEST_TABLE = 900_000
+"""Bytes of a table that a request carries; a larger one must lie where the workers can read it."""

@@ -83,7 +83,9 @@ def train_gtn(
     configuration = {**named, **_read_toml(config), **options.key_values(set_)}
     cells = options.named_config("learner-space", learner_space, learner_space_option)
     calibration = _given(
-        table=_table(calibration_table), architectures=calibration_architectures, steps=calibration_steps
+        table=options.table(calibration_table),
+        architectures=calibration_architectures,
+        steps=calibration_steps,
     )
     resources = _given(ranks=ranks, cpus_per_rank=cpus_per_rank, gpus_per_rank=gpus_per_rank)
     with connect(url) as client:
@@ -268,19 +270,6 @@ def _read_toml(path: Path | None) -> dict[str, Any]:
         return tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{path} is not TOML: {error}") from error
-
-
-def _table(path: Path | None) -> dict[str, str] | None:
-    """The file's content, or its name where it is too long to be sent."""
-    if path is None:
-        return None
-    if path.stat().st_size > LONGEST_TABLE:
-        return {"path": str(path.absolute())}
-    return {"csv": path.read_text(encoding="utf-8-sig")}
-
-
-LONGEST_TABLE = 900_000
-"""Bytes of a table that a request carries; a larger one must lie where the workers can read it."""
 
 
 def _given(**values: Any) -> dict[str, Any]:

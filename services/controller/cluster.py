@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 
 from services.controller.local_gpus import gpus_of_this_machine
+from services.errors import ClusterUnavailableError
 from services.lifecycle import JobKind, JobState
 from services.ray_jobs import ray_credentials
 from services.schemas import Capacity, ClusterView, NodeView, RunningSearch
@@ -25,7 +26,7 @@ _USAGE = re.compile(r"^([\d.]+)/([\d.]+) (CPU|GPU)\b", re.MULTILINE)
 
 
 def cluster_view(store: Store, ray_jobs_url: str) -> ClusterView:
-    """Nodes, processors, searches. Raises httpx2.HTTPError when the Ray dashboard does not answer."""
+    """Nodes, processors, searches. Raises ClusterUnavailableError when the Ray dashboard gives no answer."""
     searches = list(store.list_jobs(JobKind.SEARCH, state=JobState.RUNNING, limit=MOST_SEARCHES))
     nodes = _ray_nodes(ray_jobs_url) if ray_jobs_url else [_this_machine(store, searches)]
     alive = [node for node in nodes if node.alive]
@@ -42,6 +43,19 @@ def cluster_view(store: Store, ray_jobs_url: str) -> ClusterView:
 
 
 def _ray_nodes(ray_jobs_url: str) -> list[NodeView]:
+    try:
+        return _asked_nodes(ray_jobs_url)
+    except (httpx2.HTTPError, OSError) as error:  # the second: of a token's file
+        raise ClusterUnavailableError(
+            f"the Ray dashboard at {ray_jobs_url} does not answer: {error}"
+        ) from error
+    except (ValueError, LookupError, TypeError) as error:  # a proxy's login page, for instance
+        raise ClusterUnavailableError(
+            f"what answers at {ray_jobs_url} is no Ray dashboard that is known here: {error!r}"
+        ) from error
+
+
+def _asked_nodes(ray_jobs_url: str) -> list[NodeView]:
     response = httpx2.get(
         f"{ray_jobs_url.rstrip('/')}/nodes",
         params={"view": "summary"},

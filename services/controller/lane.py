@@ -86,6 +86,7 @@ class Lane:
         self._has_held.discard(job_id)
         self._idle_since.pop(job_id, None)
         if runner_exit.exit_code == EXIT_CODES[Ending.ABANDONED]:
+            self._last_words[job_id] = runner_exit.log_tail
             return None  # no fault of its own, and its lease is the pause before the next attempt
         if runner_exit.pid is not None:  # dead for certain: nobody need wait for its lease to run out
             self._store.requeue_dead(job_id, owner_prefix("search-runner", runner_exit.pid))

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from http import HTTPMethod
 
-import httpx2
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.core import (
@@ -132,7 +131,7 @@ class ClusterCollector(Collector):
             self._asked_at = now
             try:
                 self._known = self._cluster()
-            except (ServiceError, httpx2.HTTPError) as error:
+            except ServiceError as error:
                 log.warning("metrics without the cluster", error=str(error))
                 self._known = None
         return self._known

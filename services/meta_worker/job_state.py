@@ -3,8 +3,11 @@
 import shutil
 from pathlib import Path
 
+from fsspec.implementations.local import LocalFileSystem
+
 from services.errors import NotFoundError
 from services.lifecycle import JobKind
+from services.ownership import require_ownership
 from services.store import Store
 
 
@@ -14,10 +17,13 @@ def state_folder(data_dir: Path, kind: JobKind, job_id: str) -> Path:
 
 
 def discard_ended(data_dir: Path, store: Store, kinds: list[JobKind]) -> None:
-    """Remove the folders of jobs that have ended or are gone. Raises StoreUnavailableError.
+    """Remove the folders of jobs that have ended or are gone.
+
+    Raises StoreUnavailableError, and ConflictError when the folders are another database's.
 
     Only once the database has a job's end: before that, whoever takes it over needs its state.
     """
+    require_ownership(LocalFileSystem(), str(data_dir), store.database_id())
     for kind in kinds:
         for folder in state_folder(data_dir, kind, "*").parent.glob("*"):
             if _has_ended(store, folder.name):

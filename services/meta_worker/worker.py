@@ -1,12 +1,11 @@
 """The worker's loop: claim the oldest job, run it under its lease, again."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
-from services.errors import ServiceError, StoreUnavailableError
+from services.errors import ConflictError, ServiceError, StoreUnavailableError
 from services.execution import Ending, execute
 from services.lease import Lease, new_owner
 from services.lifecycle import JobKind
@@ -93,5 +92,9 @@ class Worker:
         return ending
 
     def _discard_ended(self) -> None:
-        with suppress(StoreUnavailableError):  # another time
+        try:
             discard_ended(self._settings.data_dir, self._store, list(KINDS))
+        except StoreUnavailableError:  # another time
+            return
+        except ConflictError as error:
+            log.warning("states of ended jobs not discarded", reason=str(error))

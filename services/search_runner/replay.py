@@ -1,6 +1,7 @@
 """A search rebuilt from the database: what was measured is told again, what was cut off is repeated."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from gtn_core import CheckpointManifest
 from nas.search import Search
@@ -30,13 +31,18 @@ def rebuild_search(store: Store, search_id: str, spec: SearchSpec, manifest: Che
 
 
 def _seconds_run(store: Store, search_id: str) -> float:
-    """How long earlier runners had the search; the time in which it was queued or paused does not count."""
+    """How long earlier runners had the search.
+
+    What does not count: the time in which it was queued or paused, or its dead runner's lease had run out.
+    """
     total, claimed_at = 0.0, None
     for event in _events(store, search_id):
         if event.type == EventType.STATE and event.data["state"] == JobState.RUNNING:
             claimed_at = event.created_at
         elif event.type == EventType.STATE and claimed_at is not None:
-            total += (event.created_at - claimed_at).total_seconds()
+            silent_since = event.data.get("held_until")
+            held_until = datetime.fromisoformat(silent_since) if silent_since else event.created_at
+            total += (held_until - claimed_at).total_seconds()
             claimed_at = None
     return total
 

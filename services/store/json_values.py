@@ -33,6 +33,11 @@ def check_json(value: Any, place: str) -> None:
             raise InvalidValueError(f"{place} is a {type(value).__name__}, which JSON does not have")
 
 
+def storable(text: str) -> str:
+    """The text with escapes in the place of what no engine takes: file names need not be text."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
 def storable_text(text: str) -> bool:
     """Whether both engines take the text: PostgreSQL refuses NUL, and a lone surrogate is not UTF-8."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

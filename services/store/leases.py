@@ -112,10 +112,19 @@ class LeaseRepository(Repository):
         """
         now = self._now()
         with self._database.write() as session:
+            _wait(session, leased_job(session, job_id, owner), waiting_for, now)
+
+    def excuse(self, job_id: str, owner: str, waiting_for: str) -> None:
+        """Count this attempt as none, since something that the job waits for is away.
+
+        The lease stays: it is the pause before the next attempt.
+        Raises LeaseLostError, having written nothing, when the lease is not the caller's.
+        """
+        now = self._now()
+        with self._database.write() as session:
             job = leased_job(session, job_id, owner)
-            if job.waiting_for != waiting_for:
-                job.waiting_for = waiting_for
-                record_event(session, job, EventType.WAITING, {"waiting_for": waiting_for}, now)
+            job.attempts = max(0, job.attempts - 1)
+            _wait(session, job, waiting_for, now)
 
     def release(self, job_id: str, owner: str) -> JobRecord:
         """Give the job back: a running one is queued again, any other keeps its state.
@@ -178,12 +187,20 @@ def _queued_in_turn(kind: JobKind, now: datetime, starting: Collection[str] = ()
     )
 
 
+def _wait(session: Session, job: Job, waiting_for: str | None, now: datetime) -> None:
+    if job.waiting_for != waiting_for:
+        job.waiting_for = waiting_for
+        record_event(session, job, EventType.WAITING, {"waiting_for": waiting_for}, now)
+
+
 def _take_back(session: Session, job: Job, now: datetime) -> bool:
     """Free a silent or dead runner's job; whether it was running, and is queued now."""
     was_running = job.state is JobState.RUNNING
     job.lease_losses += was_running
+    # Nobody may have looked for hours: what was off meanwhile did no work.
+    held_until = min(now, job.lease_expires_at or now)
     drop_lease(session, job, now)
-    transition(session, job, Action.RELEASE, now)
+    transition(session, job, Action.RELEASE, now, held_until=held_until.isoformat())
     return was_running
 
 

@@ -69,7 +69,7 @@ class RankedCandidateRepository(Repository):
                 return Page([], None)
             matching, order = filtered(session, only, order)
             rows, next_cursor = read_page(
-                session, matching, order, limit=limit, cursor=cursor, valued=_scored(only)
+                session, matching, order, limit=limit, cursor=cursor, valued=_valued(only, order)
             )
             return Page(self._ranked(session, rows), next_cursor)
 
@@ -192,12 +192,17 @@ def filtered(session: Session, only: CandidateFilter, order: Order) -> tuple[sa.
     return access_path(session, scope, bounds, order, few=few)
 
 
-def _scored(only: CandidateFilter) -> bool | None:
-    """Whether what passes the filter has metrics, which those that succeeded have; None: some may."""
+def _valued(only: CandidateFilter, order: Order) -> bool | None:
+    """Whether what passes the filter has a value to be ordered by; None: some of it may have one.
+
+    Those that succeeded have all metrics, and no others have any. A reward may be missing nevertheless: see
+    `candidate_order`.
+    """
     if only.state is not None and only.state is not CandidateState.SUCCEEDED:
         return False
     bounds = (only.state, only.max_params, only.max_flops, only.min_accuracy)
-    return True if only.within or any(bound is not None for bound in bounds) else None
+    scored = bool(only.within) or any(bound is not None for bound in bounds)
+    return True if scored and order.column is not _COLUMNS.reward else None
 
 
 def _clamped(bound: int) -> int:

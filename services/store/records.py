@@ -92,7 +92,7 @@ class AddedCheckpoint:
 class EventType(StrEnum):
     """The types of events the store itself writes; runners may append their own."""
 
-    STATE = "state"  # {"state", "action"} and, for a failed job, {"error"}
+    STATE = "state"  # {"state", "action"}; with {"error"} if it failed, with {"held_until"} if its runner did
     PROGRESS = "progress"  # {"done", "total"}
     EXTENDED = "extended"  # {"max_candidates", "max_seconds"}, what they are now
     WAITING = "waiting"  # {"waiting_for"}: a reason, or null once there is none

@@ -15,13 +15,19 @@ import sqlalchemy as sa
 from services.lifecycle import CandidateState, JobState
 from services.store.records import EventType
 from services.store.repository import Repository
-from services.store.tables import CANDIDATES, CHECKPOINTS, EVENTS, IDEMPOTENT_REQUESTS, JOBS
+from services.store.tables import CANDIDATES, CHECKPOINTS, EVENTS, IDEMPOTENT_REQUESTS, IDENTITY, JOBS
 
 KEPT_EVENTS = [EventType.STATE, EventType.EXTENDED]
 
 
 class RetentionRepository(Repository):
     """For `services.housekeeping`."""
+
+    def database_id(self) -> str:
+        """What tells this database from every other."""
+        with self._database.read() as session:
+            identity: str = session.execute(sa.select(IDENTITY.columns.id)).scalar_one()
+            return identity
 
     def artifacts_in_use(self) -> set[str]:
         """The ids of all artifacts that a checkpoint or a job names, in its request or its result."""

@@ -267,10 +267,19 @@ class IdempotentRequest(Table):
     __table_args__ = (sa.Index(None, "created_at"),)  # those that are old go
 
 
+class Identity(Table):
+    """The one row that tells this database from every other; a copy that is restored elsewhere has it too."""
+
+    __tablename__ = "identity"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+
+
 JOBS = cast(sa.Table, Job.__table__)
 CANDIDATES = cast(sa.Table, Candidate.__table__)
 CHECKPOINTS = cast(sa.Table, Checkpoint.__table__)
 EVENTS = cast(sa.Table, Event.__table__)
+IDENTITY = cast(sa.Table, Identity.__table__)
 IDEMPOTENT_REQUESTS = cast(sa.Table, IdempotentRequest.__table__)
 
 

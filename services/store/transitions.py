@@ -13,10 +13,10 @@ from services.store.records import EventType, JobRecord, JsonObject
 from services.store.tables import CANDIDATES, Job
 
 
-def transition(session: Session, job: Job, action: Action, now: datetime) -> None:
+def transition(session: Session, job: Job, action: Action, now: datetime, **more: Any) -> None:
     """Move the job through its life cycle, with its times and its event; a no-op leaves no trace.
 
-    Raises IllegalTransitionError, having changed nothing.
+    The event's data tell `more`. Raises IllegalTransitionError, having changed nothing.
     """
     state = next_state(job.state, action)
     if state is job.state:
@@ -26,7 +26,7 @@ def transition(session: Session, job: Job, action: Action, now: datetime) -> Non
         job.started_at = now
     if state.terminal:
         job.finished_at = now
-    data: JsonObject = {"state": state, "action": action}
+    data: JsonObject = {"state": state, "action": action, **more}
     record_event(session, job, EventType.STATE, data | ({"error": job.error} if job.error else {}), now)
     _settle(session, job, now)
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, cast, get_args
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ from nas.estimators.readouts import TrainingReadout
 from nas.estimators.real_batches import RATES, RealBatches, RealBatchesConfig
 from nas.estimators.resident_data import synthetic_curriculum
 from nas.evaluation import evaluate, evaluation_of
-from nas.search import Proposal
+from nas.search import CandidateResult, Failure, Proposal
 from nas.search_spaces.base import SearchSpace
 from nas.search_spec import SearchSpec
 
@@ -369,6 +369,55 @@ class Buggy(nn.Module):
         if images.device.type != "meta":
             raise ZeroDivisionError("of this candidate's own")
         return images
+
+
+class ForeignEstimator:
+    """One of another package, which answers with numpy's numbers."""
+
+    name, config, needs_train_data = "foreign", None, False
+
+    def __init__(self, **changed: Any) -> None:
+        self.changed = changed
+
+    def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
+        numbers: dict[str, Any] = {
+            "accuracy": np.float32(0.5),
+            "loss": np.float64(1.5),
+            "loss_curve": np.array([2.0, 1.0], np.float32),
+            "params": np.int64(7),
+            "flops": np.int32(9),
+            "seconds": 0.25,
+            "extra": {"own": np.float16(0.125)},
+        }
+        return CandidateScore(**numbers | self.changed)
+
+
+def scored_by(estimator: Any, data: EstimatorData) -> CandidateResult:
+    proposal, space = Proposal(0, Architecture("any", "any"), "any", seed=0), cast("Any", None)
+    (result,) = evaluate(space, estimator, proposal, evaluation_of(SearchSpec(), (1.0,), data))
+    return result
+
+
+def test_numbers_of_other_packages_become_plain_ones(data: EstimatorData) -> None:
+    score = scored_by(ForeignEstimator(), data).score
+    assert score == CandidateScore(0.5, 1.5, (2.0, 1.0), 7, 9, 0.25, {"own": 0.125})
+    numbers = (score.accuracy, score.loss, *score.loss_curve, score.params, score.flops, score.extra["own"])
+    assert [type(number) for number in numbers] == [float, float, float, float, int, int, float]
+
+
+@pytest.mark.parametrize(
+    ("changed", "detail"),
+    [
+        ({"accuracy": math.nan}, "accuracy is nan"),
+        ({"loss_curve": (1.0, math.inf)}, "loss_curve[1] is inf"),
+        ({"extra": {"score": np.float32("nan")}}, "score is nan"),
+    ],
+)
+def test_a_number_that_is_none_fails_its_candidate_alone(
+    changed: dict[str, Any], detail: str, data: EstimatorData
+) -> None:
+    result = scored_by(ForeignEstimator(**changed), data)
+    assert (result.score, result.failure) == (None, Failure("non-finite", detail))
 
 
 @pytest.mark.parametrize(

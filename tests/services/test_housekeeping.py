@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from services.artifacts import ArtifactStore
+from services.errors import ConflictError
 from services.housekeeping import Housekeeping, collect_artifacts, collect_logs
 from services.lifecycle import Action, JobKind
+from services.meta_worker.job_state import discard_ended, state_folder
+from services.ownership import OWNER_FILE, require_ownership
 from services.settings import Settings
-from services.store import IdempotencyKey, JobRecord, Store
+from services.store import IdempotencyKey, JobRecord, Store, open_store, upgrade
 
 MakeJob = Callable[..., JobRecord]
 Write = Callable[..., None]
@@ -107,6 +111,39 @@ def test_retention_spares_what_a_replay_needs(
     assert succeeded == history[0]
     assert (failed.number, failed.error, failed.loss_curve) == (1, {"reason": "out of memory"}, None)
     assert store.history(running.id)[1].error == {"reason": "out of memory", "detail": "x" * 100}
+
+
+def test_what_another_database_owns_is_left_alone(
+    store: Store, artifacts: ArtifactStore, running_search: MakeJob, tmp_path: Path
+):
+    garbage = artifacts.put(b"what nothing names")
+    assert collect_artifacts(store, artifacts, clock=in_two_days, dry_run=True).artifacts == 1
+    url = f"sqlite:///{tmp_path / 'another.db'}"
+    upgrade(url)
+    with open_store(url) as other:
+        with pytest.raises(ConflictError, match="those of another database"):
+            collect_artifacts(other, artifacts, clock=in_two_days)
+        Housekeeping(other, artifacts, Settings(data_dir=tmp_path), in_two_days).turn()
+    assert artifacts.get(garbage) == b"what nothing names"
+    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 1
+
+
+def test_the_state_of_another_database_s_job_is_left_alone(
+    store: Store, running_search: MakeJob, tmp_path: Path
+):
+    theirs = state_folder(tmp_path, JobKind.META_TRAINING, "unknown-here")
+    theirs.mkdir(parents=True)
+    url = f"sqlite:///{tmp_path / 'another.db'}"
+    upgrade(url)
+    with open_store(url) as other:
+        require_ownership(LocalFileSystem(), str(tmp_path), other.database_id())
+    with pytest.raises(ConflictError, match="those of another database"):
+        discard_ended(tmp_path, store, [JobKind.META_TRAINING])
+    assert theirs.exists()
+
+    (tmp_path / OWNER_FILE).unlink()
+    discard_ended(tmp_path, store, [JobKind.META_TRAINING])
+    assert not theirs.exists()
 
 
 def test_answers_to_submissions_are_remembered_for_a_month(store: Store, clock, tmp_path: Path):

@@ -12,7 +12,7 @@ from gtn_core.errors import GtnNasError
 from nas.ranking import DIRECTIONS
 from services.candidate_analysis import cells_svg, network_svg
 from services.controller.jobs import OwnerKey
-from services.controller.pages.page import ACTS, PageDep, page_router
+from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.controller.problems import Problem
 from services.controller.rankings import latest_final_training
 from services.controller.relatives import cost_view, lineage_view, similar_view
@@ -67,10 +67,10 @@ def retrain(
     page: PageDep,
     candidate: Candidate,
     owner_key: OwnerKey,
-    epochs: Annotated[int, Form(ge=1, le=100_000)],
+    epochs: Annotated[int, Form()],
 ) -> Response:
     """Submit a final training and go where it can be watched."""
-    request = RetrainRequest(epochs=epochs)
+    request = from_form(RetrainRequest, epochs=epochs)
     job = candidates.retrain_candidate(
         candidate, Response(), page.settings, page.store, owner_key, None, request
     )

@@ -4,13 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import Annotated
 
-import httpx2
 from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.controller.cluster import cluster_view
 from services.controller.pages.job_rows import KINDS, JobRow, job_row
 from services.controller.pages.page import Page, PageDep, page_router
+from services.errors import ClusterUnavailableError
 from services.lifecycle import JobKind, JobState
 from services.schemas import ClusterView
 from services.store import JobRecord, Store
@@ -65,8 +65,8 @@ def get_cluster(page: PageDep) -> HTMLResponse:
 def _cluster(page: Page) -> tuple[ClusterView | None, str]:
     try:
         return cluster_view(page.store, page.settings.ray_jobs_url), ""
-    except httpx2.HTTPError as error:
-        return None, f"The Ray dashboard at {page.settings.ray_jobs_url} does not answer: {error}"
+    except ClusterUnavailableError as error:
+        return None, str(error)
 
 
 def _overview(store: Store) -> Overview:

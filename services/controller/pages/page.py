@@ -2,25 +2,28 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from gtn_core.errors import GtnNasError
 from services.artifacts import ArtifactStore
 from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
-from services.controller.error_handlers import problem_of
-from services.controller.problems import NOT_FOUND, UNAUTHORIZED, Problem, problem_response
+from services.controller.error_handlers import field_problems, problem_of
+from services.controller.problems import NOT_FOUND, UNAUTHORIZED, Problem, invalid, problem_response
 from services.controller.security import SUBMITS, AuthenticatedCaller, Caller
 from services.controller.sessions import Visitor, VisitorDep, require_csrf_token
 from services.dashboard import render
 from services.settings import Settings
 from services.store import Store
+
+FormT = TypeVar("FormT", bound=BaseModel)
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -120,6 +123,14 @@ def page_router() -> APIRouter:
         default_response_class=HTMLResponse,
         dependencies=[Depends(require_csrf_token)],
     )
+
+
+def from_form(model: type[FormT], **fields: Any) -> FormT:
+    """The request that a form makes. Raises Problem, which names the fields that it refuses."""
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        raise invalid(*field_problems(error.errors())) from error
 
 
 def page_not_found(request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.controller.jobs import OwnerKey, Search
-from services.controller.pages.page import ACTS, Page, PageDep, page_router
+from services.controller.pages.page import ACTS, Page, PageDep, from_form, page_router
 from services.controller.queries import SearchCandidateParameters, SearchCandidateQuery
 from services.controller.rankings import best_candidate, candidate_views
 from services.controller.routes import searches
@@ -19,7 +19,6 @@ from services.dashboard.importance import grids
 from services.dashboard.search_facts import search_facts
 from services.lifecycle import Action, CandidateState, JobState
 from services.schemas import CandidateView, SearchView
-from services.schemas.requests import JobName, Seed
 from services.schemas.search_steering import SearchChanges, SearchExtension
 from services.search_analysis import extra_metrics, first_objective, importance
 from services.store import EventType, JobRecord, Store
@@ -121,12 +120,12 @@ def cancel(page: PageDep, job: Search) -> Response:
 def extend(
     page: PageDep,
     job: Search,
-    additional_candidates: Annotated[int, Form(ge=0, le=10_000_000)] = 0,
-    additional_seconds: Annotated[float, Form(ge=0, le=1e9)] = 0,
+    additional_candidates: Annotated[int, Form()] = 0,
+    additional_seconds: Annotated[float, Form()] = 0,
 ) -> Response:
     """Give it more candidates, or more time."""
-    extension = SearchExtension(
-        additional_candidates=additional_candidates, additional_seconds=additional_seconds
+    extension = from_form(
+        SearchExtension, additional_candidates=additional_candidates, additional_seconds=additional_seconds
     )
     searches.extend_search(job, extension, page.store, None)
     return page.redirect(f"/searches/{job.id}")
@@ -137,12 +136,12 @@ def clone(
     page: PageDep,
     job: Search,
     owner_key: OwnerKey,
-    max_candidates: Annotated[int, Form(ge=1, le=10_000_000)],
-    seed: Annotated[Seed, Form()],
-    name: Annotated[JobName, Form()] = "",
+    max_candidates: Annotated[int, Form()],
+    seed: Annotated[int, Form()],
+    name: Annotated[str, Form()] = "",
 ) -> Response:
     """Submit another search like it."""
-    changes = SearchChanges(name=name, max_candidates=max_candidates, seed=seed)
+    changes = from_form(SearchChanges, name=name, max_candidates=max_candidates, seed=seed)
     made = searches.clone_search(job, Response(), page.settings, page.store, owner_key, None, changes)
     return page.redirect(f"/searches/{made.id}")
 

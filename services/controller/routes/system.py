@@ -2,7 +2,6 @@
 
 from importlib.metadata import version
 
-import httpx2
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -11,6 +10,7 @@ from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
 from services.controller.problems import UNAVAILABLE, Problem
 from services.controller.readiness import readiness
 from services.controller.security import READS
+from services.errors import ClusterUnavailableError
 from services.schemas import ClusterView, Health, Readiness
 
 router = APIRouter(tags=["system"])
@@ -21,10 +21,10 @@ def get_cluster(settings: SettingsDep, store: StoreDep) -> ClusterView:
     """Nodes, CPUs and GPUs, busy and free, and the searches that run on them."""
     try:
         return cluster_view(store, settings.ray_jobs_url)
-    except httpx2.HTTPError as error:
+    except ClusterUnavailableError as error:
         raise Problem(
             UNAVAILABLE,
-            f"the Ray dashboard at {settings.ray_jobs_url} does not answer: {error}",
+            str(error),
             remedy="start the cluster, or correct GTN_NAS_RAY_JOBS_URL",
         ) from error
 

@@ -74,3 +74,30 @@ def test_nodes_and_their_sums_over_those_that_live(http: TestClient) -> None:
     assert cluster["cpus"] == {"total": 10, "busy": 3, "free": 7}
     assert cluster["gpus"] == {"total": 2, "busy": 0.5, "free": 1.5}
     assert cluster["running_searches"] == []
+
+
+class LoginPage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>Who are you?</html>" if "html" in self.server.says else b'{"data": null}')  # type: ignore[attr-defined]
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("says", ["html", "json"])
+def test_what_is_no_ray_dashboard_takes_nothing_else_along(settings: Settings, says: str) -> None:
+    with HTTPServer(("127.0.0.1", 0), LoginPage) as proxy:
+        proxy.says = says  # type: ignore[attr-defined]
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{proxy.server_port}/"
+        behind = Settings(**{**dict(settings), "ray_jobs_url": url})
+        with TestClient(create_app(behind), base_url="http://127.0.0.1") as http:
+            answer = http.get("/v1/cluster")
+            metrics, page = http.get("/metrics"), http.get("/overview/cluster")
+        proxy.shutdown()
+    assert answer.status_code == 503
+    assert "is no Ray dashboard" in answer.json()["detail"]
+    assert "gtn_nas_cluster_up 0.0" in metrics.text
+    assert (metrics.status_code, page.status_code) == (200, 200)

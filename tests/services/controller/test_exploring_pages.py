@@ -28,15 +28,38 @@ def test_retraining_without_the_page_s_token_is_refused(http: TestClient, scored
 
 
 def test_retraining_leads_to_where_it_can_be_watched(http: TestClient, scored_search: str) -> None:
-    page = http.get(f"/candidates/{scored_search}-2").text
-    token = re.search(r'name="csrf_token" value="(\w+)"', page)
-    assert token is not None
-    form = {"epochs": "3", "csrf_token": token.group(1)}
+    form = {"epochs": "3"} | page_token(http, f"/candidates/{scored_search}-2")
     answer = http.post(f"/candidates/{scored_search}-2/retrain", data=form, follow_redirects=False)
     assert answer.status_code == 303
     (job,) = http.get("/v1/final-trainings").json()["items"]
     assert answer.headers["Location"] == f"/final-trainings/{job['id']}"
     assert job["progress"]["total"] == 3
+
+
+def page_token(http: TestClient, path: str) -> dict[str, str]:
+    token = re.search(r'name="csrf_token" value="(\w+)"', http.get(path).text)
+    assert token is not None
+    return {"csrf_token": token.group(1)}
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "field"),
+    [
+        ("/candidates/{id}-2/retrain", {"epochs": "20000"}, "epochs"),
+        ("/candidates/{id}-2/retrain", {"epochs": "many"}, "epochs"),
+        ("/searches/{id}/extend", {"additional_candidates": "0"}, "additional_candidates"),
+        ("/searches/{id}/extend", {"additional_candidates": "-1"}, "additional_candidates"),
+        ("/searches/{id}/clone", {"max_candidates": "0", "seed": "0"}, "max_candidates"),
+        ("/searches/{id}/clone", {"max_candidates": "1", "seed": "-1"}, "seed"),
+    ],
+)
+def test_a_form_that_cannot_be_fulfilled_says_which_field(
+    http: TestClient, scored_search: str, path: str, form: dict[str, str], field: str
+) -> None:
+    form |= page_token(http, f"/searches/{scored_search}")
+    answer = http.post(path.format(id=scored_search), data=form)
+    assert answer.status_code == 422
+    assert field in answer.text
 
 
 def test_a_proxy_score_stands_apart_from_a_real_accuracy(http: TestClient, scored_search: str) -> None:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx2
 import jsonschema
 import pytest
 from fastapi.testclient import TestClient
@@ -13,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gtn_core import DatasetSpec
 from services.controller.app import create_app
 from services.controller.metrics import ClusterCollector
-from services.errors import StoreUnavailableError
+from services.errors import ClusterUnavailableError, StoreUnavailableError
 from services.lifecycle import JobKind
 from services.schemas import ClusterView
 from services.settings import Settings
@@ -140,7 +139,7 @@ def test_the_cluster_is_asked_now_and_then_and_may_be_away(http: TestClient) -> 
 
     def away() -> ClusterView:
         asked.append(now[0])
-        raise httpx2.ConnectError("no Ray here")
+        raise ClusterUnavailableError("no Ray here")
 
     collector = ClusterCollector(away, clock=lambda: now[0])
     values = []

@@ -63,6 +63,39 @@ def test_what_is_away_is_no_fault_of_the_job(run: Run, error: Exception) -> None
     assert job.lease_owner == OWNER  # until it runs out: a pause before the next attempt
 
 
+def test_a_cluster_that_is_away_for_long_costs_no_attempts(
+    store: Store, queue_search: Callable[..., JobRecord]
+) -> None:
+    work, search = _raising(ClusterUnavailableError("Ray at ray://head is not available")), queue_search()
+    for _ in range(5):
+        job = store.claim(JobKind.SEARCH, OWNER, 30, job_id=search.id)
+        assert job is not None
+        assert job.attempts == 1
+        assert execute(store, job, OWNER, 30, Shutdown(), work) is Ending.ABANDONED
+        left = store.get_job(job.id)
+        assert (left.attempts, left.waiting_for) == (0, "Ray at ray://head is not available")
+        assert store.requeue_dead(search.id, OWNER)
+
+
+def test_a_local_ray_that_does_not_start_is_an_attempt(run: Run) -> None:
+    _, job = run(_raising(ClusterUnavailableError("local Ray did not start", is_local=True)))
+    assert (job.attempts, job.waiting_for) == (1, None)
+
+
+def test_an_error_that_is_no_text_is_told_with_escapes(run: Run) -> None:
+    ending, job = run(_raising(DatasetError("caf\udce9.png\0 is no readable picture")))
+    assert (ending, job.state) == (Ending.FAILED, JobState.FAILED)
+    assert job.error is not None
+    assert job.error["detail"] == "caf\\udce9.png\\0 is no readable picture"
+
+
+def test_a_result_that_cannot_be_stored_is_the_job_s_error(run: Run) -> None:
+    ending, job = run(lambda _: {"answer": float("nan")})
+    assert (ending, job.state, job.result) == (Ending.FAILED, JobState.FAILED, None)
+    assert job.error is not None
+    assert "result.answer is nan" in job.error["detail"]
+
+
 @pytest.mark.parametrize("action", [Action.PAUSE, Action.CANCEL])
 def test_a_job_that_users_stop_is_let_go(store: Store, run: Run, action: Action) -> None:
     def work(lease: Lease) -> JsonObject:

@@ -131,6 +131,20 @@ def test_time_counts_while_a_runner_has_the_search_and_only_then(
     assert left() == pytest.approx(0, abs=0.01)
 
 
+def test_a_machine_that_was_off_did_no_work(
+    store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint, clock: Clock
+) -> None:
+    search = queue_search(max_seconds=3600)
+    assert store.claim(JobKind.SEARCH, OWNER, 30, job_id=search.id) is not None
+    clock.now += timedelta(seconds=60)
+    store.heartbeat(search.id, OWNER, 30)
+    clock.now += timedelta(hours=8)
+    store.requeue_expired()
+    _claim(store, search)
+    request = SearchRequest.model_validate(search.request)
+    assert rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds == 3600 - 90
+
+
 def _claim(store: Store, search: JobRecord) -> JobRecord:
     job = store.claim(JobKind.SEARCH, OWNER, 10_000, job_id=search.id)
     assert job is not None

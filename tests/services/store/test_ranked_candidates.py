@@ -129,6 +129,9 @@ def test_ranks_go_by_the_reward_whatever_the_accuracy(
         session.execute(sa.update(CANDIDATES).where(CANDIDATES.columns.number == 1).values(reward=None))
     unrewarded = [(each.number, each.rank) for each in read_all(store, only, "rank", 2)]
     assert unrewarded[-2:] == [(1, None), (3, None)], "no candidate is missing"
+    for some in ({"state": CandidateState.SUCCEEDED}, {"max_params": 500}):
+        ranked = [each.number for each in read_all(store, CandidateFilter(search.id, **some), "rank", 2)]
+        assert (ranked[-1], len(ranked)) == (1, 5), some
     with pytest.raises(InvalidValueError, match="order_by is 'rank'; known: accuracy"):
         store.list_candidates(order_by="rank")
 
