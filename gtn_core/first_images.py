@@ -48,6 +48,8 @@ def _real_images(labels: Tensor, train: Split, rng: torch.Generator) -> Tensor:
     for label in range(labels.shape[2]):
         places, members = classes == label, (train.labels == label).nonzero().flatten()
         needed = int(places.sum())
+        if not needed:
+            continue
         turns = [torch.randperm(len(members), generator=rng) for _ in range(-(-needed // len(members)))]
         chosen[places] = members[torch.cat(turns)[:needed].to(members.device)]
     return train.images[chosen]

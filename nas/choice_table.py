@@ -43,7 +43,7 @@ def tabulate(space: SearchSpace, architectures: Sequence[Architecture]) -> Choic
     }
     rows = (space.choices(architecture) for architecture in architectures)
     codes = [[codes_of[name].get(made.get(name, ""), ABSENT) for name in domains] for made in rows]
-    return ChoiceTable(domains, np.array(codes, dtype=np.int16).reshape(-1, len(domains)))
+    return ChoiceTable(domains, np.array(codes, dtype=np.int16).reshape(len(architectures), len(domains)))
 
 
 def differences(space: SearchSpace, before: Architecture, after: Architecture) -> tuple[Difference, ...]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gtn_core.data import Normalization
 from gtn_core.errors import ExportError
 from nas.architecture import Architecture
-from nas.exported_model import render_model
+from nas.exported_model import largest_uint8, render_model
 from nas.search_spaces.base import ImageShape, SearchSpace
 from nas.weights import weights_to_bytes
 
@@ -68,7 +68,9 @@ def export_python(trained: TrainedNetwork) -> dict[str, bytes]:
 def export_safetensors(trained: TrainedNetwork) -> bytes:
     """The state dict; the metadata's key `model` says how to build and feed the network, as JSON."""
     with torch.no_grad():
-        pixels = _Normalise(trained.normalization)(_check_images(trained.image_shape) / 255)
+        pixels = _Normalise(trained.normalization)(
+            _check_images(trained.image_shape) / largest_uint8(trained.normalization)
+        )
         logits = _frozen(trained.network)(pixels)
     description = _description(trained) | {"check_logits": logits.tolist()}
     # One key, because safetensors writes several in an order that changes from file to file.
@@ -76,7 +78,7 @@ def export_safetensors(trained: TrainedNetwork) -> bytes:
 
 
 def export_onnx(trained: TrainedNetwork) -> bytes:
-    """An ONNX model: `pixels` float32 [B, C, H, W] in [0, 1] to `logits` [B, num_classes].
+    """An ONNX model: `pixels` float32 [B, C, H, W], as the data set has them, to `logits` [B, num_classes].
 
     Normalisation is part of the graph; names and shapes are in its metadata. Needs the extra `onnx`.
     """
@@ -101,7 +103,7 @@ def export_onnx(trained: TrainedNetwork) -> bytes:
 
 
 def export_torch(trained: TrainedNetwork) -> bytes:
-    """A `torch.export` program (.pt2): `pixels` float32 [B, C, H, W] in [0, 1] to logits [B, num_classes].
+    """A `torch.export` program (.pt2): `pixels` float32 [B, C, H, W], as the data set has them, to logits.
 
     `torch.export.load(file, extra_files={"model.json": ""})` reads it and what is to know about it.
     """
@@ -119,7 +121,7 @@ def export_torch(trained: TrainedNetwork) -> bytes:
 
 
 class _Normalise(nn.Module):
-    """Pixels in [0, 1] to what the network was trained on."""
+    """Pixels as the data set has them, integers scaled to [0, 1], to what the network was trained on."""
 
     mean: Tensor
     std: Tensor

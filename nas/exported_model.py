@@ -34,9 +34,11 @@ SEARCH_SPACE = $search_space
 ARCHITECTURE = $architecture
 IMAGE_SHAPE = $image_shape  # channels, height, width
 CLASS_NAMES = $class_names
-# Per channel, of pixels in [0, 1].
+# Per channel, of the pixels that the network was trained on.
 MEAN = $mean
 STD = $std
+# What stored integers are divided by before.
+LARGEST = {torch.uint8: $largest_uint8, torch.uint16: 65535}
 
 WEIGHTS = Path(__file__).with_name("model.safetensors")
 
@@ -51,7 +53,7 @@ def load(path: Path = WEIGHTS) -> nn.Module:
 
 @torch.no_grad()
 def predict(image: Tensor) -> dict[str, float]:
-    """Probability of each class for an image [C, H, W]: uint8, or floating point in [0, 1]."""
+    """Probability of each class for an image [C, H, W]: uint8, or floating point as `normalise` has it."""
     logits = trained_network()(normalise(torch.as_tensor(image)).unsqueeze(0))
     probabilities = dict(zip(CLASS_NAMES, logits.softmax(dim=1)[0].tolist(), strict=True))
     return dict(sorted(probabilities.items(), key=lambda item: -item[1]))
@@ -64,10 +66,15 @@ def trained_network() -> nn.Module:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Pixels [..., C, H, W], uint8 or floating point in [0, 1], to what the network was trained on."""
+    """Pixels [..., C, H, W] to what the network was trained on.
+
+    They are unsigned integers, or floating point: in [0, 1], unless the data set itself had other numbers.
+    """
     if tuple(images.shape[-3:]) != IMAGE_SHAPE:
         raise ValueError(f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}")
-    pixels = images / 255 if images.dtype == torch.uint8 else images.float()
+    if not images.dtype.is_floating_point and images.dtype not in LARGEST:
+        raise ValueError(f"expected uint8, uint16 or floating point, got {images.dtype}")
+    pixels = images.float() / LARGEST.get(images.dtype, 1)
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
@@ -130,8 +137,17 @@ def render_model(
         class_names=_tuple([_literal(name) for name in class_names]),
         mean=_tuple([repr(value) for value in normalization.mean]),
         std=_tuple([repr(value) for value in normalization.std]),
+        largest_uint8=largest_uint8(normalization),
         network=network_source.strip(),
     )
+
+
+def largest_uint8(normalization: Normalization) -> int:
+    """What uint8 pixels are divided by: 255, unless the data set holds floating point in other units.
+
+    Such numbers are trained on as they are; a mean above 1 shows it.
+    """
+    return 255 if max(normalization.mean) <= 1 else 1
 
 
 def _literal(text: str) -> str:

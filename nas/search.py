@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from nas.algorithms import get_algorithm
-from nas.algorithms.base import LineageAlgorithm, MultiFidelityAlgorithm
+from nas.algorithms.base import ConstrainedAlgorithm, LineageAlgorithm, MultiFidelityAlgorithm
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore, EstimatorData
 from nas.ranking import reward
@@ -146,9 +146,13 @@ class Search:
         self._numbers = {proposal.number for proposal in proposals}
         self._free_numbers = (number for number in count() if number not in self._numbers)
         self._proposed = {proposal.canonical_hash: proposal.number for proposal in proposals}
-        self._misfits: set[str] = set()
+        self._admitted: dict[str, bool] = {}  # by canonical hash, as far as it is known
         self._in_flight: dict[int, Proposal] = {}
         self._again = deque(sorted(in_flight, key=lambda proposal: proposal.number))
+        if isinstance(self.algorithm, ConstrainedAlgorithm):
+            self.algorithm.constrain(
+                lambda architecture: self._is_admitted(architecture, self.space.canonical_hash(architecture))
+            )
         for result in history:
             self._tell_rungs(result)
             self._tell(result)
@@ -269,18 +273,18 @@ class Search:
         constraints = self.spec.constraints
         if constraints.max_params is None and constraints.max_flops is None:
             return True
-        if canonical_hash in self._misfits:
-            return False
+        if canonical_hash not in self._admitted:
+            self._admitted[canonical_hash] = self._fits(architecture)
+        return self._admitted[canonical_hash]
+
+    def _fits(self, architecture: Architecture) -> bool:
         from nas.cost import network_cost  # it imports PyTorch, which searches without constraints can spare
 
         try:
             cost = network_cost(lambda: self._build(architecture), self.image_shape)
         except (RuntimeError, ValueError):
             return True
-        if constraints.admit(params=cost.params, flops=cost.flops):
-            return True
-        self._misfits.add(canonical_hash)
-        return False
+        return self.spec.constraints.admit(params=cost.params, flops=cost.flops)
 
     def _build(self, architecture: Architecture) -> "nn.Module":
         return self.space.build(

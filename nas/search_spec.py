@@ -7,6 +7,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS
+from nas.estimators.readouts import SUMS_OVER_STEPS
 from nas.latency import LatencySetting
 from nas.registry import Registry
 from nas.search_spaces import SEARCH_SPACES
@@ -117,6 +118,7 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
         "estimator": ESTIMATORS,
     }
     _check_fidelities(spec)
+    _check_readout(spec)
     completed: dict[str, Any] = {
         field: _complete(field, getattr(spec, field), registry) for field, registry in registries.items()
     }
@@ -149,6 +151,28 @@ def _check_fidelities(spec: SearchSpec) -> None:
                     ),
                     loc=("estimator", "name"),
                     input=spec.estimator.name,
+                )
+            ],
+        )
+
+
+def _check_readout(spec: SearchSpec) -> None:
+    """A sum over fewer steps is smaller: the candidates that were stopped first would rank highest."""
+    readout = spec.estimator.options.get("readout")
+    multi_fidelity = getattr(ALGORITHMS.get(spec.algorithm.name), "multi_fidelity", False)
+    if multi_fidelity and readout in SUMS_OVER_STEPS:
+        raise ValidationError.from_exception_data(
+            "SearchSpec",
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError(
+                        "sum_of_unequal_lengths",
+                        "{algorithm} stops candidates after different numbers of steps, and {readout} is a "
+                        "sum over steps, which does not compare them; choose accuracy or validation_loss",
+                        {"algorithm": spec.algorithm.name, "readout": readout},
+                    ),
+                    loc=("estimator", "readout"),
+                    input=readout,
                 )
             ],
         )

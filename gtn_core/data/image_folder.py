@@ -10,6 +10,7 @@ from gtn_core.data.raw import LabelledImages, RawDataset
 from gtn_core.errors import DatasetError
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+_VALIDATION = {"val", "valid", "validation"}
 _GREY, _COLOUR = {"1", "L", "LA"}, {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
 
 
@@ -20,7 +21,14 @@ def read_folder(path: Path) -> RawDataset:
     """
     if not path.is_dir():
         raise DatasetError(f"no folder at {path}; folder:PATH reads one folder of pictures for each class")
-    has_test = {"train", "test"} <= set(_subfolders(path))
+    found = set(_subfolders(path))
+    has_test = {"train", "test"} <= found
+    if "train" in found and found <= {"train", *_VALIDATION} and found != {"train"}:
+        raise DatasetError(
+            f"{path} has {' and '.join(f'{name}/' for name in sorted(found))}, but no test/: rename the "
+            "folder of held-out pictures to test/, or move its pictures into train/, which validation is "
+            "split from"
+        )
     class_names = _subfolders(path / "train" if has_test else path)
     if not class_names:
         raise DatasetError(f"{path} has no class folders; put the pictures of each class in one of its own")

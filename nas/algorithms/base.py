@@ -4,7 +4,7 @@ Randomness is passed in: the search gives candidate number n a generator seeded 
 A search that was killed and replayed through `tell` therefore continues exactly as it would have.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -46,6 +46,15 @@ class LineageAlgorithm(SearchAlgorithm, Protocol):
     @property
     def parents(self) -> tuple[Architecture, ...]:
         """What the latest answer of `ask` was made from, as told or isomorphic; empty if drawn at random."""
+        ...
+
+
+@runtime_checkable
+class ConstrainedAlgorithm(SearchAlgorithm, Protocol):
+    """A strategy that has to know which architectures the search will refuse, before it is told anything."""
+
+    def constrain(self, is_admitted: Callable[[Architecture], bool]) -> None:
+        """Learn what the constraints admit; the same answer for the same architecture, always."""
         ...
 
 

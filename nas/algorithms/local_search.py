@@ -3,6 +3,8 @@
 From a start, evaluate neighbours; move where it is better; at a local optimum begin again elsewhere.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,6 +44,11 @@ class LocalSearch:
         self._current: tuple[Architecture, float] | None = None
         self._neighbours: dict[str, Architecture] = {}  # of the current one, by canonical hash
         self._open: dict[str, Architecture] = {}  # those not evaluated yet
+        self._is_admitted: Callable[[Architecture], bool] = lambda _: True
+
+    def constrain(self, is_admitted: Callable[[Architecture], bool]) -> None:
+        """Leave out neighbours that are never evaluated: a search that waits for them would not go on."""
+        self._is_admitted = is_admitted
 
     def ask(self, rng: np.random.Generator) -> Architecture:
         """Propose a neighbour of the current architecture, or any one to start from."""
@@ -76,6 +83,7 @@ class LocalSearch:
         self._current = architecture, reward
         neighbours = {self.space.canonical_hash(each): each for each in self.space.neighbours(architecture)}
         neighbours.pop(self.space.canonical_hash(architecture), None)
+        neighbours = {key: each for key, each in neighbours.items() if self._is_admitted(each)}
         self._neighbours = neighbours
         self._open = {key: each for key, each in neighbours.items() if key not in self._rewards}
 

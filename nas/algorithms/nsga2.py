@@ -1,10 +1,13 @@
 """NSGA-II (Deb et al., IEEE Transactions on Evolutionary Computation 6(2), 2002), as Optuna has it."""
 
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from nas.algorithms.optuna_search import OptunaSearch
+from nas.architecture import Architecture
 from nas.search_spaces.base import SearchSpace
 
 if TYPE_CHECKING:
@@ -56,9 +59,27 @@ class NSGA2(OptunaSearch):
 
         return {NSGAIISampler._GENERATION_KEY: number // self.config.population_size}
 
+    def told_choices(self, architecture: Architecture) -> dict[str, str]:
+        """All genes, also of parts that the architecture does not have.
+
+        The sampler inherits only what all trials have: one architecture without a stage, and nothing in that
+        stage would ever be inherited again. A gene without effect is drawn from the architecture's hash, so
+        that a replay draws the same.
+        """
+        made = self.space.choices(architecture)
+        canonical_hash = self.space.canonical_hash(architecture)
+        return {
+            name: made[name] if name in made else _drawn(f"{canonical_hash} {name}", options)
+            for name, options in self.space.domains.items()
+        }
+
     def prepare(self, study: "Study", told: int) -> None:
         """Choose the generation's parents: the sampler orders them differently when it just chose them."""
         from optuna.samplers import NSGAIISampler
 
         if isinstance(study.sampler, NSGAIISampler):
             study.sampler.get_parent_population(study, told // self.config.population_size)
+
+
+def _drawn(text: str, options: Sequence[str]) -> str:
+    return options[int.from_bytes(sha256(text.encode()).digest()[:4], "big") % len(options)]

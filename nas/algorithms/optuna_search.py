@@ -43,6 +43,10 @@ class OptunaSearch(ABC):
         """What the sampler would have noted of the `number`-th success when it proposed it."""
         return {}
 
+    def told_choices(self, architecture: Architecture) -> dict[str, str]:
+        """The parameters of the trial that tells of an architecture."""
+        return dict(self.space.choices(architecture))
+
     def prepare(self, study: "Study", told: int) -> None:  # noqa: B027 - optional
         """Bring the study into a state that depends on what was told alone."""
 
@@ -73,7 +77,7 @@ class OptunaSearch(ABC):
         values = list(rewards) if self.multi_objective else [rewards[0]]
         if self._study is None:
             self._study = _study(len(values))
-        choices = self.space.choices(architecture)
+        choices = self.told_choices(architecture)
         self._study.add_trial(
             create_trial(
                 params=choices,

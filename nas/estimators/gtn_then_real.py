@@ -37,7 +37,7 @@ class GTNThenReal:
     def __init__(self, data: EstimatorData, config: GTNThenRealConfig, device: torch.device) -> None:
         self.config = config
         self._curriculum = laid_out(repeated(synthetic_curriculum(data, device), config.passes), config)
-        self._batches = RealBatches(data, config, device)
+        self._batches = RealBatches(data, config, device, data.inner_optimizer)  # whose steps these are
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
         """Train on synthetic, then on real batches, and measure. Raises CandidateFailed."""

@@ -14,6 +14,8 @@ of them, when the first, noisy ones are behind."""
 TRAINING_READOUTS: tuple[str, ...] = get_args(TrainingReadout)
 LESS_IS_BETTER = frozenset({"loss", "validation_loss", "sum_training_loss", "sum_training_loss_late"})
 
+SUMS_OVER_STEPS = frozenset({"sum_training_loss", "sum_training_loss_late"})
+
 
 def sums_of_losses(curve: Sequence[float]) -> dict[str, float]:
     """The two sums of a curve of training losses [T], by the name of their readout."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from gtn_core.config import InnerOptimizerName
 from nas.estimators.base import CandidateFailed, EstimatorData
 from nas.estimators.brief_training import BriefTrainingConfig, laid_out_split, score_by_training
 from nas.estimators.resident_data import resident, validation_split
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
     from gtn_core.curriculum import SyntheticCurriculum
 
-RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
+RATES: dict[InnerOptimizerName, tuple[float, ...]] = {
+    "sgd": (0.01, 0.03, 0.1, 0.3, 1.0),
+    "adam": (0.001, 0.003, 0.01, 0.03, 0.1),
+}
 """Learning rates that are tried where one is to be found."""
 
 TUNING_ARCHITECTURES = 4
@@ -45,8 +49,14 @@ class RealBatchesConfig(BriefTrainingConfig):
 class RealBatches:
     """Real training data as curricula: pass after pass, each in an order of its own."""
 
-    def __init__(self, data: EstimatorData, config: RealBatchesConfig, device: torch.device) -> None:
-        self._config = config
+    def __init__(
+        self,
+        data: EstimatorData,
+        config: RealBatchesConfig,
+        device: torch.device,
+        inner_optimizer: InnerOptimizerName = "sgd",
+    ) -> None:
+        self._config, self._inner_optimizer = config, inner_optimizer
         self._images = resident(data.train_images, device)
         self._labels = resident(data.train_labels, device)
         validation = validation_split(data, device, limit=config.validation_limit)
@@ -70,7 +80,7 @@ class RealBatches:
             rng = np.random.default_rng(TUNING_SEED)
             architectures = [space.sample(rng) for _ in range(TUNING_ARCHITECTURES)]
             accuracies: dict[float, float] = {}
-            for rate in RATES:
+            for rate in RATES[self._inner_optimizer]:
                 curriculum = self._at_rate(rate, TUNING_SEED)
                 try:
                     accuracies[rate] = sum(
@@ -105,6 +115,7 @@ class RealBatches:
             labels=F.one_hot(self._labels[index], self._num_classes).float(),
             learning_rates=ones * learning_rate,
             momenta=ones * self._config.momentum,
+            inner_optimizer=self._inner_optimizer,
         )
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
 from nas.registry import Registry
 from nas.search_spaces.base import SearchSpace
 from nas.search_spaces.macro import Macro
@@ -23,7 +26,27 @@ def get_search_space(name: str, **config: Any) -> SearchSpace:
 
 
 def with_options(space: SearchSpace, options: Mapping[str, Any]) -> SearchSpace:
-    """The same space, some of its options changed. Raises pydantic.ValidationError for a bad one."""
+    """The same space, some of its options changed, in which its architectures still are what they are.
+
+    Raises pydantic.ValidationError for a bad option.
+    """
+    held = sorted(set(options) & getattr(space, "options_in_encodings", frozenset()))
+    if held:
+        raise ValidationError.from_exception_data(
+            space.name,
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError(
+                        "option_in_encodings",
+                        "encodings of {space} hold what {option} gives, so that it cannot be changed "
+                        "afterwards; search with the value that you want",
+                        {"space": space.name, "option": held[0]},
+                    ),
+                    loc=(held[0],),
+                    input=options[held[0]],
+                )
+            ],
+        )
     return get_search_space(space.name, **(space.config.model_dump() | dict(options))) if options else space
 
 

@@ -26,6 +26,7 @@ class ResNetMacro(Macro):
     name: ClassVar[str] = "resnet_macro"
     description: ClassVar[str] = "Residual networks: depth, width, kernel size, stride and block per stage."
     Config: ClassVar[type[BaseModel]] = ResNetMacroConfig
+    options_in_encodings: ClassVar[frozenset[str]] = frozenset({"channels"})  # widths are absolute
 
     def __init__(self, config: ResNetMacroConfig) -> None:
         super().__init__(MacroConfig(description=_describe(config)))

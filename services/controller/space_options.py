@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gtn_core.errors import InvalidArchitectureError
-from nas.search_spaces import get_search_space
+from nas.search_spaces import get_search_space, with_options
 from services.controller.error_handlers import field_problems
 from services.controller.problems import invalid, invalid_field
 from services.store import CandidateRecord
@@ -16,7 +16,7 @@ def check_space_options(
 ) -> None:
     """Answers 422 to options that the space refuses, or under which it does not hold the architecture."""
     try:
-        get_search_space(**(search_space | options)).parse(candidate.encoding)
+        with_options(get_search_space(**search_space), options).parse(candidate.encoding)
     except ValidationError as error:
         raise invalid(*field_problems(error.errors(include_url=False), prefix=("space_options",))) from error
     except InvalidArchitectureError as error:

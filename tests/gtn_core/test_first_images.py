@@ -77,3 +77,13 @@ def test_a_run_that_starts_from_real_images_can_be_resumed(
 def test_fresh_noise_at_every_step_cannot_start_from_images() -> None:
     with pytest.raises(ValidationError, match="first_images 'real' needs something that is learned"):
         MetaTrainingConfig(curriculum="none", first_images="real")
+
+
+def test_fewer_images_than_classes_start_from_those_that_there_are(digits: DatasetSplits) -> None:
+    config = MetaTrainingConfig(
+        curriculum="pixels", first_images="real", inner_steps=1, batch_size=4, meta_steps=1
+    )
+    curriculum = LearnedCurriculum(config, image_shape=(1, 8, 8), num_classes=10)
+    start_from_real_images(curriculum, digits.train, passes=1, seed=0)
+    known = {tuple(image.flatten().tolist()) for image in digits.train.images}
+    assert all(tuple(image.flatten().tolist()) in known for image in curriculum.pixels[0])

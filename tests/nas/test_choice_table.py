@@ -53,3 +53,12 @@ def test_a_stage_that_goes_takes_its_choices_along() -> None:
     changed = {each.choice: (each.before, each.after) for each in differences(space, with_it, without)}
     assert changed["stage2.depth"] == ("1", "0")
     assert changed["stage2.block"] == ("residual", None)
+
+
+def test_a_space_without_open_choices_has_a_table_without_columns() -> None:
+    space = get_search_space(
+        "macro",
+        description={"stem_channels": 4, "stages": [{"block": "plain", "depth": 1, "width": 4}]},
+    )
+    only = space.sample(np.random.default_rng(0))
+    assert tabulate(space, [only, only]).codes.shape == (2, 0)

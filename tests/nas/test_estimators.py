@@ -312,7 +312,7 @@ def test_a_rate_is_found_once_per_space_among_those_that_do_not_diverge(
 ) -> None:
     batches = RealBatches(data, RealBatchesConfig(learning_rate=None, steps=8), torch.device("cpu"))
     rate = batches.tuned_rate(space)
-    assert rate in RATES
+    assert rate in RATES["sgd"]
     tuned = make_estimator("real_data", data, learning_rate=None, steps=8)
     fixed = make_estimator("real_data", data, learning_rate=rate, steps=8)
     assert same_but_for_the_time(
@@ -327,9 +327,21 @@ def test_a_rate_is_found_once_per_space_among_those_that_do_not_diverge(
             .accuracy
             for drawn in architectures
         )
-        for each in RATES
+        for each in RATES["sgd"]
     }
     assert means[rate] == max(means.values())
+
+
+def test_real_steps_after_synthetic_ones_are_tuned_with_the_optimizer_that_takes_them(
+    data: EstimatorData, space: SearchSpace
+) -> None:
+    device = torch.device("cpu")
+    batches = RealBatches(data, RealBatchesConfig(learning_rate=None, steps=8), device, "adam")
+    rate = batches.tuned_rate(space)
+    assert rate in RATES["adam"]
+    curriculum = batches.curriculum(0, space)
+    assert curriculum.inner_optimizer == "adam"
+    assert curriculum.learning_rates.tolist() == pytest.approx([rate] * 8)
 
 
 def test_real_data_goes_through_a_small_training_split_again_and_again(

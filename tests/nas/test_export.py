@@ -160,10 +160,36 @@ def test_many_classes_and_one_channel_are_valid_python() -> None:
     names = tuple(f"class number {index}" for index in range(40))
     source = export_python(replace(trained, class_names=names))["model.py"].decode()
     constants: dict[str, Any] = {}
-    start, end = source.index("CLASS_NAMES"), source.index("WEIGHTS")
+    start, end = source.index("CLASS_NAMES"), source.index("# What stored integers")
     exec(source[start:end], constants)
     assert constants["CLASS_NAMES"] == names
     assert constants["MEAN"] == (0.5, 0.4, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("unit", "types"),
+    [
+        (1.0, {torch.uint8: 1 / 255, torch.uint16: 1 / 65535, torch.float64: 1.0}),
+        (255.0, {torch.uint8: 1.0, torch.float32: 1.0}),  # floats of 0 to 255, trained on as they are
+    ],
+)
+def test_pixels_reach_the_network_as_in_training(
+    unit: float, types: dict[torch.dtype, float], tmp_path: Path
+) -> None:
+    stored = Normalization((0.5 * unit, 0.4 * unit, 0.3 * unit), (0.2 * unit, 0.3 * unit, 0.25 * unit))
+    trained = replace(exported(), normalization=stored)
+    for name, content in export_python(trained).items():
+        (tmp_path / name).write_bytes(content)
+    model = runpy.run_path(str(tmp_path / "model.py"))
+    model["main"]()  # its own check
+    integers = torch.arange(2 * 3 * 9 * 12).reshape(2, *COLOUR) % 200
+    for type_, scale in types.items():
+        expected = (integers * scale - torch.tensor(stored.mean)[:, None, None]) / torch.tensor(stored.std)[
+            :, None, None
+        ]
+        torch.testing.assert_close(model["normalise"](integers.to(type_)), expected)
+    with pytest.raises(ValueError, match=r"expected uint8, uint16 or floating point, got torch\.int32"):
+        model["normalise"](integers.to(torch.int32))
 
 
 def test_a_space_that_writes_no_python_is_told(toy_space: SearchSpace) -> None:

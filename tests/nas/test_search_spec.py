@@ -106,3 +106,14 @@ def test_stopping_early_needs_an_estimator_with_more_than_one_depth() -> None:
     with pytest.raises(ValidationError, match="zero_cost has only one depth; choose one of: gtn") as refused:
         validate_spec(SearchSpec(algorithm=halving, estimator=NamedConfig(name="zero_cost")))
     assert refused.value.errors()[0]["loc"] == ("estimator", "name")
+
+
+@pytest.mark.parametrize("readout", ["sum_training_loss", "sum_training_loss_late"])
+def test_sums_over_unequal_numbers_of_steps_are_no_readout(readout: str) -> None:
+    """The candidates that were stopped first would have the smallest sums."""
+    spec = SearchSpec(
+        algorithm=NamedConfig(name="successive_halving"), estimator=NamedConfig(name="gtn", readout=readout)
+    )
+    with pytest.raises(ValidationError, match=f"{readout} is a sum over steps"):
+        validate_spec(spec)
+    validate_spec(spec.model_copy(update={"algorithm": NamedConfig(name="random_search")}))

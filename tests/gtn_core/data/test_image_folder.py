@@ -43,6 +43,15 @@ def test_train_and_test_folders(tmp_path: Path) -> None:
     assert splits.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
+@pytest.mark.parametrize("name", ["val", "validation"])
+def test_a_split_without_test_data_is_not_read_as_classes(tmp_path: Path, name: str) -> None:
+    for split in ("train", name):
+        for label in ("cat", "dog"):
+            write_pictures(tmp_path / split / label, 4)
+    with pytest.raises(DatasetError, match=f"has train/ and {name}/, but no test/: rename"):
+        load_dataset(f"folder:{tmp_path}")
+
+
 def test_pixels_are_those_of_the_pictures(tmp_path: Path) -> None:
     write_pictures(tmp_path / "train" / "a", 5, mode="L")
     write_pictures(tmp_path / "train" / "b", 5, mode="L")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from gtn_core.errors import InvalidArchitectureError
 from nas.architecture import Architecture
 from nas.drawing import draw_text
-from nas.search_spaces import get_search_space
+from nas.search_spaces import get_search_space, with_options
 from nas.search_spaces.base import SearchSpace
 from nas.search_spaces.macro_description import Block, read_description
 from nas.search_spaces.macro_network import Network
@@ -184,3 +184,10 @@ def test_the_network_is_drawn_stage_by_stage(space: SearchSpace) -> None:
     drawn = draw_text(space, architecture(space, stage(2), stage(1, "inverted_residual", 16, expansion=3)))
     assert "2 plain 3x3 8ch" in drawn
     assert "1 inverted_residual 3x3 16ch" in drawn
+
+
+def test_widths_of_a_found_network_cannot_be_changed_by_the_space_s_channels() -> None:
+    space = get_search_space("resnet_macro", channels=16)
+    with pytest.raises(ValidationError, match="encodings of resnet_macro hold what channels gives"):
+        with_options(space, {"channels": 32})
+    assert with_options(space, {}) is space
