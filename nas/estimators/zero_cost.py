@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gtn_core.randomness import torch_generator
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
-from nas.estimators.brief_training import candidate_cost, out_of_memory_fails_the_candidate
+from nas.estimators.brief_training import candidate_cost, out_of_memory_fails_the_candidate, started
 from nas.estimators.readouts import gain
 from nas.estimators.resident_data import validation_split
 from nas.search_spaces import SEARCH_SPACES
@@ -81,7 +81,7 @@ class ZeroCost:
         """Build one network and look at it. Raises CandidateFailed."""
         from gtn_core.evaluation import evaluate
 
-        start = perf_counter()
+        start = started()
         if self.config.network is not None:
             options = space.config.model_dump() | self.config.network
             space = SEARCH_SPACES.get(space.name)(SEARCH_SPACES.config(space.name, **options))

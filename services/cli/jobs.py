@@ -108,6 +108,7 @@ def _facts(job: "Job") -> dict[str, Any]:
         "name": job.name,
         "state": f"{job.state}, {job.progress.done}/{job.progress.total}",
         "error": job.error,
+        "ended": _ending(special.get("result")),
         "best": best and f"{best['id']}, {_result(job, best['metrics'])}",
         "test_accuracy": "" if accuracy is None else f"{accuracy:.2%}",
         "created": local_time(job.created_at),
@@ -117,6 +118,12 @@ def _facts(job: "Job") -> dict[str, Any]:
         "candidate_id": special.get("candidate_id"),
         **{name: _short(value) for name, value in job.request.items() if name != "name"},
     }
+
+
+def _ending(result: Any) -> str:
+    """Why a search ended before all its candidates."""
+    told = result if isinstance(result, dict) else {}
+    return told.get("exhausted") or ("by its time limit" if told.get("timed_out") else "")
 
 
 def _result(job: "Job", metrics: dict[str, Any]) -> str:

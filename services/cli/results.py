@@ -48,7 +48,7 @@ def rank(
     elif candidates:
         print_table(candidate_rows(candidates))
     else:
-        advise("no candidate has a score yet")
+        advise(f"no candidate has a score; how the search is: gtn-nas status {search}")
 
 
 def show(candidate: CandidateId, as_json: options.AsJson = False, url: options.Url = None) -> None:

@@ -127,7 +127,7 @@ def search(
     objective: Annotated[
         list[str] | None,
         typer.Option(
-            help="accuracy, loss, params, flops, seconds or latency_ms; repeat it, the first one leads."
+            help="accuracy, score, loss, params, flops, seconds or latency_ms; repeat it, the first leads."
         ),
     ] = None,
     max_params: Annotated[int | None, typer.Option(min=1, help="Most trainable parameters.")] = None,

@@ -83,4 +83,8 @@ class JobCalls(Connection):
                 if error.status != httpx2.codes.NOT_FOUND:
                     raise
                 missing = error
-        raise missing
+        told = {
+            "detail": f"no job with id {job_id!r}",
+            "remedy": "`gtn-nas jobs` and the lists of jobs name them",
+        }
+        raise ApiError(missing.status, missing.problem.model_copy(update=told)) from None

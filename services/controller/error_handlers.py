@@ -108,7 +108,15 @@ def field_problems(
             given=None if failure["type"] == "missing" else presentable(failure.get("input")),
         )
         for failure in failures
+        if not _follows(failure, failures)
     ]
+
+
+def _follows(failure: Any, failures: Sequence[Any]) -> bool:
+    """Whether it says no more than others: a list is too short since what stands in it was refused."""
+    place = failure["loc"]
+    inside = (each["loc"][: len(place)] == place and each["loc"] != place for each in failures)
+    return failure["type"] == "too_short" and any(inside)
 
 
 def _of_status(request: Request, error: HTTPException) -> Problem:

@@ -206,6 +206,21 @@ def test_what_the_controller_refuses_names_the_field(url: str, run: Run, checkpo
         assert complaint in str(result.exception)
 
 
+def test_an_id_of_no_job_at_all_is_said_to_be_none(url: str, run: Run) -> None:
+    for command in ("status", "cancel", "follow"):
+        result = CliRunner().invoke(app, [command, "xyz", "--url", url])
+        assert isinstance(result.exception, GtnNasError)
+        assert "no job with id 'xyz'" in str(result.exception)
+        assert "fidelity" not in str(result.exception)
+
+
+def test_status_tells_why_a_search_ended_early(run: Run, store: Store, search_id: str) -> None:
+    result = {"exhausted": "no new architecture was found after 3 candidates", "timed_out": False}
+    store.finish(search_id, "runner", result=result)
+    facts = dict(line.split(maxsplit=1) for line in run("status", search_id).stdout.splitlines())
+    assert facts["ended"] == "no new architecture was found after 3 candidates"
+
+
 def test_jobs_are_listed_by_kind_and_state_newest_first(run: Run, search_id: str) -> None:
     trained = run("train-gtn", "--dataset", "digits", "--name", "mine").stdout.strip()
     again = run("search", "--candidates", 3).stdout.strip()
