@@ -78,6 +78,15 @@ def test_a_search_shows_its_best_candidate(http: TestClient, scored_search: str)
     assert (search["best"]["number"], search["best"]["rank"]) == (2, 1)
 
 
+def test_a_list_whose_only_item_is_refused_is_not_said_to_be_too_short_too(
+    http: TestClient, search_body: dict[str, Any]
+) -> None:
+    answer = http.post("/v1/searches", json=search_body | {"objectives": ["acuracy"]})
+    assert [error["field"] for error in answer.json()["errors"]] == ["objectives.0"]
+    answer = http.post("/v1/searches", json=search_body | {"objectives": []})
+    assert [error["field"] for error in answer.json()["errors"]] == ["objectives"]
+
+
 def test_the_best_candidate_is_that_of_the_first_objective(
     http: TestClient, store: Store, search_body: dict[str, Any], succeed: Any
 ) -> None:
