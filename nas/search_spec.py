@@ -9,6 +9,7 @@ from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS
 from nas.estimators.readouts import SUMS_OVER_STEPS
 from nas.latency import LatencySetting
+from nas.refusals import refusal
 from nas.registry import Registry
 from nas.search_spaces import SEARCH_SPACES
 
@@ -135,24 +136,12 @@ def _check_fidelities(spec: SearchSpec) -> None:
     algorithm, estimator = ALGORITHMS.get(spec.algorithm.name), ESTIMATORS.get(spec.estimator.name)
     if getattr(algorithm, "multi_fidelity", False) and not hasattr(estimator, "estimate_in_part"):
         able = [name for name in ESTIMATORS.names() if hasattr(ESTIMATORS.get(name), "estimate_in_part")]
-        raise ValidationError.from_exception_data(
+        raise refusal(
             "SearchSpec",
-            [
-                InitErrorDetails(
-                    type=PydanticCustomError(
-                        "one_fidelity",
-                        "{algorithm} stops candidates early, and {estimator} has only one depth; choose "
-                        "one of: {able}",
-                        {
-                            "algorithm": spec.algorithm.name,
-                            "estimator": spec.estimator.name,
-                            "able": ", ".join(able),
-                        },
-                    ),
-                    loc=("estimator", "name"),
-                    input=spec.estimator.name,
-                )
-            ],
+            ("estimator", "name"),
+            spec.estimator.name,
+            f"{spec.algorithm.name} stops candidates early, and {spec.estimator.name} has only one depth; "
+            f"choose one of: {', '.join(able)}",
         )
 
 
@@ -161,20 +150,12 @@ def _check_readout(spec: SearchSpec) -> None:
     readout = spec.estimator.options.get("readout")
     multi_fidelity = getattr(ALGORITHMS.get(spec.algorithm.name), "multi_fidelity", False)
     if multi_fidelity and readout in SUMS_OVER_STEPS:
-        raise ValidationError.from_exception_data(
+        raise refusal(
             "SearchSpec",
-            [
-                InitErrorDetails(
-                    type=PydanticCustomError(
-                        "sum_of_unequal_lengths",
-                        "{algorithm} stops candidates after different numbers of steps, and {readout} is a "
-                        "sum over steps, which does not compare them; choose accuracy or validation_loss",
-                        {"algorithm": spec.algorithm.name, "readout": readout},
-                    ),
-                    loc=("estimator", "readout"),
-                    input=readout,
-                )
-            ],
+            ("estimator", "readout"),
+            readout,
+            f"{spec.algorithm.name} stops candidates after different numbers of steps, and {readout} is a "
+            "sum over steps, which does not compare them; choose accuracy or validation_loss",
         )
 
 

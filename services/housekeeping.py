@@ -95,7 +95,8 @@ class Housekeeping:
         except ConflictError as error:
             log.warning("artifacts not collected", reason=str(error))
         else:
-            log.info("artifacts collected", artifacts=removed.artifacts, size_bytes=removed.size_bytes)
+            if removed.artifacts:
+                log.info("artifacts collected", artifacts=removed.artifacts, size_bytes=removed.size_bytes)
         if logs := collect_logs(self._store, self._settings.log_dir, clock=self._clock):
             log.info("logs of deleted searches collected", logs=logs)
 

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
-
+from nas.refusals import refusal
 from nas.registry import Registry
 from nas.search_spaces.base import SearchSpace
 from nas.search_spaces.macro import Macro
@@ -32,20 +30,12 @@ def with_options(space: SearchSpace, options: Mapping[str, Any]) -> SearchSpace:
     """
     held = sorted(set(options) & getattr(space, "options_in_encodings", frozenset()))
     if held:
-        raise ValidationError.from_exception_data(
+        raise refusal(
             space.name,
-            [
-                InitErrorDetails(
-                    type=PydanticCustomError(
-                        "option_in_encodings",
-                        "encodings of {space} hold what {option} gives, so that it cannot be changed "
-                        "afterwards; search with the value that you want",
-                        {"space": space.name, "option": held[0]},
-                    ),
-                    loc=(held[0],),
-                    input=options[held[0]],
-                )
-            ],
+            (held[0],),
+            options[held[0]],
+            f"encodings of {space.name} hold what {held[0]} gives, so that it cannot be changed afterwards; "
+            "search with the value that you want",
         )
     return get_search_space(space.name, **(space.config.model_dump() | dict(options))) if options else space
 
