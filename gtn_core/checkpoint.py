@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
@@ -26,6 +26,7 @@ from gtn_core.data import DatasetSpec, DatasetSplits, Normalization
 from gtn_core.errors import CheckpointError
 from gtn_core.files import write_atomically
 from gtn_core.randomness import torch_generator
+from gtn_core.strict_model import StrictModel
 from gtn_core.weight_shapes import weight_shapes
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ _Size = Annotated[int, Field(ge=1, le=65_536)]
 _Seed = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
 
-class CheckpointManifest(BaseModel):
+class CheckpointManifest(StrictModel):
     """What a frozen GTN was made from, and what it reached. It holds no clock: equal runs are equal files."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     format_version: Literal[1] = FORMAT_VERSION
     config: MetaTrainingConfig

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from gtn_core.strict_model import StrictModel
 
 CurriculumKind = Literal["full", "shuffled_batches", "all_shuffled", "none", "pixels"]
 FirstImages = Literal["noise", "real"]
@@ -21,10 +23,8 @@ _Depth = Annotated[int, Field(ge=1, le=16)]
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
-class MetaTrainingConfig(BaseModel):
+class MetaTrainingConfig(StrictModel):
     """How a generator is meta-trained. The defaults suit 8x8 digits on two CPU cores in about a minute."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     # The curriculum: what a learner is trained on.
     curriculum: CurriculumKind = Field(

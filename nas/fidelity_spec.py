@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from gtn_core.strict_model import StrictModel
 from nas.estimators import ESTIMATORS, make_estimator
 from nas.estimators.base import Estimator, EstimatorData
 from nas.estimators.panel import sample
@@ -26,10 +27,10 @@ TRUTH = "truth"
 BASELINES = tuple(NamedConfig(name=name) for name in ("gtn", "real_data", "zero_cost", "ensemble"))
 
 
-class FidelitySpec(BaseModel):
+class FidelitySpec(StrictModel):
     """One report."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     search_space: NamedConfig = NamedConfig(name="nasbench201")
     estimators: tuple[NamedConfig, ...] = Field(

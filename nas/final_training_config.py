@@ -2,15 +2,15 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from gtn_core.strict_model import StrictModel
 
 AugmentPolicy = Literal["auto", "none", "crop", "crop_flip"]
 
 
-class FinalTrainingConfig(BaseModel):
+class FinalTrainingConfig(StrictModel):
     """SGD with Nesterov momentum and a cosine schedule; the only place with its defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(30, ge=1, le=10_000, description="Passes over the training split.")
     batch_size: int = Field(64, ge=2, le=65_536, description="Images per step.")

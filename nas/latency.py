@@ -8,8 +8,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from gtn_core.strict_model import StrictModel
 from nas.search_spaces.base import ImageShape
 
 if TYPE_CHECKING:
@@ -20,10 +21,8 @@ WARM_UP = 3
 """Forward passes before the clock counts."""
 
 
-class LatencySetting(BaseModel):
+class LatencySetting(StrictModel):
     """How latency is measured, on the device that evaluates candidates and its share of the cores."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_size: int = Field(1, ge=1, le=4096, description="Images of a forward pass.")
     repeats: int = Field(20, ge=1, le=10_000, description="Timed passes, of which the median counts.")

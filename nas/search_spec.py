@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from gtn_core.strict_model import StrictModel
 from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS
 from nas.estimators.readouts import SUMS_OVER_STEPS
@@ -30,10 +31,8 @@ class NamedConfig(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Constraints(BaseModel):
+class Constraints(StrictModel):
     """Hard limits, checked before any training: an architecture beyond one is never a candidate."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_params: int | None = Field(None, ge=1, description="Most trainable parameters.")
     max_flops: int | None = Field(None, ge=1, description="Most FLOPs of one image's forward pass.")
@@ -52,10 +51,8 @@ class Constraints(BaseModel):
         )
 
 
-class Resources(BaseModel):
+class Resources(StrictModel):
     """What one candidate's evaluation occupies."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     cpus_per_candidate: float = Field(1.0, ge=0, le=1024, description="CPU cores.")
     gpus_per_candidate: float = Field(0.0, ge=0, le=64, description="GPUs; a fraction shares one.")
@@ -67,10 +64,8 @@ class Resources(BaseModel):
         return self
 
 
-class SearchSpec(BaseModel):
+class SearchSpec(StrictModel):
     """One search. `validate_spec` checks its names and options against the registries."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     search_space: NamedConfig = NamedConfig(name="nasbench201")
     algorithm: NamedConfig = NamedConfig(name="regularized_evolution")

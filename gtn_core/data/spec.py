@@ -2,17 +2,16 @@
 
 import re
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gtn_core.errors import DatasetError
+from gtn_core.strict_model import StrictModel
 
 _TEXT = re.compile(r"(?P<name>[^:@]+)(@(?P<image_size>[1-9][0-9]*))?(:(?P<path>.+))?", re.DOTALL)
 
 
-class DatasetSpec(BaseModel):
+class DatasetSpec(StrictModel):
     """A data set by name and path. As text: `digits`, `mnist:PATH`, `cifar10@16:PATH` (images at 16x16)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, description="A registered data set: digits, mnist, idx, cifar10, ...")
     path: str | None = Field(default=None, description="File or folder; none for data that are bundled.")

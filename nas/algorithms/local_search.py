@@ -6,17 +6,16 @@ From a start, evaluate neighbours; move where it is better; at a local optimum b
 from collections.abc import Callable
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from gtn_core.strict_model import StrictModel
 from nas.algorithms.base import Rewards
 from nas.architecture import Architecture
 from nas.search_spaces.base import SearchSpace
 
 
-class LocalSearchConfig(BaseModel):
+class LocalSearchConfig(StrictModel):
     """How a search begins, and how eager it moves."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     initial_samples: int = Field(
         10, ge=1, le=100_000, description="Random architectures, the best of which is the first start."

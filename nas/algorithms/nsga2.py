@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from gtn_core.strict_model import StrictModel
 from nas.algorithms.optuna_search import OptunaSearch
 from nas.architecture import Architecture
 from nas.search_spaces.base import SearchSpace
@@ -15,10 +16,8 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
 
-class NSGA2Config(BaseModel):
+class NSGA2Config(StrictModel):
     """Options of Optuna's NSGAIISampler."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     population_size: int = Field(20, ge=2, le=100_000, description="Architectures of a generation.")
     mutation_probability: float | None = Field(

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from gtn_core.strict_model import StrictModel
 from nas.algorithms.base import Rewards
 from nas.architecture import Architecture
 from nas.search_spaces.base import SearchSpace
@@ -18,10 +19,8 @@ MAX_TRAINING = 500
 """Architectures that the predictor is fitted to: the most recent half, and the best of the others."""
 
 
-class PredictorEvolutionConfig(BaseModel):
+class PredictorEvolutionConfig(StrictModel):
     """Sizes of the start, the pool and the ensemble."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     initial_samples: int = Field(
         20, ge=4, le=100_000, description="Random architectures before the predictor is used."

@@ -1,17 +1,15 @@
 """Uniform random search: the baseline that every other algorithm has to beat."""
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from gtn_core.strict_model import StrictModel
 from nas.algorithms.base import Rewards
 from nas.architecture import Architecture
 from nas.search_spaces.base import SearchSpace
 
 
-class RandomSearchConfig(BaseModel):
+class RandomSearchConfig(StrictModel):
     """Random search has nothing to choose."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RandomSearch:

@@ -8,17 +8,16 @@ from collections import deque
 from typing import Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from gtn_core.strict_model import StrictModel
 from nas.algorithms.base import Rewards
 from nas.architecture import Architecture
 from nas.search_spaces.base import SearchSpace
 
 
-class RegularizedEvolutionConfig(BaseModel):
+class RegularizedEvolutionConfig(StrictModel):
     """P and S of the paper."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     population_size: int = Field(default=20, ge=2, description="Architectures that are alive at a time (P).")
     # 10 of 20 found the best NAS-Bench-201 cell more often than 5 (benchmarks/bench_search.py, noise-free).

@@ -5,17 +5,16 @@ among the best 1/eta of those that reached the rung so far, and stops there othe
 """
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from gtn_core.strict_model import StrictModel
 from nas.algorithms.base import Rewards
 from nas.architecture import Architecture
 from nas.search_spaces.base import SearchSpace
 
 
-class SuccessiveHalvingConfig(BaseModel):
+class SuccessiveHalvingConfig(StrictModel):
     """Eta of the paper and the number of rungs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     reduction_factor: int = Field(
         3, ge=2, le=16, description="One candidate of so many trains on at each rung (eta)."

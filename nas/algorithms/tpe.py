@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from gtn_core.strict_model import StrictModel
 from nas.algorithms.optuna_search import OptunaSearch
 from nas.search_spaces.base import SearchSpace
 
@@ -11,10 +12,8 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 
-class TPEConfig(BaseModel):
+class TPEConfig(StrictModel):
     """Options of Optuna's TPESampler."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     startup_candidates: int = Field(
         20, ge=1, le=100_000, description="Random architectures before the estimators are used."

@@ -10,9 +10,10 @@ from statistics import fmean
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gtn_core.randomness import derive_seed
+from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.device_errors import is_out_of_memory
 from nas.estimators.base import CandidateFailed, CandidateScore
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
 ScoringPrecision = Literal["float32", "bfloat16"]
 
 
-class BriefTrainingConfig(BaseModel):
+class BriefTrainingConfig(StrictModel):
     """How often a candidate is trained, what it is measured on, and by what it is judged."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     readout: TrainingReadout = Field(
         "accuracy", description="The number that is the score, losses negated; all of them are reported."

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
 from nas.estimators.log_rank import log_rank, normal_scores, relative_ranks
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-class Label(BaseModel):
+class Label(StrictModel):
     """An architecture and what it reached when it was trained for real."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: str = Field(min_length=1, description="Its encoding.")
     accuracy: float = Field(allow_inf_nan=False, description="In any unit, the same for all labels.")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gtn_core.errors import UnknownNameError
+from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
 from nas.estimators.measurements import OwnMeasurements, measure_all
@@ -61,10 +62,8 @@ class Member(BaseModel):
         return dict(self.model_extra or {})
 
 
-class PanelConfig(BaseModel):
+class PanelConfig(StrictModel):
     """Who is asked, and how large the sample is that tells what is much and what is little."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     members: tuple[Member, ...] = Field(
         (Member.model_construct(name="zero_cost", readouts=LABEL_FREE_READOUTS),),

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gtn_core.randomness import torch_generator
+from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
 from nas.estimators.brief_training import candidate_cost, out_of_memory_fails_the_candidate, started
@@ -48,10 +49,8 @@ PROXIES: tuple[Proxy, ...] = (
 AZ_NAS_TERMS = ("expressivity", "progressivity", "trainability")
 
 
-class ZeroCostConfig(BaseModel):
+class ZeroCostConfig(StrictModel):
     """Which proxies are measured, on how many images, and which one is the score."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     readout: Proxy = Field("naswot", description="The proxy that is the score; all measured are reported.")
     proxies: tuple[Proxy, ...] = Field(PROXIES, description="The proxies to measure, beside the readout.")

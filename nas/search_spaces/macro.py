@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from gtn_core.errors import InvalidArchitectureError
 from gtn_core.randomness import seeded_initialisation
+from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.drawing import CellDiagram, Edge
 from nas.search_spaces.base import ImageShape
@@ -31,10 +32,8 @@ Stage = dict[str, str | int]
 """What was chosen for a stage; `{"depth": 0}` for one that is not there."""
 
 
-class MacroConfig(BaseModel):
+class MacroConfig(StrictModel):
     """The space's description."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: MacroDescription = Field(description="Stages, and what may be chosen in each.")
 

@@ -5,7 +5,9 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from gtn_core.strict_model import StrictModel
 
 Block = Literal["plain", "residual", "bottleneck", "depthwise_separable", "inverted_residual"]
 
@@ -41,10 +43,8 @@ Strides = Annotated[tuple[Annotated[int, Field(ge=1, le=4)], ...], _Options, _On
 Expansions = Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], _Options, _One, _Distinct]
 
 
-class StageDescription(BaseModel):
+class StageDescription(StrictModel):
     """One stage: each field is one value or a list of options to choose from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     block: Blocks = Field(
         ("residual",),
@@ -62,10 +62,8 @@ class StageDescription(BaseModel):
     )
 
 
-class MacroDescription(BaseModel):
+class MacroDescription(StrictModel):
     """A space of networks: a stem, the stages in order, and a linear head."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stem_channels: int = Field(
         16, ge=1, le=1024, description="Channels of the 3x3 convolution before stage 1."

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gtn_core.randomness import seeded_initialisation
+from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.drawing import CellDiagram, Edge
 from nas.search_spaces.base import ImageShape
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
 _EDGE_NAMES = tuple(f"{source}→{target}" for source, target in EDGES)
 
 
-class NasBench201Config(BaseModel):
+class NasBench201Config(StrictModel):
     """Size of the network around the cell; the defaults are the benchmark's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     channels: int = Field(
         16, ge=1, le=512, description="Channels of the first stage; each stage doubles them."

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gtn_core.randomness import seeded_initialisation
+from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.drawing import CellDiagram, Edge
 from nas.search_spaces.base import ImageShape
@@ -35,10 +36,8 @@ if TYPE_CHECKING:
     from nas.search_spaces.nasnet_micro_network import Nodes
 
 
-class NasNetMicroConfig(BaseModel):
+class NasNetMicroConfig(StrictModel):
     """Size of the network around the cells; the defaults search on a laptop."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     channels: int = Field(
         8,

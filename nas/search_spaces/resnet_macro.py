@@ -2,16 +2,15 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from gtn_core.strict_model import StrictModel
 from nas.search_spaces.macro import Macro, MacroConfig
 from nas.search_spaces.macro_description import MacroDescription, StageDescription
 
 
-class ResNetMacroConfig(BaseModel):
+class ResNetMacroConfig(StrictModel):
     """How large the networks may become; the defaults search on a laptop."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     channels: int = Field(
         16, ge=2, le=512, description="Channels of the stem; stage n chooses around channels x 2^(n - 1)."

@@ -3,8 +3,9 @@
 from typing import Annotated, Literal
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from gtn_core.strict_model import StrictModel
 from services.lifecycle import CandidateState, JobState
 from services.store import Bounds, CandidateFilter
 
@@ -20,10 +21,8 @@ CandidateOrder = Literal[
 OrderInSearch = Literal[CandidateOrder, "rank", "-rank"]
 
 
-class PageQuery(BaseModel):
+class PageQuery(StrictModel):
     """Which stretch of a list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(50, ge=1, le=MAX_PAGE)
     cursor: str | None = Field(None, max_length=1000, description="`next_cursor` of the page before")
@@ -35,10 +34,10 @@ class JobQuery(PageQuery):
     state: JobState | None = None
 
 
-class CandidateSelection(BaseModel):
+class CandidateSelection(StrictModel):
     """Which candidates, in which order. Only those that have a metric are within bounds of it."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     order_by: OrderInSearch = Field(
         "rank", description="a minus is for descending; rank: by what the search works for, best first"

@@ -2,13 +2,13 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from gtn_core.strict_model import StrictModel
 
 
-class AccuracyTable(BaseModel):
+class AccuracyTable(StrictModel):
     """True accuracies: a CSV with a header, then an encoding and an accuracy a row."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     csv: str | None = Field(None, max_length=900_000, description="the content of the file")
     path: str | None = Field(None, description="a file below a data set root, which the workers can read")
@@ -20,10 +20,8 @@ class AccuracyTable(BaseModel):
         return self
 
 
-class CalibrationSet(BaseModel):
+class CalibrationSet(StrictModel):
     """The architectures whose order a meta-training with a `ranking_weight` teaches, and who says it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: AccuracyTable | None = Field(
         None,

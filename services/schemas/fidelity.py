@@ -13,8 +13,6 @@ class FidelityReportRequest(FidelitySpec):
     """The body of `POST /v1/fidelity-reports`."""
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
         allow_inf_nan=False,
         json_schema_extra={
             "examples": [

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from gtn_core.config import MetaTrainingConfig
 from gtn_core.data import DatasetSpec
+from gtn_core.strict_model import StrictModel
 from nas.final_training_config import FinalTrainingConfig
 from nas.search_spec import NamedConfig, SearchSpec
 from services.schemas.accuracy_tables import CalibrationSet
@@ -26,10 +27,10 @@ Priority = Annotated[
 ]
 
 
-class MetaTrainingResources(BaseModel):
+class MetaTrainingResources(StrictModel):
     """What a meta-training runs on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     ranks: int = Field(
         1,
@@ -41,12 +42,10 @@ class MetaTrainingResources(BaseModel):
     gpus_per_rank: float = Field(0, ge=0, le=1, description="GPUs of one, where there are several")
 
 
-class MetaTrainingRequest(BaseModel):
+class MetaTrainingRequest(StrictModel):
     """The body of `POST /v1/meta-trainings`."""
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
         allow_inf_nan=False,
         json_schema_extra={
             "examples": [
@@ -120,8 +119,6 @@ class SearchRequest(SearchSpec):
     """The body of `POST /v1/searches`."""
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
         allow_inf_nan=False,
         json_schema_extra={
             "examples": [
@@ -147,9 +144,7 @@ class SearchRequest(SearchSpec):
 class RetrainRequest(FinalTrainingConfig):
     """The optional body of `POST /v1/candidates/{id}/retrain`: what differs from the defaults."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, json_schema_extra={"examples": [{"epochs": 20}]}
-    )
+    model_config = ConfigDict(allow_inf_nan=False, json_schema_extra={"examples": [{"epochs": 20}]})
 
     name: JobName = ""
     seed: Seed = 0

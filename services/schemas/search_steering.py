@@ -2,18 +2,17 @@
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import ConfigDict, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 
+from gtn_core.strict_model import StrictModel
 from services.schemas.requests import SearchRequest
 
 
-class SearchExtension(BaseModel):
+class SearchExtension(StrictModel):
     """The body of `POST /v1/searches/{id}/extend`: what is added to the search's limits."""
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
         allow_inf_nan=False,
         json_schema_extra={"examples": [{"additional_candidates": 50}]},
     )
@@ -43,8 +42,7 @@ _FIELDS: dict[str, Any] = {
 SearchChanges = create_model(
     "SearchChanges",
     __doc__="The body of `POST /v1/searches/{id}/clone`: the fields of the request that are to differ.",
-    __config__=ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, json_schema_extra=_describe_changes
-    ),
+    __base__=StrictModel,
+    __cls_kwargs__={"allow_inf_nan": False, "json_schema_extra": _describe_changes},
     **_FIELDS,
 )

@@ -1,0 +1,41 @@
+"""The base of what people write by hand: what it has no field for is refused, with what it has."""
+
+from difflib import get_close_matches
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+
+class StrictModel(BaseModel):
+    """Frozen; a field that it does not have is an error that names the nearest that it has, or all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _told_what_there_is(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            failures = error.errors(include_url=False)
+            if not any(map(_is_unknown_field, failures)):
+                raise
+            lines = [_line(each, list(cls.model_fields)) for each in failures]
+            raise ValidationError.from_exception_data(error.title, lines) from None
+
+
+def _is_unknown_field(failure: ErrorDetails) -> bool:
+    """Of this model, and not of one within it, which has spoken already."""
+    return failure["type"] == "extra_forbidden" and len(failure["loc"]) == 1
+
+
+def _line(failure: ErrorDetails, known: list[str]) -> InitErrorDetails:
+    message = failure["msg"]
+    if _is_unknown_field(failure):
+        near = get_close_matches(str(failure["loc"][0]), known)
+        there_is = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+        message = f"there is no such field; {there_is}"
+    # As a value, since braces in the message itself would be read as names of values.
+    error = PydanticCustomError(failure["type"], "{message}", {"message": message})
+    return InitErrorDetails(type=error, loc=failure["loc"], input=failure["input"])

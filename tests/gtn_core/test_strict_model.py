@@ -1,0 +1,71 @@
+"""What a mistyped field is told."""
+
+from typing import Any
+
+import pytest
+from pydantic import Field, ValidationError, model_validator
+
+from gtn_core.strict_model import StrictModel
+
+
+class Inner(StrictModel):
+    width: int = 1
+    depth: int = 1
+
+
+class Outer(StrictModel):
+    learning_rate: float = Field(0.1, gt=0)
+    inner: Inner = Inner()
+    several: tuple[Inner, ...] = ()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Outer":
+        if self.learning_rate == self.inner.width:
+            raise ValueError("rate {and} width are equal")
+        return self
+
+
+def failures(data: Any) -> dict[str, str]:
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate(data)
+    return {".".join(map(str, each["loc"])): each["msg"] for each in caught.value.errors()}
+
+
+def test_a_mistyped_field_is_told_the_nearest_one():
+    assert failures({"learnign_rate": 1}) == {
+        "learnign_rate": "there is no such field; did you mean learning_rate?"
+    }
+
+
+def test_a_field_like_none_is_told_all_of_its_own_model():
+    assert failures({"inner": {"qqq": 1}, "several": [{}, {"zzz": 1}]}) == {
+        "inner.qqq": "there is no such field; known: width, depth",
+        "several.1.zzz": "there is no such field; known: width, depth",
+    }
+
+
+def test_all_that_is_wrong_is_told_together_with_its_kind_and_input():
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate({"learning_rate": -1, "inner": {"width": "x", "dept": 2}, "more": [3]})
+    found = {each["loc"]: (each["type"], each["input"]) for each in caught.value.errors()}
+    assert found == {
+        ("learning_rate",): ("greater_than", -1),
+        ("inner", "width"): ("int_parsing", "x"),
+        ("inner", "dept"): ("extra_forbidden", 2),
+        ("more",): ("extra_forbidden", [3]),
+    }
+    assert caught.value.title == "Outer"
+
+
+def test_what_holds_between_fields_is_still_checked():
+    assert failures({"learning_rate": 1, "inner": {"width": 1}}) == {
+        "": "Value error, rate {and} width are equal"
+    }
+    assert failures({"inner": {"width": 1, "deep": 2}, "learning_rate": 1}) == {
+        "inner.deep": "there is no such field; did you mean depth?"
+    }
+
+
+def test_it_is_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        Inner().width = 3
