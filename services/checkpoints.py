@@ -8,10 +8,10 @@ from services.store import AddedCheckpoint, CheckpointRecord, IdempotencyKey, St
 
 
 def store_checkpoint(
-    store: Store, artifacts: ArtifactStore, checkpoint: FrozenCheckpoint
+    store: Store, artifacts: ArtifactStore, checkpoint: FrozenCheckpoint, *, name: str | None = None
 ) -> CheckpointRecord:
     """Keep a checkpoint: first its bytes, then its row, so that a row never names bytes that are missing."""
-    return submit_checkpoint(store, artifacts, checkpoint).checkpoint
+    return submit_checkpoint(store, artifacts, checkpoint, name=name).checkpoint
 
 
 def submit_checkpoint(
@@ -19,6 +19,7 @@ def submit_checkpoint(
     artifacts: ArtifactStore,
     checkpoint: FrozenCheckpoint,
     *,
+    name: str | None = None,
     idempotency: IdempotencyKey | None = None,
 ) -> AddedCheckpoint:
     """`store_checkpoint` for a request, which may carry an idempotency key.
@@ -28,7 +29,7 @@ def submit_checkpoint(
     data = checkpoint.to_bytes()
     artifacts.put(data)
     manifest = checkpoint.manifest.model_dump(mode="json")
-    return store.add_checkpoint(checkpoint.id, manifest, len(data), idempotency=idempotency)
+    return store.add_checkpoint(checkpoint.id, manifest, len(data), name=name, idempotency=idempotency)
 
 
 def load_checkpoint(artifacts: ArtifactStore, checkpoint_id: str) -> FrozenCheckpoint:

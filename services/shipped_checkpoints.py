@@ -14,11 +14,11 @@ def register_shipped_checkpoints(store: Store, artifacts: ArtifactStore) -> None
 
     An id is the content, so that a second start, or a second controller, finds them there and adds nothing.
     """
-    for content in shipped_checkpoints().values():
-        store_checkpoint(store, artifacts, FrozenCheckpoint.from_bytes(content))
+    for name, content in shipped_checkpoints().items():
+        store_checkpoint(store, artifacts, FrozenCheckpoint.from_bytes(content), name=name)
 
 
 @cache
-def shipped_names() -> dict[str, str]:
-    """The name of each, by id."""
-    return {FrozenCheckpoint.from_bytes(content).id: name for name, content in shipped_checkpoints().items()}
+def shipped_ids() -> frozenset[str]:
+    """Their ids, which tell them from those made or uploaded here."""
+    return frozenset(FrozenCheckpoint.from_bytes(content).id for content in shipped_checkpoints().values())

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Frozen GTN checkpoints.", no_args_is_help=True)
 
-CheckpointId = Annotated[str, typer.Argument(help="Checkpoint id, the start of one, a name, or `latest`.")]
+CheckpointId = Annotated[
+    str, typer.Argument(help="Checkpoint id, the start of one, a name (the newest of it), or `latest`.")
+]
 COLUMNS = (
     Column("checkpoint"),
     Column("name"),
@@ -86,15 +88,16 @@ def curves(
 @app.command("import")
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A checkpoint file.")],
+    name: options.Name = None,
     as_json: options.AsJson = False,
     url: options.Url = None,
 ) -> None:
     """Upload a checkpoint file, and print its id.
 
-    Example: `gtn-nas checkpoint import digits.gtn`
+    Example: `gtn-nas checkpoint import digits.gtn --name my-digits`
     """
     with connect(url) as client:
-        stored = client.create_checkpoint(file)
+        stored = client.create_checkpoint(file, name=name)
     if as_json:
         print_json(stored)
     else:

@@ -59,7 +59,7 @@ def jobs(
 def status(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Show where one job stands, and what it was asked to do.
 
-    Example: `gtn-nas status 1f0c9a7be2d3`
+    Example: `gtn-nas status 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
         found = client.get_job(job)
@@ -74,7 +74,7 @@ def status(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
 def follow(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Show a job's progress until it has ended; Ctrl-C ends the watching, not the job.
 
-    Example: `gtn-nas follow 1f0c9a7be2d3`
+    Example: `gtn-nas follow 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
         ended = watch(client, client.get_job(job), "job")

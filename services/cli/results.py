@@ -36,7 +36,7 @@ def rank(
 ) -> None:
     """Show the ranked architectures of a search, also while it runs.
 
-    Example: `gtn-nas rank 1f0c9a7be2d3 --limit 5`
+    Example: `gtn-nas rank 1f0c9a7be2d34c58 --limit 5`
     """
     with connect(url) as client:
         if pareto:
@@ -54,7 +54,7 @@ def rank(
 def show(candidate: CandidateId, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Show one candidate, with its cell drawn.
 
-    Example: `gtn-nas show 1f0c9a7be2d3-17`
+    Example: `gtn-nas show 1f0c9a7be2d34c58-17`
     """
     with connect(url) as client:
         found = client.get_candidate(candidate)
@@ -79,7 +79,7 @@ def export(
 ) -> None:
     """Write a retrained candidate as a model that runs without this package.
 
-    Example: `gtn-nas export 1f0c9a7be2d3-17 --format python -o best-model`
+    Example: `gtn-nas export 1f0c9a7be2d34c58-17 --format python -o best-model`
     """
     with connect(url) as client:
         content = client.export(candidate, format_.value)

@@ -17,7 +17,7 @@ SearchId = Annotated[str, typer.Argument(help="Id of a search.")]
 def pause(search: SearchId, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Stop scoring candidates until `resume`; what was scored stays.
 
-    Example: `gtn-nas pause 1f0c9a7be2d3`
+    Example: `gtn-nas pause 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
         _tell(client.pause(search), as_json=as_json)
@@ -26,7 +26,7 @@ def pause(search: SearchId, as_json: options.AsJson = False, url: options.Url = 
 def resume(search: SearchId, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Let a paused search go on from where it was.
 
-    Example: `gtn-nas resume 1f0c9a7be2d3`
+    Example: `gtn-nas resume 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
         _tell(client.resume(search), as_json=as_json)
@@ -43,7 +43,7 @@ def extend(
 ) -> None:
     """Let a search score more candidates or take longer, also one that has ended.
 
-    Example: `gtn-nas extend 1f0c9a7be2d3 --candidates 50`
+    Example: `gtn-nas extend 1f0c9a7be2d34c58 --candidates 50`
     """
     if candidates is None and seconds is None:
         raise typer.BadParameter("nothing to add; give --candidates, --seconds or both")
@@ -54,7 +54,7 @@ def extend(
 def cancel(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """End a job for good; a search keeps what was scored.
 
-    Example: `gtn-nas cancel 1f0c9a7be2d3`
+    Example: `gtn-nas cancel 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
         _tell(client.cancel(job), as_json=as_json)
@@ -63,7 +63,7 @@ def cancel(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
 def delete(search: SearchId, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Delete a search that has ended, with its candidates.
 
-    Example: `gtn-nas delete 1f0c9a7be2d3`
+    Example: `gtn-nas delete 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
         client.delete(search)

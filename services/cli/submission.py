@@ -108,7 +108,7 @@ def train_gtn(
 
 def search(
     checkpoint: Annotated[
-        str, typer.Option(help="Checkpoint id, the start of one, a name, or `latest`.")
+        str, typer.Option(help="Checkpoint id, the start of one, a name (the newest of it), or `latest`.")
     ] = "latest",
     space: Annotated[
         str | None,
@@ -187,7 +187,7 @@ def clone(
 ) -> None:
     """Submit a search again, as it was or with changes.
 
-    Example: `gtn-nas clone 1f0c9a7be2d3 --seed 1 --set max_candidates=200 --follow`
+    Example: `gtn-nas clone 1f0c9a7be2d34c58 --seed 1 --set max_candidates=200 --follow`
     """
     changes: dict[str, Any] = options.key_values(set_) | _given(seed=seed, name=name, priority=priority)
     with connect(url) as client:
@@ -210,7 +210,7 @@ def retrain(
 ) -> None:
     """Train a candidate on real data, and measure it once on test data.
 
-    Example: `gtn-nas retrain 1f0c9a7be2d3-17 --epochs 30 --set cutout=16 --follow`
+    Example: `gtn-nas retrain 1f0c9a7be2d34c58-17 --epochs 30 --set cutout=16 --follow`
     """
     asked: dict[str, Any] = options.key_values(set_) | _given(epochs=epochs, seed=seed, priority=priority)
     with connect(url) as client:
@@ -221,10 +221,10 @@ def retrain(
 
 
 def resolve_checkpoint(client: "Client", text: str) -> str:
-    """The full id of a name, of `latest`, of the start of an id, or of an id.
+    """The full id of the newest of a name, of `latest`, of the start of an id, or of an id.
 
     `latest` is the newest of those made or uploaded here; one that comes with the package only where there
-    is no other. Raises GtnNasError when the text is not exactly one of these.
+    is no other. Raises GtnNasError when the text is none of these, or the start of several ids.
     """
     from gtn_core.errors import GtnNasError
 
@@ -232,10 +232,11 @@ def resolve_checkpoint(client: "Client", text: str) -> str:
         return text
     checkpoints = client.list_checkpoints()  # newest first
     if text == "latest":
-        newest_first = sorted(checkpoints, key=lambda checkpoint: checkpoint.name is not None)
-        found = [checkpoint.id for checkpoint in newest_first[:1]]
+        found = [each.id for each in sorted(checkpoints, key=lambda checkpoint: checkpoint.shipped)][:1]
     else:
-        found = [each.id for each in checkpoints if each.name == text or each.id.startswith(text)]
+        known = list(checkpoints)
+        found = [each.id for each in known if each.name == text][:1]
+        found = found or [each.id for each in known if each.id.startswith(text)]
     if len(found) != 1:
         raise GtnNasError(
             f"{len(found) or 'no'} checkpoints match {text!r}; `gtn-nas checkpoint list` shows them, "

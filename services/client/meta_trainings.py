@@ -60,10 +60,10 @@ class CheckpointCalls(Connection):
     """Frozen checkpoints."""
 
     @call
-    async def create_checkpoint(self, source: bytes | Path) -> CheckpointView:
-        """Upload a checkpoint file; one that is there already is answered as it is."""
+    async def create_checkpoint(self, source: bytes | Path, *, name: str | None = None) -> CheckpointView:
+        """Upload a checkpoint file; one that is there already keeps the name that it has."""
         data = source if isinstance(source, bytes) else source.read_bytes()
-        return await self._create("/v1/checkpoints", CheckpointView, data)
+        return await self._create("/v1/checkpoints", CheckpointView, data, given({"name": name}))
 
     @call
     async def get_checkpoint(self, checkpoint_id: str) -> CheckpointView:

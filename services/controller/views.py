@@ -23,7 +23,7 @@ from services.schemas import (
     Progress,
     SearchView,
 )
-from services.shipped_checkpoints import shipped_names
+from services.shipped_checkpoints import shipped_ids
 from services.store import CandidateRecord, CheckpointRecord, EventRecord, JobRecord, candidate_id
 from services.store import Page as RecordPage
 
@@ -91,7 +91,8 @@ def checkpoint_view(record: CheckpointRecord, fidelity: JobRecord | None = None)
         summary = FidelitySummary(id=fidelity.id, state=fidelity.state, spearman=spearman)
     return CheckpointView(
         id=record.id,
-        name=shipped_names().get(record.id),
+        name=record.name,
+        shipped=record.id in shipped_ids(),
         size_bytes=record.size_bytes,
         manifest=record.manifest,
         created_at=record.created_at,

@@ -67,7 +67,8 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
         )
     if request.learning_curves:
         checkpoint = _measured(checkpoint, splits, backend.store, lease)
-    record = lease.insist(lambda: store_checkpoint(backend.store, backend.artifacts, checkpoint))
+    name = request.name or None
+    record = lease.insist(lambda: store_checkpoint(backend.store, backend.artifacts, checkpoint, name=name))
     return {"checkpoint_id": record.id, "seconds": time.monotonic() - started, **checkpoint.manifest.metrics}
 
 

@@ -21,8 +21,9 @@ class CheckpointView(BaseModel):
 
     id: str = Field(description="sha256 of the file", examples=["9f86d081884c7d659a2feaa0c55ad015…"])
     name: str | None = Field(
-        None, description="of one that comes with the package; commands take it for the id"
+        None, description="for people; need not be unique, and commands take it for the newest that has it"
     )
+    shipped: bool = Field(False, description="whether it comes with the package")
     size_bytes: int
     manifest: dict[str, Any] = Field(description="configuration, data set, fingerprint, metrics, versions")
     created_at: datetime

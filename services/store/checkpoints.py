@@ -25,9 +25,11 @@ class CheckpointRepository(Repository):
         manifest: JsonObject,
         size_bytes: int,
         *,
+        name: str | None = None,
         idempotency: IdempotencyKey | None = None,
     ) -> AddedCheckpoint:
-        """Store a checkpoint. The id is its content, so one that is there already is the answer.
+        """Store a checkpoint. The id is its content, so one that is there already is the answer: it keeps
+        its name, or takes this one if it has none.
 
         Of two that add the same checkpoint at once, one stores it and both get the same record. An
         idempotency key that came before gets the first answer again. Raises IdempotencyConflictError when
@@ -43,11 +45,19 @@ class CheckpointRepository(Repository):
             try:
                 with session.begin_nested():
                     session.add(
-                        Checkpoint(id=checkpoint_id, manifest=manifest, size_bytes=size_bytes, created_at=now)
+                        Checkpoint(
+                            id=checkpoint_id,
+                            name=name,
+                            manifest=manifest,
+                            size_bytes=size_bytes,
+                            created_at=now,
+                        )
                     )
             except sa.exc.IntegrityError:
                 created = False
-            added = AddedCheckpoint(_record(session.get_one(Checkpoint, checkpoint_id)), created)
+            stored = session.get_one(Checkpoint, checkpoint_id)
+            stored.name = stored.name or name
+            added = AddedCheckpoint(_record(stored), created)
             if idempotency is not None:
                 return first_answer(session, idempotency, added, now) or added
             return added
@@ -67,4 +77,6 @@ class CheckpointRepository(Repository):
 
 
 def _record(checkpoint: Checkpoint | sa.Row[Any]) -> CheckpointRecord:
-    return CheckpointRecord(checkpoint.id, checkpoint.manifest, checkpoint.size_bytes, checkpoint.created_at)
+    return CheckpointRecord(
+        checkpoint.id, checkpoint.manifest, checkpoint.size_bytes, checkpoint.created_at, checkpoint.name
+    )

@@ -79,6 +79,7 @@ class CheckpointRecord:
     manifest: JsonObject
     size_bytes: int
     created_at: datetime
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,7 @@ class Checkpoint(Table):
     __tablename__ = "checkpoints"
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str | None]  # for people, and need not be unique
     manifest: Mapped[dict[str, Any]]
     size_bytes: Mapped[int]
     created_at: Mapped[datetime]

@@ -10,7 +10,7 @@ from gtn_core.presets import shipped_checkpoints
 from services.artifacts import ArtifactStore
 from services.checkpoints import load_checkpoint, load_checkpoint_data, located
 from services.settings import Settings
-from services.shipped_checkpoints import register_shipped_checkpoints, shipped_names
+from services.shipped_checkpoints import register_shipped_checkpoints, shipped_ids
 from services.store import Store
 
 
@@ -25,9 +25,10 @@ def test_a_second_start_adds_nothing_and_an_old_database_gets_them(
     store.add_checkpoint("from an older version", {}, 1)
     register_shipped_checkpoints(store, artifacts)
     register_shipped_checkpoints(store, artifacts)
-    ids = [record.id for record in store.list_checkpoints().items]
-    assert sorted(ids) == sorted(["from an older version", *shipped_names()])
-    for checkpoint_id in shipped_names():
+    names = {record.id: record.name for record in store.list_checkpoints().items}
+    assert names.keys() == {"from an older version", *shipped_ids()}
+    assert {names[checkpoint_id] for checkpoint_id in shipped_ids()} == {"digits", "cifar10"}
+    for checkpoint_id in shipped_ids():
         assert load_checkpoint(artifacts, checkpoint_id).id == checkpoint_id
 
 

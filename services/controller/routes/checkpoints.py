@@ -4,7 +4,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.datastructures import UploadFile
 
 from gtn_core import CheckpointError, FrozenCheckpoint
@@ -21,6 +21,7 @@ from services.controller.views import checkpoint_view, page_view
 from services.lifecycle import JobKind
 from services.schemas import CheckpointView, Page
 from services.schemas.analysis import CurriculumView, Frames
+from services.schemas.requests import JobName
 from services.store import CheckpointRecord
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], dependencies=[READS])
@@ -82,15 +83,19 @@ def create_checkpoint(
     response: Response,
     store: StoreDep,
     artifacts: ArtifactsDep,
+    name: Annotated[JobName | None, Query()] = None,
 ) -> CheckpointView:
-    """Store a frozen GTN. The file is verified in full and never unpickled."""
+    """Store a frozen GTN. The file is verified in full and never unpickled.
+
+    One that is here already keeps its name, or takes this one if it has none.
+    """
     try:
         checkpoint = FrozenCheckpoint.from_bytes(data)
     except CheckpointError as error:
         raise invalid_field("file", str(error), expected="a checkpoint as `download` gives it") from error
     if idempotency is not None:  # the boundary of a form is another each time
         idempotency = replace(idempotency, body_sha256=checkpoint.id)
-    added = submit_checkpoint(store, artifacts, checkpoint, idempotency=idempotency)
+    added = submit_checkpoint(store, artifacts, checkpoint, name=name or None, idempotency=idempotency)
     if not added.created:
         response.status_code = 200
     response.headers["Location"] = f"{router.prefix}/{added.checkpoint.id}"

@@ -54,6 +54,16 @@ def test_a_checkpoint_of_the_package_is_known_by_name_and_is_not_the_latest(
         assert store.get_job(search, JobKind.SEARCH).subject_id == expected
 
 
+def test_a_name_means_the_newest_checkpoint_that_has_it(
+    run: Run, store: Store, checkpoint: FrozenCheckpoint, checkpoint_file: Path
+) -> None:
+    store.add_checkpoint("f" * 64, checkpoint.manifest.model_dump(mode="json"), 1, name="mine")
+    imported = json.loads(run("checkpoint", "import", checkpoint_file, "--name", "mine", "--json").stdout)
+    assert (imported["id"], imported["name"]) == (checkpoint.id, "mine")
+    assert json.loads(run("checkpoint", "show", "mine").stdout)["id"] == checkpoint.id
+    assert json.loads(run("checkpoint", "show", "ffff").stdout)["id"] == "f" * 64
+
+
 def test_train_gtn_submits_file_and_set_options_with_the_latter_winning(
     run: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

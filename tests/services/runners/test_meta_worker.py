@@ -40,6 +40,7 @@ def queue_meta_training(store: Store) -> Callable[..., JobRecord]:
     ) -> JobRecord:
         request = MetaTrainingRequest.model_validate(
             {
+                "name": "mine",
                 "dataset": dataset or {"name": "digits"},
                 "config": SHORT | config,
                 "learning_curves": learning_curves,
@@ -47,7 +48,7 @@ def queue_meta_training(store: Store) -> Callable[..., JobRecord]:
         )
         return store.create_job(
             JobKind.META_TRAINING,
-            name="",
+            name=request.name,
             request=request.model_dump(mode="json"),
             progress_total=request.config.meta_steps,
         )
@@ -87,7 +88,8 @@ def test_a_meta_training_becomes_a_checkpoint_with_its_progress_told(
     assert job.progress_done == 3
     assert job.result is not None
     checkpoint = load_checkpoint(backend.artifacts, job.result["checkpoint_id"])
-    assert backend.store.get_checkpoint(checkpoint.id).manifest["config"]["meta_steps"] == 3
+    stored = backend.store.get_checkpoint(checkpoint.id)
+    assert (stored.name, stored.manifest["config"]["meta_steps"]) == ("mine", 3)
     assert job.result["validation_accuracy"] == checkpoint.manifest.metrics["validation_accuracy"]
     assert {name: len(curve) for name, curve in checkpoint.manifest.learning_curves.items()} == {
         "gtn": 2,

@@ -22,6 +22,14 @@ def test_adding_again_answers_what_is_there(store: Store, clock):
     assert len(store.list_checkpoints()) == 1
 
 
+def test_a_name_is_kept_and_is_taken_where_there_is_none(store: Store):
+    assert store.add_checkpoint("a" * 64, {}, 1).checkpoint.name is None
+    assert store.add_checkpoint("a" * 64, {}, 1, name="first").checkpoint.name == "first"
+    again = store.add_checkpoint("a" * 64, {}, 1, name="second")
+    assert (again.checkpoint.name, again.created) == ("first", False)
+    assert store.get_checkpoint("a" * 64).name == "first"
+
+
 def test_two_who_add_at_once_get_the_same(store: Store):
     records = []
     threads = [

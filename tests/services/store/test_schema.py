@@ -130,6 +130,22 @@ def test_ranks_of_earlier_candidates_go_by_what_their_search_worked_for(empty_da
             ], objective
 
 
+def test_earlier_checkpoints_are_called_what_their_meta_trainings_were(empty_database_url: str):
+    upgrade(empty_database_url)
+    with open_store(empty_database_url) as store:
+        for checkpoint_id, name in (("a" * 64, "mine"), ("b" * 64, ""), ("c" * 64, None)):
+            store.add_checkpoint(checkpoint_id, {}, 1)
+            if name is not None:
+                job = store.create_job(JobKind.META_TRAINING, name=name, request={}, progress_total=1)
+                store.claim(JobKind.META_TRAINING, "worker", 60, job_id=job.id)
+                store.finish(job.id, "worker", result={"checkpoint_id": checkpoint_id})
+    downgrade(empty_database_url, "0008")
+    upgrade(empty_database_url)
+    with open_store(empty_database_url) as store:
+        names = {each.id[0]: each.name for each in store.list_checkpoints()}
+    assert names == {"a": "mine", "b": None, "c": None}
+
+
 def test_processes_that_upgrade_at_once_take_turns(empty_database_url: str):
     errors: list[Exception] = []
 
