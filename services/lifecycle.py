@@ -109,9 +109,10 @@ def _reason(state: JobState, action: Action) -> str:
     if action is Action.EXTEND:
         return "a cancelled search is over for good; clone it"
     if state.terminal:
-        return (
-            f"it has already {'been cancelled' if state is JobState.CANCELLED else state}; submit a new one"
-        )
+        ended = "been cancelled" if state is JobState.CANCELLED else state
+        if action in {Action.PAUSE, Action.CANCEL}:
+            return f"it has already {ended}: nothing is left to {action}"
+        return f"it has already {ended}; submit a new one"
     if action is Action.CLAIM:
         return "a runner has it" if state is JobState.RUNNING else "resume it first"
     return "only a running job can end; it must be claimed first"

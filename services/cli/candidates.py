@@ -11,23 +11,28 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("rank", right=True),
     Column("candidate"),
+    Column("score", right=True),
     Column("accuracy", right=True),
     Column("params", right=True),
     Column("FLOPs", right=True),
+    Column("latency ms", right=True),
     Column("architecture", folds_to=24),
 )
-SCORE = Column("score", right=True)
+WHERE_MEASURED = ("score", "latency ms")
 
 
 def candidate_rows(candidates: Iterable["CandidateView"], title: str | None = None) -> Rows:
-    """One row per candidate, in the order given; with the score where the estimator has one of its own."""
-    candidates = list(candidates)
-    scores = [_score(candidate) for candidate in candidates]
+    """One row per candidate, in the order given; scores and latencies where there are any."""
     rows = [_cells(candidate) for candidate in candidates]
-    if not any(scores):
-        return Rows(COLUMNS, rows, title)
-    with_scores = [(*row[:2], score, *row[2:]) for row, score in zip(rows, scores, strict=True)]
-    return Rows((*COLUMNS[:2], SCORE, *COLUMNS[2:]), with_scores, title)
+    empty = {place for place, column in enumerate(COLUMNS) if column.heading in WHERE_MEASURED} - {
+        place for row in rows for place, cell in enumerate(row) if cell
+    }
+    shown = [place for place in range(len(COLUMNS)) if place not in empty]
+    return Rows(
+        tuple(COLUMNS[place] for place in shown),
+        [tuple(row[place] for place in shown) for row in rows],
+        title,
+    )
 
 
 def _cells(candidate: "CandidateView") -> tuple[str, ...]:
@@ -35,18 +40,19 @@ def _cells(candidate: "CandidateView") -> tuple[str, ...]:
     return (rank, candidate.id, *_metrics(candidate), candidate.architecture.encoding)
 
 
-def _score(candidate: "CandidateView") -> str:
-    """Empty without a score, or where it is the accuracy."""
-    metrics = candidate.metrics
-    score = None if metrics is None else (metrics.model_extra or {}).get("score")
-    return "" if metrics is None or score in {None, metrics.accuracy} else f"{score:.4g}"
-
-
 def _metrics(candidate: "CandidateView") -> tuple[str, ...]:
     metrics = candidate.metrics
     if metrics is None:
-        return (candidate.error.reason if candidate.error else candidate.state, "", "")
-    return f"{metrics.accuracy:.2%}", _short(metrics.params), _short(metrics.flops)
+        return ("", candidate.error.reason if candidate.error else candidate.state, "", "", "")
+    own = metrics.model_extra or {}
+    score, latency = own.get("score"), own.get("latency_ms")
+    return (
+        "" if score in {None, metrics.accuracy} else f"{score:.4g}",
+        f"{metrics.accuracy:.2%}",
+        _short(metrics.params),
+        _short(metrics.flops),
+        "" if latency is None else f"{latency:.3g}",
+    )
 
 
 def describe(candidate: "CandidateDetail", drawing: str) -> str:

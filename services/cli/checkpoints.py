@@ -29,6 +29,15 @@ COLUMNS = (
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
 
 
+def _png(path: Path) -> Path:
+    if path.suffix.lower() not in ("", ".png"):
+        raise typer.BadParameter(f"{path} does not end in .png; pictures are PNG files")
+    return path
+
+
+Picture = Annotated[Path, typer.Option("--output", "-o", help="PNG file to write.", callback=_png)]
+
+
 @app.command("list")
 def list_checkpoints(
     limit: options.Limit = 20, as_json: options.AsJson = False, url: options.Url = None
@@ -61,7 +70,7 @@ def show(
 
 @app.command()
 def samples(
-    checkpoint: CheckpointId, output: Output, as_json: options.AsJson = False, url: options.Url = None
+    checkpoint: CheckpointId, output: Picture, as_json: options.AsJson = False, url: options.Url = None
 ) -> None:
     """Write a picture of the synthetic data: one row per inner step, one column per class.
 
@@ -74,7 +83,7 @@ def samples(
 
 @app.command()
 def curves(
-    checkpoint: CheckpointId, output: Output, as_json: options.AsJson = False, url: options.Url = None
+    checkpoint: CheckpointId, output: Picture, as_json: options.AsJson = False, url: options.Url = None
 ) -> None:
     """Write a picture of how fast it teaches: accuracy by inner step, learned learning rates and momenta.
 

@@ -4,7 +4,7 @@ import io
 import zipfile
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from services.cli import options
 from services.cli.candidates import candidate_rows, describe
 from services.cli.console import advise, connect, print_json, say, say_written
 from services.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from services.client.candidates import CandidateQuery
 
 CandidateId = Annotated[str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.")]
 
@@ -31,24 +34,53 @@ def rank(
     pareto: Annotated[
         bool, typer.Option(help="Only those that no other beats in every objective of the search.")
     ] = False,
+    order_by: Annotated[
+        str | None,
+        typer.Option(
+            help="accuracy, loss, params, flops, seconds, number or created_at; a minus before it is for the "
+            "largest first.",
+            show_default="rank",
+        ),
+    ] = None,
+    max_params: Annotated[int | None, typer.Option(min=0, help="Only those with at most so many.")] = None,
+    max_flops: Annotated[int | None, typer.Option(min=0, help="Only those with at most so many.")] = None,
+    max_latency_ms: Annotated[
+        float | None, typer.Option(min=0, help="Only those that were measured to be as fast.")
+    ] = None,
+    min_accuracy: Annotated[float | None, typer.Option(help="Only those as good, from 0 to 1.")] = None,
     as_json: options.AsJson = False,
     url: options.Url = None,
 ) -> None:
     """Show the ranked architectures of a search, also while it runs.
 
-    Example: `gtn-nas rank 1f0c9a7be2d34c58 --limit 5`
+    Example: `gtn-nas rank 1f0c9a7be2d34c58 --limit 5 --max-params 100000`
     """
+    asked: CandidateQuery = {
+        "state": "succeeded",
+        "order_by": order_by,
+        "max_params": max_params,
+        "max_flops": max_flops,
+        "max_latency_ms": max_latency_ms,
+        "min_accuracy": min_accuracy,
+    }
+    narrowed = [name for name, value in asked.items() if value is not None and name != "state"]
+    if pareto and narrowed:
+        raise typer.BadParameter(
+            f"--pareto is of the whole search; leave out --{narrowed[0].replace('_', '-')}"
+        )
     with connect(url) as client:
         if pareto:
             candidates = client.pareto(search)[:limit]
         else:
-            candidates = list(client.candidates(search, state="succeeded", limit=limit))
+            candidates = list(client.candidates(search, limit=limit, **asked))
     if as_json:
         print_json(candidates)
     elif candidates:
         print_table(candidate_rows(candidates))
     else:
-        advise(f"no candidate has a score; how the search is: gtn-nas status {search}")
+        bounded = set(narrowed) - {"order_by"}
+        none = "no candidate is within these bounds" if bounded else "no candidate has a score"
+        advise(f"{none}; how the search is: gtn-nas status {search}")
 
 
 def show(candidate: CandidateId, as_json: options.AsJson = False, url: options.Url = None) -> None:

@@ -37,6 +37,7 @@ def up(settings: "Settings") -> None:
     Example: `gtn-nas up --data-dir ./gtn-nas-data --port 8080`
     """
     from gtn_core.errors import GtnNasError
+    from services.client.connection import DEFAULT_URL
     from services.local_stack import LocalStack
     from services.logging import configure_logging
     from services.shutdown import Shutdown
@@ -51,6 +52,8 @@ def up(settings: "Settings") -> None:
         console.print(f"data folder  {settings.data_dir}", highlight=False)
         for child in stack.children:
             console.print(f"log          {child.log_path}", highlight=False)
+        if stack.url != DEFAULT_URL:
+            console.print(f"elsewhere    export GTN_NAS_URL={stack.url}", highlight=False)
         if not shutdown.requested:
             console.print("ready; Ctrl-C ends everything, and nothing that was finished is lost")
         while not shutdown.requested and stack.failure is None:

@@ -23,6 +23,7 @@ class CandidateQuery(TypedDict, total=False):
     search_space: str | None
     max_params: int | None
     max_flops: int | None
+    max_latency_ms: float | None
     min_accuracy: float | None
 
 

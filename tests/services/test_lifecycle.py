@@ -58,7 +58,7 @@ def test_terminal_states_are_those_that_only_an_extension_leaves():
 def test_reasons_tell_what_to_do():
     with pytest.raises(IllegalTransitionError, match="already been cancelled; submit a new one"):
         next_state(JobState.CANCELLED, Action.RESUME)
-    with pytest.raises(IllegalTransitionError, match="already succeeded"):
+    with pytest.raises(IllegalTransitionError, match="already succeeded: nothing is left to pause"):
         next_state(JobState.SUCCEEDED, Action.PAUSE)
     with pytest.raises(IllegalTransitionError, match="over for good; clone it"):
         next_state(JobState.CANCELLED, Action.EXTEND)

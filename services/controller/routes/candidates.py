@@ -127,7 +127,8 @@ def export_candidate(
         raise Problem(
             CONFLICT,
             f"candidate {candidate.id} has no trained weights: scoring keeps none",
-            remedy=f"train it first: POST /v1/candidates/{candidate.id}/retrain, and wait for its end",
+            remedy=f"train it first (`gtn-nas retrain {candidate.id}`, POST /v1/candidates/{candidate.id}/"
+            "retrain), and wait for its end",
         )
     media_type, suffix = MEDIA_TYPES[format]
     return conditional(

@@ -147,6 +147,42 @@ def test_rank_shows_the_score_that_it_goes_by(run: Run, store: Store, search_id:
     assert table.index(f"{search_id}-9") < table.index("-1.25") < table.index(f"{search_id}-2")
 
 
+def test_rank_shows_latencies_where_they_were_measured(run: Run, store: Store, search_id: str) -> None:
+    assert "latency" not in run("rank", search_id).stdout
+    store.add_candidate("runner", search_id, 9, space="nasbench201", encoding="e", canonical_hash="h", seed=0)
+    metrics = {"accuracy": 0.1, "loss": 1.0, "params": 1, "flops": 1, "seconds": 0.5, "latency_ms": 1.25}
+    store.finish_candidate("runner", search_id, 9, metrics=metrics)
+    table = run("rank", search_id).stdout
+    assert "latency ms" in table
+    assert "1.25" in table
+    quick = json.loads(run("rank", search_id, "--max-latency-ms", 2, "--json").stdout)
+    assert [entry["number"] for entry in quick] == [9]
+    assert run("rank", search_id, "--max-latency-ms", 1).stdout == ""
+
+
+def test_rank_narrows_and_orders(run: Run, search_id: str) -> None:
+    candidates = json.loads(run("rank", search_id, "--json").stdout)
+    accuracies = {entry["number"]: entry["metrics"]["accuracy"] for entry in candidates}
+
+    def numbers(*options: object) -> list[int]:
+        return [entry["number"] for entry in json.loads(run("rank", search_id, *options, "--json").stdout)]
+
+    assert numbers("--order-by", "accuracy") == sorted(accuracies, key=accuracies.__getitem__)
+    assert numbers("--min-accuracy", accuracies[0]) == [2, 0]
+    assert numbers("--max-params", 0) == []
+    refused = CliRunner().invoke(app, ["rank", search_id, "--pareto", "--max-params", "3"])
+    assert refused.exit_code == 2
+    assert "leave out --max-params" in refused.output
+
+
+def test_a_picture_is_a_png(tmp_path: Path) -> None:
+    for command in ("samples", "curves"):
+        refused = CliRunner().invoke(app, ["checkpoint", command, "latest", "-o", str(tmp_path / "a.svg")])
+        assert refused.exit_code == 2
+        assert "pictures are PNG files" in refused.output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_rank_pareto_asks_for_the_front(run: Run, search_id: str) -> None:
     front = json.loads(run("rank", search_id, "--pareto", "--json").stdout)
     assert [entry["number"] for entry in front] == [2]  # accuracy is the search's only objective

@@ -316,9 +316,8 @@ def test_an_export_needs_a_final_training(http: TestClient, scored_search: str) 
     answer = http.get(f"/v1/candidates/{scored_search}-2/export?format=python")
 
     assert answer.status_code == 409
-    assert answer.json()["remedy"].startswith(
-        f"train it first: POST /v1/candidates/{scored_search}-2/retrain"
-    )
+    remedy = answer.json()["remedy"]
+    assert f"`gtn-nas retrain {scored_search}-2`, POST /v1/candidates/{scored_search}-2/retrain" in remedy
 
 
 def test_an_unknown_export_format_is_named(http: TestClient, scored_search: str) -> None:
