@@ -152,6 +152,13 @@ class MetaTrainingConfig(StrictModel):
     outer_betas: tuple[_Decay, _Decay] = Field((0.5, 0.95), description="Adam's decay rates")
     outer_epsilon: float = Field(1e-8, gt=0, le=1, description="added to Adam's denominator")
     final_learning_rate_fraction: float = Field(0.1, ge=0, le=1, description="where the cosine decay ends")
+    average_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="of the running mean over meta steps of all that is learned (Polyak and Juditsky, 1992), "
+        "which is what is validated and frozen; 0: what the last meta step left",
+    )
     outer_loss_every: int = Field(5, ge=1, le=1024, description="inner steps between outer losses")
     intermediate_loss_weight: float = Field(
         1.0, ge=0, le=1, description="weight of the outer losses before the last, whose weight is 1"

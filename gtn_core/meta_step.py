@@ -82,6 +82,8 @@ def meta_step(
     _clip(state, config, norm)
     _set_learning_rate(state, config)
     state.optimizer.step()
+    if state.average is not None:
+        state.average.update_parameters(curriculum)
     state.step += 1
     return MetaStepOutcome(loss, accuracy, norm.item(), ranking_loss, trajectory_loss)
 

@@ -100,7 +100,7 @@ def meta_train(
         seconds = time.perf_counter() - started
         accuracies = []
         if config.validate_every and state.step % config.validate_every == 0:
-            accuracies = validate(state.curriculum, validation, sampler, seed=seed)
+            accuracies = validate(state.to_freeze, validation, sampler, seed=seed)
         report = MetaStepReport(
             step=state.step,
             total=config.meta_steps,
@@ -121,14 +121,14 @@ def meta_train(
         if state.step % config.save_every == 0 or state.step == config.meta_steps:
             _save(state, run, saves_to)
 
-    accuracies = validate(state.curriculum, validation, sampler, seed=seed)
+    accuracies = validate(state.to_freeze, validation, sampler, seed=seed)
     metrics = {
         "validation_accuracy": mean(accuracies),
         "validation_accuracy_std": stdev(accuracies),
         "validation_learners": float(len(accuracies)),
     }
     learner = run.learner if reference is None else f"{run.learner}; taught for the order of {reference}"
-    return freeze(state.curriculum, splits, config=config, seed=seed, learner=learner, metrics=metrics)
+    return freeze(state.to_freeze, splits, config=config, seed=seed, learner=learner, metrics=metrics)
 
 
 @torch.no_grad()

@@ -3,9 +3,10 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from gtn_core.config import MetaTrainingConfig
 from gtn_core.curriculum import LearnedCurriculum
@@ -44,6 +45,14 @@ class MetaTrainingState:
     optimizer: torch.optim.Adam
     step: int = 0
     running_norm: float = 0.0  # of the meta-gradient, an exponential mean; 0 before the first step
+    average: AveragedModel | None = None  # of the curriculum after each meta step, where one is wanted
+
+    @property
+    def to_freeze(self) -> LearnedCurriculum:
+        """The curriculum as it would be frozen now; what is optimized further may be another one."""
+        if self.average is None or self.step == 0:
+            return self.curriculum
+        return cast(LearnedCurriculum, self.average.module)
 
 
 def initial_state(
@@ -60,7 +69,11 @@ def initial_state(
         betas=config.outer_betas,
         eps=config.outer_epsilon,
     )
-    return MetaTrainingState(curriculum, optimizer)
+    average = None
+    if config.average_decay:
+        share = 1 - config.average_decay
+        average = AveragedModel(curriculum, avg_fn=lambda mean, latest, _: mean.lerp(latest, share))
+    return MetaTrainingState(curriculum, optimizer, average=average)
 
 
 def save_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -> None:
@@ -73,6 +86,7 @@ def save_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -> N
             "running_norm": state.running_norm,
             "curriculum": state.curriculum.state_dict(),
             "optimizer": state.optimizer.state_dict(),
+            "average": None if state.average is None else state.average.state_dict(),
         },
         buffer,
     )
@@ -92,6 +106,8 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
         if found == ours:
             state.curriculum.load_state_dict(saved["curriculum"])
             state.optimizer.load_state_dict(saved["optimizer"])
+            if state.average is not None:
+                state.average.load_state_dict(saved["average"])
             state.step, state.running_norm = saved["step"], saved["running_norm"]
             return
     except Exception as error:  # torch.load raises whatever the broken bytes lead it to

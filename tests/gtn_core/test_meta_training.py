@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from gtn_core import (
@@ -100,6 +101,38 @@ def test_a_resumed_run_ends_in_the_same_checkpoint(
     )
     assert steps == list(range(stop + 1, 7))
     assert resumed.id == whole.id
+
+
+def test_a_running_mean_is_resumed_too(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
+) -> None:
+    config = changed(tiny_config, average_decay=0.7)
+    whole = meta_train(digits, config, seed=5)
+    with pytest.raises(Stopped):
+        meta_train(digits, config, seed=5, state_path=tmp_path / "state", on_step=stop_at(3))
+    assert meta_train(digits, config, seed=5, state_path=tmp_path / "state").id == whole.id
+
+
+def test_what_is_frozen_is_the_running_mean_where_one_is_wanted(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
+) -> None:
+    path, states = tmp_path / "state", []
+
+    def keep(_report: MetaStepReport | None = None) -> None:
+        if path.exists():
+            states.append(torch.load(path, weights_only=True)["curriculum"])
+
+    config = changed(tiny_config, average_decay=0.7, save_every=1)
+    frozen = load_tensors(meta_train(digits, config, state_path=path, on_step=keep).content)
+    keep()
+    assert len(states) == 6
+    expected = states[0]
+    for state in states[1:]:
+        expected = {name: 0.7 * expected[name] + 0.3 * tensor for name, tensor in state.items()}
+    torch.testing.assert_close(frozen, expected)
+    last = load_tensors(meta_train(digits, changed(config, average_decay=0)).content)
+    torch.testing.assert_close(last, states[-1])
+    assert not torch.allclose(frozen["latents"], last["latents"])
 
 
 def test_a_run_that_was_killed_resumes_from_its_last_save(
