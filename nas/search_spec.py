@@ -7,7 +7,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gtn_core.strict_model import StrictModel
 from nas.algorithms import ALGORITHMS
-from nas.estimators import ESTIMATORS
+from nas.estimators import ESTIMATORS, trains
 from nas.estimators.readouts import SUMS_OVER_STEPS
 from nas.latency import LatencySetting
 from nas.refusals import refusal
@@ -120,7 +120,9 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
     }
     if "objectives" not in spec.model_fields_set:
         completed["objectives"] = _default_objectives(completed["estimator"])
-    return spec.model_copy(update=completed)
+    completed_spec = spec.model_copy(update=completed)
+    _check_objectives(completed_spec)
+    return completed_spec
 
 
 def _default_objectives(estimator: NamedConfig) -> tuple[Objective, ...]:
@@ -152,6 +154,21 @@ def _check_readout(spec: SearchSpec) -> None:
             f"{spec.algorithm.name} stops candidates after different numbers of steps, and {readout} is a "
             "sum over steps, which does not compare them; choose accuracy or validation_loss",
         )
+
+
+def _check_objectives(spec: SearchSpec) -> None:
+    """A network that nobody trained guesses, and what guesses best is no better than the others."""
+    if trains(ESTIMATORS.config(spec.estimator.name, **spec.estimator.options)):
+        return
+    for place, objective in enumerate(spec.objectives):
+        if objective in ("accuracy", "loss"):
+            raise refusal(
+                "SearchSpec",
+                ("objectives", str(place)),
+                objective,
+                f"{spec.estimator.name} trains no network as it is asked here, so that its {objective} says "
+                "nothing; choose score, or an estimator that trains",
+            )
 
 
 def _complete(field: str, named: NamedConfig, registry: Registry[Any]) -> NamedConfig:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
 from nas.estimators.brief_training import score_by_training
@@ -54,6 +56,11 @@ def needs_torch(name: str) -> bool:
     return bool(getattr(ESTIMATORS.get(name), "needs_torch", True))
 
 
+def trains(config: BaseModel) -> bool:
+    """Whether an estimator of this configuration trains candidates, as all do that do not say otherwise."""
+    return bool(getattr(config, "trains", True))
+
+
 def score_candidate(
     space: SearchSpace,
     architecture: Architecture,
@@ -78,4 +85,5 @@ __all__ = [
     "make_estimator",
     "needs_torch",
     "score_candidate",
+    "trains",
 ]

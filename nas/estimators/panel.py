@@ -75,6 +75,13 @@ class PanelConfig(StrictModel):
     )
     reference_seed: int = Field(0, ge=0, le=2**32 - 1, description="Fixes which architectures these are.")
 
+    @property
+    def trains(self) -> bool:
+        """Whether one of the members does: accuracy and loss are then that one's."""
+        from nas.estimators import ESTIMATORS, trains
+
+        return any(trains(ESTIMATORS.config(member.name, **member.options)) for member in self.members)
+
 
 class Panel:
     """The members, and the reference sample of each space and seed, scored when it is first needed."""

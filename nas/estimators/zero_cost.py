@@ -61,6 +61,11 @@ class ZeroCostConfig(StrictModel):
         "final training; null: the candidate as the search has it.",
     )
 
+    @property
+    def trains(self) -> bool:
+        """Whether accuracies and losses are those of a network that has learned something."""
+        return False
+
 
 class ZeroCost:
     """Trains nothing: accuracy and loss are those of the untrained network on the batch."""

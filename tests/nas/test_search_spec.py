@@ -117,3 +117,26 @@ def test_sums_over_unequal_numbers_of_steps_are_no_readout(readout: str) -> None
     with pytest.raises(ValidationError, match=f"{readout} is a sum over steps"):
         validate_spec(spec)
     validate_spec(spec.model_copy(update={"algorithm": NamedConfig(name="random_search")}))
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "loss"])
+@pytest.mark.parametrize(
+    "estimator",
+    [{"name": "zero_cost"}, {"name": "ensemble"}, {"name": "ensemble", "members": [{"name": "zero_cost"}]}],
+)
+def test_an_untrained_networks_guess_is_no_objective(objective: str, estimator: dict[str, Any]) -> None:
+    asked = SearchSpec.model_validate({"estimator": estimator, "objectives": ["params", objective]})
+    with pytest.raises(
+        ValidationError, match=f"so that its {objective} says nothing; choose score"
+    ) as caught:
+        validate_spec(asked)
+    assert caught.value.errors()[0]["loc"] == ("objectives", "1")
+
+
+def test_the_accuracy_of_a_member_that_trains_is_an_objective() -> None:
+    members = [{"name": "zero_cost"}, {"name": "gtn"}]
+    validate_spec(
+        SearchSpec.model_validate(
+            {"estimator": {"name": "ensemble", "members": members}, "objectives": ["accuracy", "params"]}
+        )
+    )
