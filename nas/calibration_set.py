@@ -12,7 +12,7 @@ from torch import nn
 
 from gtn_core import DatasetSplits, RankingReference, SyntheticCurriculum
 from nas.estimators import estimator_data, make_estimator
-from nas.estimators.base import CandidateFailed
+from nas.estimators.failures import failure_of
 from nas.estimators.panel import sample
 from nas.search_spaces.base import SearchSpace
 from nas.true_accuracies import TrueAccuracy
@@ -48,7 +48,8 @@ def train_calibration_set(
         if accuracy is None:
             try:
                 accuracy = real.estimate(space, architecture, seed=CALIBRATION_SEED).accuracy
-            except CandidateFailed:
+            except Exception as error:  # one architecture must not spoil the set
+                failure_of(error)
                 accuracy = math.nan
             if on_trained is not None:
                 on_trained(architecture.encoding, accuracy)

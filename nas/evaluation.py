@@ -1,13 +1,10 @@
 """One candidate's evaluation: what must be measured before any training, then the score, rung by rung."""
 
 import math
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.device_errors import WorkerUnusable, breaks_the_process, is_out_of_memory
 from nas.estimators.base import (
     CandidateFailed,
     CandidateScore,
@@ -15,6 +12,7 @@ from nas.estimators.base import (
     EstimatorData,
     MultiFidelityEstimator,
 )
+from nas.estimators.failures import failure_of
 from nas.latency import device_name, latency_ms
 from nas.ranking import reward
 from nas.search import CandidateResult, Failure, Proposal, rung_metric
@@ -50,22 +48,14 @@ def evaluate(
     """
     try:
         yield from _results(space, estimator, proposal, evaluation, device)
-    except CandidateFailed as failed:
-        failure = Failure(failed.reason, failed.detail)
     except Exception as error:  # a candidate's fault must not end the search
-        if breaks_the_process(error):
-            raise WorkerUnusable(f"{type(error).__name__}: {error}") from error
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        detail = (
-            f"{type(error).__name__}: {error} (in {frame.name}, {Path(frame.filename).name}:{frame.lineno})"
-        )
-        failure = Failure("out of memory" if is_out_of_memory(error) else "error", detail)
+        failed = failure_of(error)
     else:
         return
     # Out here nothing refers to the candidate's tensors any more.
-    if failure.reason == "out of memory":
+    if failed.reason == "out of memory":
         release_memory(str(device))
-    yield CandidateResult(proposal, failure=failure)
+    yield CandidateResult(proposal, failure=Failure(failed.reason, failed.detail))
 
 
 def _results(

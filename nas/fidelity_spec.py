@@ -7,14 +7,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from gtn_core.errors import DatasetError
+from gtn_core.randomness import derive_seed
 from gtn_core.strict_model import StrictModel
-from nas.estimators import ESTIMATORS, make_estimator
+from nas.estimators import ESTIMATORS, check_fit, make_estimator
 from nas.estimators.base import Estimator, EstimatorData
 from nas.estimators.panel import sample
 from nas.fidelity import FidelityProgress, FidelityReport, Known, fidelity_report, score_candidates
-from nas.search_spaces import SEARCH_SPACES, get_search_space
+from nas.refusals import located, refusal
+from nas.search_spaces import get_search_space
 from nas.search_spec import NamedConfig
 from nas.true_accuracies import Population, TrueAccuracy, draw_candidates
 
@@ -71,11 +74,25 @@ def validate_fidelity_spec(spec: FidelitySpec) -> FidelitySpec:
 
     Raises UnknownNameError, or pydantic.ValidationError for an option that its owner refuses.
     """
-    space = SEARCH_SPACES.config(spec.search_space.name, **spec.search_space.options)
-    some = [{"architecture": "any", "accuracy": 0.0}] * spec.labels
-    for estimator in spec.estimators:
-        ESTIMATORS.config(estimator.name, **_with_labels(estimator, some))
-    filled = NamedConfig(name=spec.search_space.name, **space.model_dump(mode="json"))
+    try:
+        space = get_search_space(spec.search_space.name, **spec.search_space.options)
+    except ValidationError as error:
+        raise located(error, "search_space") from None
+    some = [{"architecture": each.encoding, "accuracy": 0.0} for each in sample(space, 1, 0)] * spec.labels
+    for place, estimator in enumerate(spec.estimators):
+        given = _with_labels(estimator, some)
+        if given.get("labels") == []:
+            raise refusal(
+                "FidelitySpec",
+                ("labels",),
+                spec.labels,
+                f"{estimator.name} learns from labelled architectures: ask for at least 5, or leave it out",
+            )
+        try:
+            check_fit(ESTIMATORS.config(estimator.name, **given), space)
+        except ValidationError as error:
+            raise located(error, "estimators", str(place)) from None
+    filled = NamedConfig(name=spec.search_space.name, **space.config.model_dump(mode="json"))
     return spec.model_copy(update={"search_space": filled})
 
 
@@ -92,13 +109,14 @@ def make_fidelity_report(
 
     Evaluations that are `known` are not made again; `on_candidate` is told of each that was made, its `done`
     and `total` counting all of the report. Without a table true accuracies are those after `truth_steps`
-    steps on real data, measured on validation data. Raises DatasetError when the table is too small.
+    steps on real data, measured on validation data. Raises DatasetError when the table or the space is too
+    small, or when too few architectures can be trained.
     """
     space = get_search_space(spec.search_space.name, **spec.search_space.options)
     total = spec.evaluations(with_table=table is not None)
     done_before = 0
 
-    def score(estimators: dict[str, Estimator], entries: Sequence[TrueAccuracy]) -> Any:
+    def score(estimators: dict[str, Estimator], entries: Sequence[TrueAccuracy], seed: int) -> Any:
         def count(progress: FidelityProgress) -> None:
             if on_candidate is not None:
                 done = done_before + progress.done
@@ -106,13 +124,21 @@ def make_fidelity_report(
                     FidelityProgress(progress.estimator, progress.entry, done, total, progress.outcome)
                 )
 
-        return score_candidates(space, estimators, entries, seed=spec.seed, known=known, on_candidate=count)
+        return score_candidates(space, estimators, entries, seed=seed, known=known, on_candidate=count)
 
     number = spec.candidates + spec.labels
+    population = spec.population
     if table is None:
+        population = "unique"
         truth = make_estimator("real_data", data, device=device, steps=spec.truth_steps, learning_rate=None)
         unknown = [TrueAccuracy(architecture, math.nan) for architecture in sample(space, number, spec.seed)]
-        outcomes = score({TRUTH: truth}, unknown)[TRUTH]
+        if len(unknown) < number:
+            raise DatasetError(
+                f"the report needs {number} different architectures, and {len(unknown)} were found in "
+                f"{space.name} with these options; lower candidates or labels"
+            )
+        # Initial weights and batches of their own: shared ones would flatter estimators that train.
+        outcomes = score({TRUTH: truth}, unknown, derive_seed(spec.seed, TRUTH))[TRUTH]
         done_before = number
         drawn = [
             TrueAccuracy(entry.architecture, outcome.score)
@@ -121,13 +147,21 @@ def make_fidelity_report(
         ]
     else:
         drawn = draw_candidates(table, space, number=number, population=spec.population, seed=spec.seed)
-    compared, labelled = drawn[: spec.candidates], drawn[spec.candidates :]
+    left = len(drawn) - spec.labels  # fewer than asked for where real trainings failed
+    if left < 2:
+        raise DatasetError(
+            f"{number - len(drawn)} of {number} architectures could not be trained for a true accuracy, "
+            "and the others are too few to compare"
+        )
+    compared, labelled = drawn[:left], drawn[left:]
     labels = [{"architecture": entry.architecture.encoding, "accuracy": entry.accuracy} for entry in labelled]
     estimators = {
         label: make_estimator(each.name, data, device=device, **_with_labels(each, labels))
         for label, each in zip(estimator_labels(spec.estimators), spec.estimators, strict=True)
     }
-    return fidelity_report(compared, score(estimators, compared), population=spec.population, seed=spec.seed)
+    return fidelity_report(
+        compared, score(estimators, compared, spec.seed), population=population, seed=spec.seed
+    )
 
 
 def estimator_labels(estimators: Sequence[NamedConfig]) -> list[str]:

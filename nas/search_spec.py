@@ -1,18 +1,18 @@
 """What a search is asked to do: one frozen, JSON-shaped value, the only place with a search's defaults."""
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gtn_core.strict_model import StrictModel
 from nas.algorithms import ALGORITHMS
-from nas.estimators import ESTIMATORS, trains
+from nas.estimators import ESTIMATORS, check_fit, trains
 from nas.estimators.readouts import SUMS_OVER_STEPS
 from nas.latency import LatencySetting
-from nas.refusals import refusal
+from nas.refusals import located, refusal
 from nas.registry import Registry
-from nas.search_spaces import SEARCH_SPACES
+from nas.search_spaces import SEARCH_SPACES, get_search_space
 
 Objective = Literal["score", "accuracy", "loss", "params", "flops", "seconds", "latency_ms"]
 """A measurement to optimise; its direction is in `nas.ranking`. The score is the estimator's own readout."""
@@ -51,11 +51,28 @@ class Constraints(StrictModel):
         )
 
 
+LEAST_SHARE = 0.0001
+"""Of a CPU or GPU: Ray counts in ten-thousandths."""
+
+
 class Resources(StrictModel):
     """What one candidate's evaluation occupies."""
 
     cpus_per_candidate: float = Field(1.0, ge=0, le=1024, description="CPU cores.")
     gpus_per_candidate: float = Field(0.0, ge=0, le=64, description="GPUs; a fraction shares one.")
+
+    @model_validator(mode="after")
+    def _ray_can_give_it(self) -> Self:
+        for name, amount in self:
+            if 0 < amount < LEAST_SHARE:
+                raise ValueError(f"{name} is {amount:g}; the least share is {LEAST_SHARE:g}, or 0 for none")
+        gpus = self.gpus_per_candidate
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(
+                f"gpus_per_candidate is {gpus}: a candidate has whole GPUs or a part of one; give "
+                f"{math.floor(gpus)}, {math.ceil(gpus)}, or at most 1"
+            )
+        return self
 
     @model_validator(mode="after")
     def _occupies_something(self) -> Self:
@@ -122,6 +139,7 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
         completed["objectives"] = _default_objectives(completed["estimator"])
     completed_spec = spec.model_copy(update=completed)
     _check_objectives(completed_spec)
+    _check_fit(completed_spec)
     return completed_spec
 
 
@@ -171,22 +189,21 @@ def _check_objectives(spec: SearchSpec) -> None:
             )
 
 
+def _check_fit(spec: SearchSpec) -> None:
+    """The space can be made, and the estimator can look at it."""
+    try:
+        space = get_search_space(spec.search_space.name, **spec.search_space.options)
+    except ValidationError as error:
+        raise located(error, "search_space") from None
+    try:
+        check_fit(ESTIMATORS.config(spec.estimator.name, **spec.estimator.options), space)
+    except ValidationError as error:
+        raise located(error, "estimator") from None
+
+
 def _complete(field: str, named: NamedConfig, registry: Registry[Any]) -> NamedConfig:
     try:
         config = registry.config(named.name, **named.options)
     except ValidationError as error:
-        raise _located(error, field) from None
+        raise located(error, field) from None
     return NamedConfig(name=named.name, **config.model_dump(mode="json"))
-
-
-def _located(error: ValidationError, field: str) -> ValidationError:
-    """The same errors, below `field`."""
-    details: list[InitErrorDetails] = [
-        InitErrorDetails(
-            type=PydanticCustomError(detail["type"], "{reason}", {"reason": detail["msg"]}),
-            loc=(field, *detail["loc"]),
-            input=detail["input"],
-        )
-        for detail in error.errors(include_url=False)
-    ]
-    return ValidationError.from_exception_data(error.title, details)

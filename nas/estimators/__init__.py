@@ -61,6 +61,16 @@ def trains(config: BaseModel) -> bool:
     return bool(getattr(config, "trains", True))
 
 
+def check_fit(config: BaseModel, space: SearchSpace) -> None:
+    """Whether an estimator of this configuration can look at architectures of the space, if it can tell.
+
+    Raises pydantic.ValidationError, located at the option at fault.
+    """
+    check = getattr(config, "check", None)
+    if check is not None:
+        check(space)
+
+
 def score_candidate(
     space: SearchSpace,
     architecture: Architecture,
@@ -81,6 +91,7 @@ __all__ = [
     "CandidateScore",
     "Estimator",
     "EstimatorData",
+    "check_fit",
     "estimator_data",
     "make_estimator",
     "needs_torch",

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from gtn_core.errors import InvalidArchitectureError
 from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
 from nas.estimators.log_rank import log_rank, normal_scores, relative_ranks
 from nas.estimators.panel import Panel, PanelConfig
+from nas.refusals import refusal
 from nas.search_spaces.base import SearchSpace
 
 if TYPE_CHECKING:
@@ -38,6 +40,16 @@ class CalibratedConfig(PanelConfig):
     readout: Literal["predicted"] = Field(
         "predicted", description="The prediction; nothing else is the score."
     )
+
+    def check(self, space: SearchSpace) -> None:
+        """Raises pydantic.ValidationError for a label that is none of the space."""
+        super().check(space)
+        for place, label in enumerate(self.labels):
+            try:
+                space.parse(label.architecture)
+            except InvalidArchitectureError as error:
+                given = ("labels", str(place), "architecture")
+                raise refusal("CalibratedConfig", given, label.architecture, str(error)) from error
 
 
 class Calibrated:

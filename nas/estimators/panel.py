@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gtn_core.errors import UnknownNameError
 from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
+from nas.estimators.failures import failure_of
 from nas.estimators.measurements import OwnMeasurements, measure_all
 from nas.estimators.readouts import gain
+from nas.refusals import located
 from nas.search_spaces.base import SearchSpace
 
 if TYPE_CHECKING:
@@ -47,10 +49,11 @@ class Member(BaseModel):
         from nas.estimators import ESTIMATORS
 
         try:
-            ESTIMATORS.config(self.name, **self.options)
+            config = ESTIMATORS.config(self.name, **self.options)
         except UnknownNameError as error:
             raise ValueError(str(error)) from error
-        known = getattr(ESTIMATORS.get(self.name), "readouts", None)
+        # What it measures as it is configured, where that makes a difference.
+        known = getattr(config, "readouts", getattr(ESTIMATORS.get(self.name), "readouts", None))
         for readout in self.readouts:
             if known is not None and readout not in known:
                 raise ValueError(f"{self.name} has no readout {readout!r}; it has {', '.join(known)}")
@@ -81,6 +84,16 @@ class PanelConfig(StrictModel):
         from nas.estimators import ESTIMATORS, trains
 
         return any(trains(ESTIMATORS.config(member.name, **member.options)) for member in self.members)
+
+    def check(self, space: SearchSpace) -> None:
+        """Raises pydantic.ValidationError, located at an option that the space refuses a member."""
+        from nas.estimators import ESTIMATORS, check_fit
+
+        for place, member in enumerate(self.members):
+            try:
+                check_fit(ESTIMATORS.config(member.name, **member.options), space)
+            except ValidationError as error:
+                raise located(error, "members", str(place)) from None
 
 
 class Panel:
@@ -151,8 +164,8 @@ class Panel:
         def measure(architecture: Architecture) -> Array | CandidateFailed:
             try:
                 return self.ask(space, architecture, seed=seed)[1]
-            except CandidateFailed as failed:
-                return failed.with_traceback(None)
+            except Exception as error:  # one of the sample must not spoil what all are ranked among
+                return failure_of(error)
 
         asked = f"{purpose} {seed} {self._device} {space.name} {space.config!r} {self._config!r}"
         key = sha256(asked.encode()).hexdigest()

@@ -43,7 +43,8 @@ def readout_values(score: CandidateScore) -> dict[str, float]:
     measured = {
         "accuracy": score.accuracy,
         "validation_loss": score.loss,
-        "params": float(score.params),
-        "flops": float(score.flops),
+        # Of the network that was looked at, where that is another than the candidate.
+        "params": own.get("network_params", float(score.params)),
+        "flops": own.get("network_flops", float(score.flops)),
     }
     return measured | own

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from gtn_core.randomness import torch_generator
 from gtn_core.strict_model import StrictModel
@@ -16,8 +17,9 @@ from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
 from nas.estimators.brief_training import candidate_cost, out_of_memory_fails_the_candidate, started
 from nas.estimators.readouts import gain
 from nas.estimators.resident_data import validation_split
-from nas.search_spaces import SEARCH_SPACES
-from nas.search_spaces.base import SearchSpace
+from nas.refusals import located
+from nas.search_spaces import with_options
+from nas.search_spaces.base import ImageShape, SearchSpace
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +68,18 @@ class ZeroCostConfig(StrictModel):
         """Whether accuracies and losses are those of a network that has learned something."""
         return False
 
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        """What is measured as it is asked for here."""
+        return tuple(dict.fromkeys(("params", "flops", *self.proxies, self.readout)))
+
+    def check(self, space: SearchSpace) -> None:
+        """Raises pydantic.ValidationError, located at an option of `network` that the space refuses."""
+        try:
+            with_options(space, self.network or {})
+        except ValidationError as error:
+            raise located(error, "network") from None
+
 
 class ZeroCost:
     """Trains nothing: accuracy and loss are those of the untrained network on the batch."""
@@ -86,20 +100,21 @@ class ZeroCost:
         from gtn_core.evaluation import evaluate
 
         start = started()
-        if self.config.network is not None:
-            options = space.config.model_dump() | self.config.network
-            space = SEARCH_SPACES.get(space.name)(SEARCH_SPACES.config(space.name, **options))
         _, channels, height, width = self._batch.images.shape
-        image_shape = (channels, height, width)
+        shape: ImageShape = (channels, height, width)
 
-        def build(seed: int) -> nn.Module:
-            return space.build(
-                architecture, image_shape=image_shape, num_classes=self._num_classes, seed=seed
-            )
+        def build(space: SearchSpace, seed: int) -> nn.Module:
+            return space.build(architecture, image_shape=shape, num_classes=self._num_classes, seed=seed)
 
-        cost = candidate_cost(build, image_shape)
+        # The candidate's own, whatever is looked at: constraints and Pareto fronts go by it.
+        cost = candidate_cost(partial(build, space), shape)
+        looked_at, of_network = space, {}
+        if self.config.network:
+            looked_at = with_options(space, self.config.network)
+            larger = candidate_cost(partial(build, looked_at), shape)
+            of_network = {"network_params": float(larger.params), "network_flops": float(larger.flops)}
         with out_of_memory_fails_the_candidate():
-            network = build(seed).to(self._batch.images.device)
+            network = build(looked_at, seed).to(self._batch.images.device)
             untrained = evaluate(network, self._batch, batch_statistics=True)
             _require_finite({"validation loss": untrained.loss})
             measured = self._measure(network, seed)
@@ -111,7 +126,7 @@ class ZeroCost:
             params=cost.params,
             flops=cost.flops,
             seconds=perf_counter() - start,
-            extra=measured,
+            extra=of_network | measured,
         )
         score.extra["score"] = gain(score, self.config.readout)
         return score

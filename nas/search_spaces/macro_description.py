@@ -35,7 +35,8 @@ _Distinct = AfterValidator(_distinct)
 
 Blocks = Annotated[tuple[Block, ...], _Options, _One, _Distinct]
 Depths = Annotated[tuple[Annotated[int, Field(ge=0, le=32)], ...], _Options, _One, _Distinct]
-Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], _Options, _One, _Distinct]
+WIDEST = 4096
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...], _Options, _One, _Distinct]
 KernelSizes = Annotated[
     tuple[Annotated[int, Field(ge=1, le=15), AfterValidator(_odd)], ...], _Options, _One, _Distinct
 ]

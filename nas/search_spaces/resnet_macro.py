@@ -1,12 +1,12 @@
 """Residual networks (He et al., CVPR 2016): how deep, how wide, with which kernels and strides."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from gtn_core.strict_model import StrictModel
 from nas.search_spaces.macro import Macro, MacroConfig
-from nas.search_spaces.macro_description import MacroDescription, StageDescription
+from nas.search_spaces.macro_description import WIDEST, MacroDescription, StageDescription
 
 
 class ResNetMacroConfig(StrictModel):
@@ -17,6 +17,16 @@ class ResNetMacroConfig(StrictModel):
     )
     stages: int = Field(3, ge=1, le=6, description="Most stages; all but the first may be left out.")
     max_depth: int = Field(3, ge=1, le=16, description="Most blocks in a stage.")
+
+    @model_validator(mode="after")
+    def _is_buildable(self) -> Self:
+        widest = self.channels * 2**self.stages
+        if widest > WIDEST:
+            raise ValueError(
+                f"channels {self.channels} and stages {self.stages} make stages of up to {widest} channels; "
+                f"at most {WIDEST} can be built: lower one of them"
+            )
+        return self
 
 
 class ResNetMacro(Macro):

@@ -25,7 +25,7 @@ def check_fidelity_report(
         known = f"one of: {', '.join(error.known)}"
         raise invalid_field(f"{field}.name", str(error), error.name, known) from error
     except ValidationError as error:
-        raise invalid(*field_problems(error.errors(include_url=False), prefix=("estimators",))) from error
+        raise invalid(*field_problems(error.errors(include_url=False))) from error
     request = request.model_copy(update={"search_space": spec.search_space})
     if request.table is None:
         return request

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import ValidationError
 from torch import nn
 
 from gtn_core.curriculum import SyntheticCurriculum
@@ -330,6 +331,39 @@ def test_a_rate_is_found_once_per_space_among_those_that_do_not_diverge(
         for each in RATES["sgd"]
     }
     assert means[rate] == max(means.values())
+
+
+def test_architectures_that_cannot_be_trained_have_no_say_in_the_rate(
+    data: EstimatorData, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, build = np.random.default_rng(0), type(space).build
+    bad = [space.sample(rng) for _ in range(2)]
+    built = 0
+
+    def sometimes(self: SearchSpace, architecture: Architecture, **shape: Any) -> nn.Module:
+        nonlocal built
+        built += 1
+        assert architecture not in bad, "no such network"
+        return build(self, architecture, **shape)
+
+    monkeypatch.setattr(type(space), "build", sometimes)
+    batches = RealBatches(data, RealBatchesConfig(learning_rate=None, steps=1), torch.device("cpu"))
+    assert batches.tuned_rate(space) in RATES["sgd"]
+    monkeypatch.setattr("nas.estimators.real_batches.TUNING_DRAWS", 2)
+    only_bad = RealBatches(data, RealBatchesConfig(learning_rate=None, steps=1), torch.device("cpu"))
+    for _ in range(2):
+        with pytest.raises(CandidateFailed, match="AssertionError: no such network"):
+            only_bad.tuned_rate(space)
+        tried, built = built, 0
+    assert (tried, built) == (0, 0)  # the second time it was known
+
+
+def test_the_usual_rate_is_that_of_the_optimizer(data: EstimatorData, space: SearchSpace) -> None:
+    for optimizer, rate in (("sgd", 0.1), ("adam", 0.01)):
+        batches = RealBatches(data, RealBatchesConfig(), torch.device("cpu"), cast(Any, optimizer))
+        assert batches.curriculum(0, space).learning_rates[0].item() == pytest.approx(rate)
+    with pytest.raises(ValidationError, match="learning_rate"):
+        RealBatchesConfig(learning_rate=0)
 
 
 def test_real_steps_after_synthetic_ones_are_tuned_with_the_optimizer_that_takes_them(

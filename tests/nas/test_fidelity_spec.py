@@ -1,11 +1,42 @@
 """What a report may be asked, and what its estimators are called."""
 
-import pytest
-from pydantic import ValidationError
+from typing import Any
 
-from gtn_core.errors import UnknownNameError
-from nas.fidelity_spec import FidelitySpec, estimator_labels, validate_fidelity_spec
+import pytest
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+from torch import nn
+
+from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.data import load_dataset
+from gtn_core.errors import DatasetError, UnknownNameError
+from nas.architecture import Architecture
+from nas.estimators import EstimatorData, estimator_data
+from nas.estimators.panel import sample
+from nas.fidelity import FidelityProgress
+from nas.fidelity_spec import (
+    TRUTH,
+    FidelitySpec,
+    estimator_labels,
+    make_fidelity_report,
+    validate_fidelity_spec,
+)
+from nas.search_spaces import get_search_space
+from nas.search_spaces.base import SearchSpace
 from nas.search_spec import NamedConfig
+
+
+@pytest.fixture(scope="module")
+def data() -> EstimatorData:
+    splits = load_dataset("digits", seed=0)
+    curriculum = SyntheticCurriculum(
+        images=splits.train.images[:32].view(2, 16, 1, 8, 8),
+        labels=F.one_hot(splits.train.labels[:32], 10).float().view(2, 16, 10),
+        learning_rates=torch.full((2,), 0.1),
+        momenta=torch.full((2,), 0.5),
+    )
+    return estimator_data(curriculum, splits)
 
 
 def test_options_stand_behind_a_name_only_where_it_comes_twice() -> None:
@@ -31,8 +62,9 @@ def test_the_space_s_options_are_filled_in() -> None:
 
 def test_calibrated_needs_labels_of_its_own_or_of_the_report() -> None:
     calibrated = (NamedConfig(name="calibrated"),)
-    with pytest.raises(ValidationError, match="labels"):
+    with pytest.raises(ValidationError, match="ask for at least 5, or leave it out") as refused:
         validate_fidelity_spec(FidelitySpec(estimators=calibrated))
+    assert refused.value.errors()[0]["loc"] == ("labels",)
     validate_fidelity_spec(FidelitySpec(estimators=calibrated, labels=5))
     with pytest.raises(ValidationError, match="labels is 3; calibrated needs at least 5"):
         FidelitySpec(estimators=calibrated, labels=3)
@@ -41,3 +73,67 @@ def test_calibrated_needs_labels_of_its_own_or_of_the_report() -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="'nothing'"):
         validate_fidelity_spec(FidelitySpec(estimators=(NamedConfig(name="nothing"),)))
+
+
+def test_what_a_space_or_an_estimator_refuses_is_told_where_it_stands() -> None:
+    wide = NamedConfig(name="zero_cost", network={"chanels": 3})
+    cases = (
+        (FidelitySpec(estimators=(NamedConfig(name="gtn"), wide)), ("estimators", "1", "network", "chanels")),
+        (
+            FidelitySpec(search_space=NamedConfig(name="nasbench201", channels=-1)),
+            ("search_space", "channels"),
+        ),
+    )
+    for spec, place in cases:
+        with pytest.raises(ValidationError) as refused:
+            validate_fidelity_spec(spec)
+        assert refused.value.errors()[0]["loc"] == place
+
+
+class TestWithoutATable:
+    SPACE = NamedConfig(name="nasbench201", channels=2, cells_per_stage=1)
+    FEW = NamedConfig(
+        name="macro", description={"stem_channels": 2, "stages": [{"width": [2, 4], "depth": [1, 2]}]}
+    )
+
+    def test_the_truth_has_weights_and_batches_of_its_own(self, data: EstimatorData) -> None:
+        """Estimators that train would otherwise be compared with themselves."""
+        asked = FidelitySpec(
+            search_space=self.SPACE,
+            estimators=(NamedConfig(name="real_data", steps=2),),
+            candidates=4,
+            truth_steps=2,
+        )
+        told: dict[str, list[float]] = {}
+
+        def keep(progress: FidelityProgress) -> None:
+            told.setdefault(progress.estimator, []).append(progress.outcome.score)
+
+        report = make_fidelity_report(asked, data, None, on_candidate=keep)
+        assert not set(told[TRUTH]) & set(told["real_data"])
+        assert report.population == "unique"
+
+    def test_a_space_that_is_too_small_is_told_before_any_training(self, data: EstimatorData) -> None:
+        asked = FidelitySpec(search_space=self.FEW, candidates=3, labels=5)
+        with pytest.raises(DatasetError, match="needs 8 different architectures, and 4 were found in macro"):
+            make_fidelity_report(asked, data, None, on_candidate=pytest.fail)
+
+    def test_labels_are_kept_where_some_trainings_fail(
+        self, data: EstimatorData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        space = get_search_space(self.SPACE.name, **self.SPACE.options)
+        bad, build = sample(space, 7, 0)[0], type(space).build
+
+        def sometimes(self: SearchSpace, architecture: Architecture, **shape: Any) -> nn.Module:
+            assert architecture != bad, "no such network"
+            return build(self, architecture, **shape)
+
+        monkeypatch.setattr(type(space), "build", sometimes)
+        members = [{"name": "zero_cost", "proxies": ["naswot"], "readouts": ["naswot"]}]
+        calibrated = NamedConfig(name="calibrated", members=members, reference_size=8)
+        asked = FidelitySpec(
+            search_space=self.SPACE, estimators=(calibrated,), candidates=3, labels=5, truth_steps=1
+        )
+        report = make_fidelity_report(asked, data, None)
+        assert report.n == 2
+        assert report.estimators[0].failed == 0

@@ -90,6 +90,69 @@ def test_a_candidate_must_occupy_something() -> None:
         Resources(cpus_per_candidate=0)
 
 
+@pytest.mark.parametrize(
+    ("resources", "told"),
+    [
+        ({"gpus_per_candidate": 1.5}, "give 1, 2, or at most 1"),
+        ({"cpus_per_candidate": 1e-5}, "cpus_per_candidate is 1e-05; the least share is 0.0001"),
+    ],
+)
+def test_a_share_that_the_cluster_cannot_give_is_refused(resources: dict[str, float], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Resources.model_validate(resources)
+
+
+def test_parts_of_cores_and_several_gpus_can_be_given() -> None:
+    Resources(cpus_per_candidate=1.5, gpus_per_candidate=1 / 3)
+    Resources(gpus_per_candidate=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "told"),
+    [
+        (
+            {"estimator": {"name": "zero_cost", "network": {"chanels": 32}}},
+            "estimator.network.chanels",
+            "did",
+        ),
+        (
+            {
+                "search_space": {"name": "resnet_macro"},
+                "estimator": {"name": "zero_cost", "network": {"channels": 32}},
+            },
+            "estimator.network.channels",
+            "cannot be changed",
+        ),
+        (
+            {"estimator": {"name": "ensemble", "members": [{"name": "zero_cost", "network": {"a": 1}}]}},
+            "estimator.members.0.network.a",
+            "known: channels",
+        ),
+        (
+            {
+                "estimator": {
+                    "name": "calibrated",
+                    "labels": [{"architecture": str(number), "accuracy": number} for number in range(5)],
+                }
+            },
+            "estimator.labels.0.architecture",
+            "'0'",
+        ),
+        (
+            {"search_space": {"name": "resnet_macro", "channels": 512, "stages": 6}},
+            "search_space",
+            "channels 512 and stages 6",
+        ),
+    ],
+)
+def test_what_could_only_fail_is_refused_where_it_stands(
+    given: dict[str, Any], place: str, told: str
+) -> None:
+    with pytest.raises(ValidationError, match=told) as refused:
+        validate_spec(SearchSpec.model_validate(given))
+    assert [".".join(map(str, each["loc"])) for each in refused.value.errors()] == [place]
+
+
 def test_a_search_that_leaves_its_objectives_out_follows_the_readout() -> None:
     def objectives(**given: Any) -> tuple[str, ...]:
         return validate_spec(SearchSpec.model_validate(given)).objectives

@@ -69,9 +69,11 @@ def test_can_look_at_the_network_of_final_training(
     )
     estimator = make_estimator("zero_cost", data, network={"channels": 6}, readout="flops")
     score = estimator.estimate(space, architectures[0], seed=0)
-    assert score.score == cost.flops
+    assert score.score == score.extra["network_flops"] == cost.flops
     expected = make_estimator("zero_cost", data, readout="flops").estimate(wide, architectures[0], seed=0)
-    assert without_time(score) == without_time(expected)
+    assert score.extra == expected.extra | {"network_params": cost.params, "network_flops": cost.flops}
+    own = make_estimator("zero_cost", data).estimate(space, architectures[0], seed=0)
+    assert (score.params, score.flops) == (own.params, own.flops)  # what constraints and fronts go by
 
 
 def test_a_number_that_is_not_finite_is_the_candidate_s_failure(
