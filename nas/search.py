@@ -7,7 +7,6 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -25,7 +24,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 MAX_REFUSALS = 200
-"""Architectures of the algorithm that are refused for one candidate before the walk over neighbours."""
+"""Architectures of the algorithm that are refused for one candidate before the search looks for itself."""
+
+MAX_MISFITS_ASKED = 30
+"""Different ones beyond a constraint among them before that: each costs a look at the whole network."""
+
+MAX_STEPS = 1000
+"""Steps for one candidate towards what the constraints admit, before the walk over neighbours."""
 
 MAX_WALK = 20_000
 """Architectures that the walk visits for one candidate before the space counts as exhausted."""
@@ -144,15 +149,13 @@ class Search:
         """Why no further candidate can be proposed although the budget has room; None while it can."""
         proposals = [*(result.proposal for result in history), *in_flight]
         self._numbers = {proposal.number for proposal in proposals}
-        self._free_numbers = (number for number in count() if number not in self._numbers)
+        self._next_number = 0
         self._proposed = {proposal.canonical_hash: proposal.number for proposal in proposals}
-        self._admitted: dict[str, bool] = {}  # by canonical hash, as far as it is known
+        self._excesses: dict[str, float] = {}  # by canonical hash, as far as they are known
         self._in_flight: dict[int, Proposal] = {}
         self._again = deque(sorted(in_flight, key=lambda proposal: proposal.number))
         if isinstance(self.algorithm, ConstrainedAlgorithm):
-            self.algorithm.constrain(
-                lambda architecture: self._is_admitted(architecture, self.space.canonical_hash(architecture))
-            )
+            self.algorithm.constrain(lambda architecture: self._excess(architecture) == 0)
         for result in history:
             self._tell_rungs(result)
             self._tell(result)
@@ -162,13 +165,16 @@ class Search:
         """Shares of the training after which the algorithm judges a candidate; (1,) if it does not."""
         return self.algorithm.shares if isinstance(self.algorithm, MultiFidelityAlgorithm) else (1.0,)
 
-    def propose(self) -> Proposal | None:
+    def propose(self, should_stop: Callable[[], bool] = lambda: False) -> Proposal | None:
         """The next candidate, or None when the budget is proposed or the space is exhausted.
 
         Architectures that were proposed before (equal canonical hash) or that violate a constraint are
-        refused before any training and drawn again.
+        refused before any training and drawn again. Under tight constraints that takes seconds:
+        `should_stop` is asked after every refusal, and if it says so the answer is None too. The next call
+        then begins again with the same number and, if nothing was told meanwhile, finds what this one would
+        have found.
         """
-        proposal = self._again.popleft() if self._again else self._draw()
+        proposal = self._again.popleft() if self._again else self._draw(should_stop)
         if proposal is not None:
             self._in_flight[proposal.number] = proposal
         return proposal
@@ -215,25 +221,26 @@ class Search:
                 if rung_metric(rung) in result.score.extra:
                     self.algorithm.goes_on(rung, result.score.extra[rung_metric(rung)])
 
-    def _draw(self) -> Proposal | None:
+    def _draw(self, should_stop: Callable[[], bool]) -> Proposal | None:
         if self.exhausted is not None or len(self._numbers) >= self.spec.max_candidates:
             return None
-        number = next(self._free_numbers)
+        number = self._free_number()
         rng = np.random.default_rng([self.spec.seed, number])
-        misfits = set()
-        for architecture, parents in self._offers(rng):
+        misfits: dict[str, Architecture] = {}  # by canonical hash
+        for architecture, parents in self._offers(rng, misfits):
             canonical_hash = self.space.canonical_hash(architecture)
-            if canonical_hash in self._proposed:
-                continue
-            if self._is_admitted(architecture, canonical_hash):
-                self._numbers.add(number)
-                self._proposed[canonical_hash] = number
-                return Proposal(
-                    number, architecture, canonical_hash, self.spec.seed, self._numbers_of(parents)
-                )
-            misfits.add(canonical_hash)
-            if len(misfits) >= MAX_MISFITS:
-                break
+            if canonical_hash not in self._proposed:
+                if self._excess(architecture) == 0:
+                    self._numbers.add(number)
+                    self._proposed[canonical_hash] = number
+                    return Proposal(
+                        number, architecture, canonical_hash, self.spec.seed, self._numbers_of(parents)
+                    )
+                misfits[canonical_hash] = architecture
+                if len(misfits) >= MAX_MISFITS:
+                    break
+            if should_stop():
+                return None
         self.exhausted = (
             f"no new architecture of {self.space.name} was found after {len(self._numbers)} candidates"
         )
@@ -243,16 +250,38 @@ class Search:
             self.exhausted += f"; {len(misfits)} others violate the constraints ({limits})"
         return None
 
+    def _free_number(self) -> int:
+        """The lowest number that no candidate has; the same again until one takes it."""
+        while self._next_number in self._numbers:
+            self._next_number += 1
+        return self._next_number
+
     def _numbers_of(self, parents: Sequence[Architecture]) -> tuple[int, ...]:
         """The candidates that have these architectures; one that was never proposed here has no number."""
         hashes = (self.space.canonical_hash(parent) for parent in parents)
         return tuple(self._proposed[each] for each in hashes if each in self._proposed)
 
-    def _offers(self, rng: np.random.Generator) -> Iterator[tuple[Architecture, tuple[Architecture, ...]]]:
-        """What the algorithm asks for, with its parents; when refused too often, a walk through the space."""
+    def _offers(
+        self, rng: np.random.Generator, misfits: Mapping[str, Architecture]
+    ) -> Iterator[tuple[Architecture, tuple[Architecture, ...]]]:
+        """What the algorithm asks for, with its parents; when refused too often, a walk through the space.
+
+        `misfits` are those of the offers so far that turned out to be beyond a constraint.
+        """
         for _ in range(MAX_REFUSALS):
             architecture = self.algorithm.ask(rng)
             yield architecture, self._parents()
+            if len(misfits) >= MAX_MISFITS_ASKED:
+                break
+        # Where hardly anything is within the limits, draws and the neighbours of a misfit are misfits again:
+        # go on from the nearest one, and never away from the limits.
+        if misfits:
+            architecture = min(misfits.values(), key=self._excess)
+            for _ in range(MAX_STEPS):
+                child = self.space.mutate(architecture, rng)
+                yield child, ()
+                if self._excess(child) <= self._excess(architecture):
+                    architecture = child
         # Breadth-first over neighbours: it reaches what is left of a small space for certain, and the
         # nearest free architecture of a large one.
         queue, visited = deque([architecture]), {architecture}
@@ -268,23 +297,24 @@ class Search:
     def _parents(self) -> tuple[Architecture, ...]:
         return self.algorithm.parents if isinstance(self.algorithm, LineageAlgorithm) else ()
 
-    def _is_admitted(self, architecture: Architecture, canonical_hash: str) -> bool:
-        """Whether the constraints admit it; one whose cost is unknown is left to fail its evaluation."""
+    def _excess(self, architecture: Architecture) -> float:
+        """How far it is beyond the constraints; 0 if they admit it, or if its cost cannot be known."""
         constraints = self.spec.constraints
         if constraints.max_params is None and constraints.max_flops is None:
-            return True
-        if canonical_hash not in self._admitted:
-            self._admitted[canonical_hash] = self._fits(architecture)
-        return self._admitted[canonical_hash]
+            return 0.0
+        canonical_hash = self.space.canonical_hash(architecture)
+        if canonical_hash not in self._excesses:
+            self._excesses[canonical_hash] = self._measured_excess(architecture)
+        return self._excesses[canonical_hash]
 
-    def _fits(self, architecture: Architecture) -> bool:
+    def _measured_excess(self, architecture: Architecture) -> float:
         from nas.cost import network_cost  # it imports PyTorch, which searches without constraints can spare
 
         try:
             cost = network_cost(lambda: self._build(architecture), self.image_shape)
-        except (RuntimeError, ValueError):
-            return True
-        return self.spec.constraints.admit(params=cost.params, flops=cost.flops)
+        except Exception:  # whatever a space raises: this one is left to fail its evaluation, which says why
+            return 0.0
+        return self.spec.constraints.excess(params=cost.params, flops=cost.flops)
 
     def _build(self, architecture: Architecture) -> "nn.Module":
         return self.space.build(

@@ -44,11 +44,10 @@ class Constraints(StrictModel):
         "beyond it is not trained, and counts as failed.",
     )
 
-    def admit(self, *, params: int, flops: int) -> bool:
-        """Whether a network of this cost is within every limit."""
-        return (self.max_params is None or params <= self.max_params) and (
-            self.max_flops is None or flops <= self.max_flops
-        )
+    def excess(self, *, params: int, flops: int) -> float:
+        """Share by which a network of this cost exceeds a limit, the worst of them; 0 within every limit."""
+        costs = ((params, self.max_params), (flops, self.max_flops))
+        return max((max(0, cost - limit) / limit for cost, limit in costs if limit is not None), default=0.0)
 
 
 LEAST_SHARE = 0.0001

@@ -22,8 +22,12 @@ class SerialEngine:
         estimator = make_estimator(spec.estimator.name, data, device=self.device, **spec.estimator.options)
         evaluation = evaluation_of(spec, search.shares, data)
         deadline = time.monotonic() + (spec.max_seconds or float("inf"))
-        while time.monotonic() < deadline and not observer.should_stop():
-            if (proposal := search.propose()) is None:
+
+        def should_stop() -> bool:
+            return time.monotonic() >= deadline or observer.should_stop()
+
+        while not should_stop():
+            if (proposal := search.propose(should_stop)) is None:
                 return
             observer.on_proposal(proposal)
             result = search.recall(proposal) or self._evaluate(search, estimator, proposal, evaluation)

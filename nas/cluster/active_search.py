@@ -126,7 +126,7 @@ class ActiveSearch:
         """The next candidate that needs an evaluation; those with a known score are recorded on the way."""
         proposal = None
         with self._guard():
-            while not self._stopping and (proposal := self.search.propose()) is not None:
+            while not self._stopping and (proposal := self.search.propose(self._should_stop)) is not None:
                 self.observer.on_proposal(proposal)
                 if (known := self.search.recall(proposal)) is None:
                     break
@@ -134,6 +134,10 @@ class ActiveSearch:
                 self.search.complete(known)
                 self.poll()
         return None if self._stopping else proposal
+
+    def _should_stop(self) -> bool:
+        self.poll()
+        return self._stopping
 
     def _record(self, result: CandidateResult) -> None:
         self._land(result.proposal)

@@ -374,6 +374,27 @@ def test_max_seconds_ends_the_run(data: EstimatorData, make_engine: MakeEngine) 
     assert record.polls >= 2
 
 
+@pytest.mark.parametrize("max_seconds", [None, 1.0])
+def test_a_search_that_finds_nothing_is_stopped_while_it_looks(
+    data: EstimatorData, make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch, max_seconds: float | None
+) -> None:
+    class Impatient(Record):
+        def should_stop(self) -> bool:
+            return super().should_stop() or (max_seconds is None and self.polls == 3)
+
+    search = make_search(constraints={"max_params": 1}, max_seconds=max_seconds)
+    build = search.space.build
+
+    def build_slowly(*arguments: Any, **keywords: Any) -> Any:
+        time.sleep(0.05)
+        return build(*arguments, **keywords)
+
+    monkeypatch.setattr(search.space, "build", build_slowly)
+    make_engine().run(search, data, record := Impatient())
+    assert record.proposals == []
+    assert search.exhausted is None
+
+
 def test_an_interrupted_search_is_finished_by_the_next_run(
     data: EstimatorData, make_engine: MakeEngine
 ) -> None:

@@ -214,6 +214,53 @@ def test_impossible_constraints_exhaust_the_space_at_once() -> None:
     assert "28 others violate the constraints (max_flops=1)" in search.exhausted
 
 
+TIGHT = {"search_space": {"name": "letters", "length": 32}, "constraints": {"max_params": 17 * 2 + 3 * 2 + 3}}
+"""At most one "c": 65 of 561 multisets, but one of 25 000 words."""
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))
+def test_what_hardly_anything_fits_is_found_by_steps_towards_it(algorithm: dict[str, Any]) -> None:
+    search = make_search(make_spec(**TIGHT, algorithm=algorithm))
+    words = [result.proposal.canonical_hash for result in run(search)]
+    assert search.exhausted is None
+    assert len(set(words)) == 12
+    assert {word.count("c") for word in words} <= {0, 1}
+
+
+@pytest.mark.parametrize("killed_after", [0, 1, 7])
+def test_steps_towards_the_constraints_are_replayed(killed_after: int) -> None:
+    spec = make_spec(**TIGHT, algorithm=ALGORITHMS["regularized_evolution"])
+    uninterrupted = run(make_search(spec))
+    assert len(uninterrupted) == 12
+    history = uninterrupted[:killed_after]
+    assert history + run(make_search(spec, history)) == uninterrupted
+
+
+def test_whoever_looks_for_a_candidate_can_be_stopped_and_finds_it_later() -> None:
+    search = make_search(spec := make_spec(**TIGHT))
+    asked = []
+
+    def should_stop() -> bool:
+        asked.append(len(asked))
+        return len(asked) % 10 == 0
+
+    found = [search.propose(should_stop) or search.propose() for _ in range(12)]
+    assert len(asked) == 120, "each was stopped once"
+    assert found == [result.proposal for result in run(make_search(spec))]
+
+
+def test_an_architecture_whose_cost_is_unknown_is_left_to_fail_its_evaluation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    search = make_search(make_spec(constraints={"max_params": 1}))
+
+    def build(architecture: Architecture, **_: Any) -> None:
+        raise ZeroDivisionError(f"{architecture.encoding} cannot be built")
+
+    monkeypatch.setattr(search.space, "build", build)
+    assert len(run(search)) == 12
+
+
 def test_a_failed_candidate_counts_against_the_budget_and_is_not_proposed_again() -> None:
     results = run(make_search(make_spec()))
     assert sum(result.failure is not None for result in results) == 2

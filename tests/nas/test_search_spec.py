@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from gtn_core.errors import UnknownNameError
-from nas.search_spec import NamedConfig, Resources, SearchSpec, validate_spec
+from nas.search_spec import Constraints, NamedConfig, Resources, SearchSpec, validate_spec
 
 
 def test_json_in_json_out() -> None:
@@ -35,6 +35,23 @@ def test_json_in_json_out() -> None:
     spec = validate_spec(SearchSpec.model_validate(body))
     assert spec.model_dump(mode="json") == body
     assert spec.search_space.options == {"channels": 8, "cells_per_stage": 1}
+
+
+@pytest.mark.parametrize(
+    ("limits", "excess"),
+    [
+        ({}, 0.0),
+        ({"max_params": 300}, 0.0),
+        ({"max_params": 200}, 0.5),
+        ({"max_flops": 1000}, 1.0),
+        ({"max_params": 200, "max_flops": 1000}, 1.0),
+        ({"max_params": 100, "max_flops": 1000}, 2.0),
+    ],
+)
+def test_the_excess_is_the_share_by_which_the_worst_limit_is_passed(
+    limits: dict[str, int], excess: float
+) -> None:
+    assert Constraints.model_validate(limits).excess(params=300, flops=2000) == excess
 
 
 def test_validation_fills_in_the_options_defaults() -> None:

@@ -93,6 +93,22 @@ def test_max_seconds_ends_the_run(data: EstimatorData) -> None:
     assert len(record.results) == 1
 
 
+@pytest.mark.parametrize("max_seconds", [None, 0.05])
+def test_a_search_that_finds_nothing_is_stopped_while_it_looks(
+    data: EstimatorData, max_seconds: float | None
+) -> None:
+    class Impatient(Record):
+        polls = 0
+
+        def should_stop(self) -> bool:
+            self.polls += 1
+            return max_seconds is None and self.polls == 3
+
+    search = make_search(constraints={"max_params": 1}, max_seconds=max_seconds)
+    SerialEngine().run(search, data, Impatient())
+    assert search.exhausted is None
+
+
 def test_an_exception_of_the_observer_is_raised(data: EstimatorData) -> None:
     class Unwritable(Record):
         def on_result(self, result: CandidateResult) -> None:
