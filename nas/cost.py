@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from nas.search_spaces.base import ImageShape
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,32 @@ class Part:
 def network_cost(build: Callable[[], nn.Module], image_shape: ImageShape) -> Cost:
     """Cost of the network that `build` makes, for one image of `image_shape`; takes milliseconds.
 
-    Both the network and the image are on the meta device, where tensors have shapes and no data. What
+    Both the network and the image are on the meta device, where tensors have shapes and no data, unless the
+    constructor needs numbers. What
     counts as a FLOP is defined by `torch.utils.flop_counter`; element-wise work, pools and normalization
     are not counted.
     """
+    return _by_shapes(lambda: _cost(build, image_shape))
+
+
+def _by_shapes(measure: Callable[[], T]) -> T:
+    """The measure on the meta device; on the CPU for networks whose constructors read numbers back."""
+    with torch.no_grad():
+        try:
+            with torch.device("meta"):
+                return measure()
+        except RuntimeError as error:
+            if "meta" not in str(error):
+                raise
+            return measure()
+
+
+def _cost(build: Callable[[], nn.Module], image_shape: ImageShape) -> Cost:
     counter = _FlopCounter()
-    with torch.device("meta"), torch.no_grad():
-        network = build().eval()
-        images = torch.empty(1, *image_shape)
-        with counter:
-            network(images)
+    network = build().eval()
+    images = torch.empty(1, *image_shape)
+    with counter:
+        network(images)
     return Cost(sum(parameter.numel() for parameter in network.parameters()), counter.flops)
 
 
@@ -56,13 +74,16 @@ def network_parts(build: Callable[[], nn.Module], image_shape: ImageShape) -> tu
     Parts are the network's own modules, and those of its containers of blocks. What lies outside of them is
     one more part, "elsewhere".
     """
+    return _by_shapes(lambda: _parts(build, image_shape))
+
+
+def _parts(build: Callable[[], nn.Module], image_shape: ImageShape) -> tuple[Part, ...]:
     counter = _FlopCounter()
-    with torch.device("meta"), torch.no_grad():
-        network = build().eval()
-        modules = _part_modules(network)
-        runs = {name: _Run(counter, module) for name, module in modules.items()}
-        with counter:
-            network(torch.empty(1, *image_shape))
+    network = build().eval()
+    modules = _part_modules(network)
+    runs = {name: _Run(counter, module) for name, module in modules.items()}
+    with counter:
+        network(torch.empty(1, *image_shape))
     order = sorted(modules, key=lambda name: runs[name].place)
     parts = [
         Part(

@@ -44,6 +44,19 @@ def test_flops_are_those_of_torchs_counter() -> None:
         assert network_cost(build, (3, 9, 9)).flops == counter.get_total_flops()
 
 
+def test_a_constructor_that_reads_numbers_back_costs_the_same() -> None:
+    class Stochastic(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3))
+            self.rates = [rate.item() for rate in torch.linspace(0, 0.1, 3)]
+
+    plain = network_cost(lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)), (1, 8, 8))
+    assert network_cost(Stochastic, (1, 8, 8)) == plain
+    assert sum(part.flops for part in network_parts(Stochastic, (1, 8, 8))) == plain.flops
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        network_cost(Stochastic, (1, 9, 9))
+
+
 def test_repeated_views_and_in_place_operations_are_counted_each_time() -> None:
     class Awkward(nn.Module):
         def __init__(self) -> None:
