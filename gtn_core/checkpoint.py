@@ -27,7 +27,7 @@ from gtn_core.errors import CheckpointError
 from gtn_core.files import write_atomically
 from gtn_core.randomness import torch_generator
 from gtn_core.strict_model import StrictModel
-from gtn_core.weight_shapes import weight_shapes
+from gtn_core.weight_shapes import DIRECTION, weight_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,9 @@ MAX_BYTES = 512 * 2**20
 _MANIFEST_KEY = "gtn"
 StorageType = Literal["float32", "float16"]
 _Size = Annotated[int, Field(ge=1, le=65_536)]
-_Seed = Annotated[int, Field(ge=-(2**63), lt=2**64)]
+_Seed = Annotated[int, Field(ge=0, lt=2**64)]
+_Accuracy = Annotated[float, Field(ge=0, le=1)]
+CurveName = Literal["gtn", "real", "noise"]
 
 
 class CheckpointManifest(StrictModel):
@@ -63,7 +65,7 @@ class CheckpointManifest(StrictModel):
     metrics: dict[str, float] = Field(description="on training and validation data; never on test data")
     versions: dict[str, str]
     storage: StorageType = Field("float32", description="in which the weights are kept; they load as float32")
-    learning_curves: dict[str, tuple[float, ...]] = Field(
+    learning_curves: dict[CurveName, tuple[_Accuracy, ...]] = Field(
         default_factory=dict,
         description="mean validation accuracy of fresh learners after each step, by what they learned from",
     )
@@ -77,6 +79,10 @@ class CheckpointManifest(StrictModel):
             raise ValueError(f"the normalization divides by {min(self.normalization.std)}")
         if len(self.class_names) != self.num_classes:
             raise ValueError(f"{self.num_classes} classes have {len(self.class_names)} names")
+        steps = self.config.inner_steps
+        for name, curve in self.learning_curves.items():
+            if len(curve) != steps:
+                raise ValueError(f"learning curve {name!r} has {len(curve)} values for {steps} inner steps")
         return self
 
 
@@ -126,7 +132,8 @@ class FrozenCheckpoint:
             weights[f"schedule.{name}"].astype(np.float64)
             for name in ("log_learning_rates", "momentum_logits")
         )
-        return np.exp(log_rates).tolist(), (1 / (1 + np.exp(-logits))).tolist()
+        with np.errstate(over="ignore"):  # exp(-logit) is infinite where the momentum is as good as zero
+            return np.exp(log_rates).tolist(), (1 / (1 + np.exp(-logits))).tolist()
 
     def require_fit(self, splits: DatasetSplits) -> None:
         """Raise CheckpointError unless `splits` are the data that this checkpoint was made from."""
@@ -178,6 +185,7 @@ class FrozenCheckpoint:
             raise CheckpointError(f"not a whole safetensors file ({error}); fetch it again") from error
         manifest = _read_manifest(data)
         _require_match(tensors, manifest)
+        _require_synthesis(tensors)
         return cls(manifest, data)
 
 
@@ -220,12 +228,12 @@ def repack(
     checkpoint: FrozenCheckpoint,
     *,
     storage: StorageType,
-    learning_curves: dict[str, tuple[float, ...]] | None = None,
+    learning_curves: dict[CurveName, tuple[float, ...]] | None = None,
 ) -> FrozenCheckpoint:
     """The checkpoint with weights kept in `storage`, and with learning curves in its manifest if given.
 
-    Raises CheckpointError when a weight is beyond what float16 holds. Measure curves on what is shipped:
-    rounding moves the synthetic images a little.
+    Raises CheckpointError when a weight is beyond what float16 holds, or a curve has no value for some inner
+    step. Measure curves on what is shipped: rounding moves the synthetic images a little.
     """
     manifest = checkpoint.manifest.model_copy(
         update={"storage": storage, "learning_curves": learning_curves or checkpoint.manifest.learning_curves}
@@ -278,3 +286,22 @@ def _require_match(tensors: Arrays, manifest: CheckpointManifest) -> None:
             )
         if not np.isfinite(tensor).all():
             raise CheckpointError(f"tensor {name} holds numbers that are not finite; use an earlier one")
+
+
+def _require_synthesis(tensors: Arrays) -> None:
+    """Raise CheckpointError where finite numbers would still give no class, learning rate or image."""
+    labels = tensors["labels"]
+    if not ((np.count_nonzero(labels, axis=2) == 1) & (labels.max(axis=2) == 1)).all():
+        raise CheckpointError("tensor labels is not one-hot: each image has one class, of value 1")
+    with np.errstate(over="ignore", under="ignore"):
+        rates = np.exp(tensors["schedule.log_learning_rates"], dtype=np.float64).astype(np.float32)
+    if not (np.isfinite(rates) & (rates > 0)).all():
+        raise CheckpointError(
+            f"tensor schedule.log_learning_rates gives rates from {rates.min():g} to {rates.max():g}; each "
+            "must be positive and finite in float32"
+        )
+    for name, tensor in tensors.items():
+        if name.endswith(DIRECTION) and not tensor.reshape(len(tensor), -1).any(axis=1).all():
+            raise CheckpointError(
+                f"tensor {name} has a row of zeros, which is no direction; use an earlier one"
+            )

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from gtn_core.checkpoint import FrozenCheckpoint
+from gtn_core.checkpoint import CurveName, FrozenCheckpoint
 
 _WIDTH, _PANEL_HEIGHT = 720, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 120, 28, 34  # around what is plotted; the names stand at the right
 _INK, _PAPER, _GRID = "#202020", "#ffffff", "#e0e0e0"
 _COLOURS = ("#1f6fb4", "#d1651b", "#808080", "#2e8b57")
-_NAMES = {"gtn": "GTN data", "real": "real data", "noise": "noise"}
+_NAMES: dict[CurveName, str] = {"gtn": "GTN data", "real": "real data", "noise": "noise"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def learning_curves_png(checkpoint: FrozenCheckpoint) -> bytes:
     A checkpoint whose manifest has no learning curves shows its schedule alone.
     """
     learning_rates, momenta = checkpoint.schedule()
-    curves = {_NAMES.get(name, name): each for name, each in checkpoint.manifest.learning_curves.items()}
+    curves = {_NAMES[name]: each for name, each in checkpoint.manifest.learning_curves.items()}
     panels = [
         _Panel(
             "learning rate by inner step", {"learned": learning_rates}, 0, _ceiling(learning_rates), "{:.2g}"

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gtn_core.checkpoint import FrozenCheckpoint, repack
+from gtn_core.checkpoint import CurveName, FrozenCheckpoint, repack
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import DatasetSplits, Split
 from gtn_core.evaluation import evaluate
@@ -73,7 +73,7 @@ def with_learning_curves(
     last = [len(synthetic)]
     settings = list(product(REAL_LEARNING_RATES, REAL_MOMENTA))
     best = max(settings, key=lambda setting: mean_curve(real(*setting), last))
-    curves = {
+    curves: dict[CurveName, tuple[float, ...]] = {
         "gtn": mean_curve([synthetic] * learners),
         "real": mean_curve(real(*best)),
         "noise": mean_curve([replace(synthetic, images=noise.to(device))] * learners),

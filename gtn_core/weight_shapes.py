@@ -8,6 +8,9 @@ from gtn_core.config import MetaTrainingConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
+LENGTH, DIRECTION = ".parametrizations.weight.original0", ".parametrizations.weight.original1"
+"""How the names end of a weight-normalised layer's weights: both have a row for each output."""
+
 
 def weight_shapes(config: MetaTrainingConfig, image_shape: tuple[int, int, int], num_classes: int) -> Shapes:
     """The state dict's shapes by name, for a curriculum of this configuration."""
@@ -40,9 +43,8 @@ def _generator(config: MetaTrainingConfig, image_shape: tuple[int, int, int], nu
     }.items():
         shapes[f"generator.{name}.bias"] = weight[:1]
         if config.generator_weight_normalization:  # length and direction
-            stored = f"generator.{name}.parametrizations.weight.original"
-            shapes[f"{stored}0"] = (weight[0], *[1] * (len(weight) - 1))
-            shapes[f"{stored}1"] = weight
+            shapes[f"generator.{name}{LENGTH}"] = (weight[0], *[1] * (len(weight) - 1))
+            shapes[f"generator.{name}{DIRECTION}"] = weight
         else:
             shapes[f"generator.{name}.weight"] = weight
     for name, count in {"linears.1": hidden, "linears.4": units, "convolutions.2": fine}.items():

@@ -55,6 +55,14 @@ def edited(
     return save_tensors(found, metadata={"gtn": json.dumps(text)})
 
 
+def rates(tensors: dict[str, Tensor]) -> Tensor:
+    return tensors["schedule.log_learning_rates"]
+
+
+def direction(tensors: dict[str, Tensor]) -> Tensor:
+    return tensors["generator.convolutions.1.parametrizations.weight.original1"]
+
+
 def test_a_saved_checkpoint_is_the_same_checkpoint(
     make: Callable[..., FrozenCheckpoint], tmp_path: Path, digits: DatasetSplits
 ) -> None:
@@ -124,16 +132,22 @@ def test_the_schedule_is_that_of_the_curriculum(make: Callable[..., FrozenCheckp
     torch.testing.assert_close(torch.tensor(momenta), curriculum.momenta)
 
 
+def test_a_momentum_of_zero_is_one_that_can_be_read(make: Callable[..., FrozenCheckpoint]) -> None:
+    content = edited(make(), tensors=lambda tensors: tensors["schedule.momentum_logits"].fill_(-2000))
+    checkpoint = FrozenCheckpoint.from_bytes(content)
+    assert checkpoint.schedule()[1] == checkpoint.synthesize().momenta.tolist() == [0, 0, 0]
+
+
 def test_half_precision_halves_the_file_and_teaches_almost_alike(
     make: Callable[..., FrozenCheckpoint],
 ) -> None:
     whole = make(latent_size=64, generator_hidden=64)
-    half = repack(whole, storage="float16", learning_curves={"gtn": (0.5, 0.75)})
+    half = repack(whole, storage="float16", learning_curves={"gtn": (0.5, 0.7, 0.75)})
     assert len(half.to_bytes()) < 0.6 * len(whole.to_bytes())
     assert half.id != whole.id
     loaded = FrozenCheckpoint.from_bytes(half.to_bytes())
     assert loaded.manifest.storage == "float16"
-    assert loaded.manifest.learning_curves == {"gtn": (0.5, 0.75)}
+    assert loaded.manifest.learning_curves == {"gtn": (0.5, 0.7, 0.75)}
     before, after = whole.synthesize(), loaded.synthesize()
     assert after.images.dtype == after.learning_rates.dtype == torch.float32
     assert torch.equal(after.labels, before.labels)
@@ -180,6 +194,15 @@ def test_other_weights_are_refused() -> None:
         ({"surprise": 1}, "surprise"),
         ({"num_classes": 7}, "7 classes have 10 names"),
         ({"image_shape": [1, 60000, 60000]}, "the manifest says"),
+        ({"seed": -1}, "seed\n.*greater than or equal to 0"),
+        ({"split_seed": 2**64}, "split_seed\n.*less than"),
+        ({"learning_curves": {"gtn": []}}, "'gtn' has 0 values for 3 inner steps"),
+        ({"learning_curves": {"noise": [0.5] * 3000}}, "'noise' has 3000 values for 3 inner steps"),
+        (
+            {"learning_curves": {"gtn": [0.5, 0.6, 1.5]}},
+            r"learning_curves\.gtn\.2\n.*less than or equal to 1",
+        ),
+        ({"learning_curves": {"mine": [0.5] * 3}}, "'gtn', 'real' or 'noise'"),
     ],
 )
 def test_a_manifest_that_does_not_hold_is_refused(
@@ -201,6 +224,12 @@ def test_a_manifest_that_does_not_hold_is_refused(
             r"labels is float32 \(3, 10, 9\)",
         ),
         (lambda tensors: tensors.update(latents=tensors["latents"].double()), "latents is float64"),
+        (lambda tensors: tensors["labels"].fill_(-3), "labels is not one-hot"),
+        (lambda tensors: tensors["labels"][0, 0].fill_(1), "labels is not one-hot"),
+        (lambda tensors: tensors["labels"].mul_(2), "labels is not one-hot"),
+        (lambda tensors: rates(tensors)[1].fill_(-2000), "gives rates from 0 to 0.3; each must be positive"),
+        (lambda tensors: rates(tensors)[1].fill_(2000), "gives rates from 0.3 to inf; each must be positive"),
+        (lambda tensors: direction(tensors)[2].fill_(0), r"convolutions\.1\..* has a row of zeros"),
     ],
 )
 def test_tensors_that_do_not_hold_are_refused(

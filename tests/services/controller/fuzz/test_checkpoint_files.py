@@ -40,7 +40,7 @@ def refused_or_understood(http: TestClient, store: Store, data: bytes) -> None:
         return
     identifier = answer.json()["id"]
     assert after == before | {identifier}
-    for path in ("", "/download", "/samples.png"):
+    for path in ("", "/download", "/samples.png", "/curves.png"):
         assert http.get(f"/v1/checkpoints/{identifier}{path}").status_code in {200, 422}, path
     search = {"checkpoint_id": identifier, "max_candidates": 1}
     checked = http.post("/v1/searches", json=search, params={"validate_only": True})
