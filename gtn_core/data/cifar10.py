@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +119,7 @@ def _parse_binary(content: bytes, source: str) -> LabelledImages:
             f"{records} records and {rest} bytes; it is truncated or not of CIFAR-10"
         )
     table = np.frombuffer(content, dtype=np.uint8).reshape(records, 1 + _PIXELS)
-    return LabelledImages(_images(table[:, 1:]), table[:, 0].astype(np.int64))
+    return _batch(table[:, 1:], table[:, 0].tolist(), source)
 
 
 def _parse_python(content: bytes, source: str) -> LabelledImages:
@@ -133,11 +132,20 @@ def _parse_python(content: bytes, source: str) -> LabelledImages:
         raise DatasetError(f"{source} has no b'data' of uint8 [N, {_PIXELS}]")
     if not isinstance(labels, list) or not all(isinstance(label, int) for label in labels):
         raise DatasetError(f"{source} has no b'labels' as a list of integers")
-    return LabelledImages(_images(pixels), np.array(labels, dtype=np.int64))
+    return _batch(pixels, labels, source)
 
 
-def _images(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    return pixels.reshape(-1, 3, 32, 32)
+def _batch(pixels: NDArray[np.uint8], labels: list[int], source: str) -> LabelledImages:
+    """Checked by itself: put together, images of one batch would meet the labels of another."""
+    if len(pixels) != len(labels):
+        raise DatasetError(f"{source} has {len(pixels)} images but {len(labels)} labels; fetch it again")
+    for number, label in enumerate(labels):
+        if not 0 <= label < len(CLASS_NAMES):
+            raise DatasetError(
+                f"{source}: label {label} of image {number} is out of range; the classes are numbered 0 to "
+                f"{len(CLASS_NAMES) - 1}"
+            )
+    return LabelledImages(pixels.reshape(-1, 3, 32, 32), np.array(labels, dtype=np.int64))
 
 
 _VERSIONS = (

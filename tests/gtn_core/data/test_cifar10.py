@@ -54,6 +54,7 @@ def write_archive(path: Path, files: dict[str, bytes]) -> None:
             archive.addfile(member, io.BytesIO(content))
 
 
+PIXELS = np.zeros((20, 3072), np.uint8)
 Files = Callable[[], dict[str, bytes]]
 
 
@@ -117,7 +118,7 @@ def test_label_out_of_range(tmp_path: Path, files: Files, monkeypatch: pytest.Mo
     wrong["data_batch_2"][1][4] = 10
     monkeypatch.setitem(globals(), "batches", lambda: wrong)
     write_folder(tmp_path, files())
-    with pytest.raises(DatasetError, match="label 10 of training image 24 is out of range"):
+    with pytest.raises(DatasetError, match=r"data_batch_2(\.bin)?: label 10 of image 4 is out of range"):
         load_dataset(f"cifar10:{tmp_path}")
 
 
@@ -135,13 +136,26 @@ def test_truncated_binary_batch(tmp_path: Path) -> None:
         (pickle.dumps(print), r"asks for builtins\.print"),
         (pickle.dumps([1]), "no b'data'"),
         (pickle.dumps({b"data": np.zeros((20, 3071), np.uint8), b"labels": [0] * 20}), "no b'data'"),
-        (pickle.dumps({b"data": np.zeros((20, 3072), np.uint8), b"labels": ["0"] * 20}), "no b'labels'"),
+        (pickle.dumps({b"data": PIXELS, b"labels": ["0"] * 20}), "no b'labels'"),
+        (pickle.dumps({b"data": PIXELS, b"labels": [0] * 19 + [2**70]}), f"label {2**70} of image 19 is out"),
+        (pickle.dumps({b"data": PIXELS, b"labels": [0] * 19 + [-1]}), "label -1 of image 19 is out of range"),
         (python_files()["cifar-10-batches-py/data_batch_1"][:-100], "is no CIFAR-10 batch"),
     ],
 )
 def test_wrong_python_batch(tmp_path: Path, content: bytes, message: str) -> None:
     write_folder(tmp_path, python_files() | {"cifar-10-batches-py/data_batch_1": content})
     with pytest.raises(DatasetError, match=message):
+        load_dataset(f"cifar10:{tmp_path}")
+
+
+def test_lengths_that_agree_over_all_batches_and_not_in_each(tmp_path: Path) -> None:
+    short, long = ({b"data": PIXELS, b"labels": [0] * count} for count in (19, 21))
+    wrong = {
+        "cifar-10-batches-py/data_batch_2": pickle.dumps(short),
+        "cifar-10-batches-py/data_batch_3": pickle.dumps(long),
+    }
+    write_folder(tmp_path, python_files() | wrong)
+    with pytest.raises(DatasetError, match=r"data_batch_2 has 20 images but 19 labels"):
         load_dataset(f"cifar10:{tmp_path}")
 
 
