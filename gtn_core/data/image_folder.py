@@ -1,5 +1,6 @@
 """A folder of pictures: one folder for each class, or `train/` and `test/` with one folder for each class."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,11 @@ def read_folder(path: Path) -> RawDataset:
             "folder of held-out pictures to test/, or move its pictures into train/, which validation is "
             "split from"
         )
+    if has_test and (held_out := sorted(found & _VALIDATION)):
+        raise DatasetError(
+            f"{path} has {held_out[0]}/ beside train/ and test/: validation is split from train/; move its "
+            "pictures there, or the folder elsewhere"
+        )
     class_names = _subfolders(path / "train" if has_test else path)
     if not class_names:
         raise DatasetError(f"{path} has no class folders; put the pictures of each class in one of its own")
@@ -39,9 +45,18 @@ def read_folder(path: Path) -> RawDataset:
 
 
 def _subfolders(folder: Path) -> list[str]:
-    return sorted(
+    """Names in order. Raises DatasetError for one that is not UTF-8, which no checkpoint could hold."""
+    names = sorted(
         entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
     )
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise DatasetError(
+                f"{folder} has the folder {os.fsencode(name)!r}, whose name is not UTF-8; rename it"
+            ) from None
+    return names
 
 
 def _labelled_files(folder: Path, class_names: Sequence[str]) -> list[tuple[Path, int]]:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,24 @@ def test_a_split_without_test_data_is_not_read_as_classes(tmp_path: Path, name: 
         for label in ("cat", "dog"):
             write_pictures(tmp_path / split / label, 4)
     with pytest.raises(DatasetError, match=f"has train/ and {name}/, but no test/: rename"):
+        load_dataset(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("name", ["val", "valid"])
+def test_validation_pictures_beside_train_and_test_are_not_left_out_silently(
+    tmp_path: Path, name: str
+) -> None:
+    for split in ("train", "test", name, "notes"):
+        for label in ("cat", "dog"):
+            write_pictures(tmp_path / split / label, 4)
+    with pytest.raises(DatasetError, match=rf"has {name}/ beside train/ and test/: .* move its pictures"):
+        load_dataset(f"folder:{tmp_path}")
+
+
+def test_a_class_whose_name_no_checkpoint_could_hold(tmp_path: Path) -> None:
+    for name in (b"caf\xe9", b"tea"):
+        write_pictures(tmp_path / os.fsdecode(name), 5)
+    with pytest.raises(DatasetError, match=r"has the folder b'caf\\xe9', whose name is not UTF-8; rename"):
         load_dataset(f"folder:{tmp_path}")
 
 
