@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,6 +40,7 @@ MAX_BYTES = 512 * 2**20
 """More than ten times the paper's CIFAR generator with its curriculum; what is larger is not read."""
 
 _MANIFEST_KEY = "gtn"
+_UNKNOWN_BYTES = 2**16  # more than metrics, learning curves and the list of tensors ever take
 StorageType = Literal["float32", "float16"]
 _Size = Annotated[int, Field(ge=1, le=65_536)]
 _Seed = Annotated[int, Field(ge=0, lt=2**64)]
@@ -189,6 +191,25 @@ class FrozenCheckpoint:
         return cls(manifest, data)
 
 
+def require_freezable(splits: DatasetSplits, *, config: MetaTrainingConfig, seed: int, learner: str) -> None:
+    """Raise CheckpointError where `freeze` could not write what is meta-trained so: before it, not after."""
+    try:
+        text = _manifest(splits, config=config, seed=seed, learner=learner, metrics={}).model_dump_json()
+    except ValueError as error:  # a field is out of bounds, or is no text that UTF-8 has
+        raise CheckpointError(f"what is meta-trained could not be frozen: {error}") from error
+    shapes = weight_shapes(config, splits.image_shape, splits.num_classes)
+    weights = sum(math.prod(shape) for shape in shapes.values()) * np.dtype(np.float32).itemsize
+    size = weights + len(json.dumps(text)) + _UNKNOWN_BYTES
+    if size > MAX_BYTES:
+        channels, height, width = splits.image_shape
+        raise CheckpointError(
+            f"what is meta-trained could not be frozen: its checkpoint would have about {size} bytes, and "
+            f"one has at most {MAX_BYTES}; lower the image size ({channels}x{height}x{width}), "
+            f"generator_channels {list(config.generator_channels)}, inner_steps ({config.inner_steps}) or "
+            f"batch_size ({config.batch_size})"
+        )
+
+
 def freeze(
     curriculum: LearnedCurriculum,
     splits: DatasetSplits,
@@ -199,27 +220,7 @@ def freeze(
     metrics: dict[str, float],
 ) -> FrozenCheckpoint:
     """Freeze what meta-training learned, in float32. Raises CheckpointError when a weight is not finite."""
-    import torch
-
-    manifest = CheckpointManifest(
-        config=config,
-        seed=seed,
-        dataset=splits.dataset,
-        dataset_fingerprint=splits.fingerprint,
-        split_seed=splits.seed,
-        image_shape=splits.image_shape,
-        num_classes=splits.num_classes,
-        class_names=splits.class_names,
-        normalization=splits.normalization,
-        learner=learner,
-        metrics=metrics,
-        versions={
-            "gtn-nas": version("gtn-nas"),
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
-    )
+    manifest = _manifest(splits, config=config, seed=seed, learner=learner, metrics=metrics)
     tensors = {name: tensor.cpu().contiguous().numpy() for name, tensor in curriculum.state_dict().items()}
     return _written(tensors, manifest)
 
@@ -246,6 +247,37 @@ def repack(
 
 Arrays = dict[str, NDArray[Any]]
 _TYPES: dict[StorageType, type[np.floating[Any]]] = {"float32": np.float32, "float16": np.float16}
+
+
+def _manifest(
+    splits: DatasetSplits,
+    *,
+    config: MetaTrainingConfig,
+    seed: int,
+    learner: str,
+    metrics: dict[str, float],
+) -> CheckpointManifest:
+    import torch
+
+    return CheckpointManifest(
+        config=config,
+        seed=seed,
+        dataset=splits.dataset,
+        dataset_fingerprint=splits.fingerprint,
+        split_seed=splits.seed,
+        image_shape=splits.image_shape,
+        num_classes=splits.num_classes,
+        class_names=splits.class_names,
+        normalization=splits.normalization,
+        learner=learner,
+        metrics=metrics,
+        versions={
+            "gtn-nas": version("gtn-nas"),
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+    )
 
 
 def _written(tensors: Arrays, manifest: CheckpointManifest) -> FrozenCheckpoint:

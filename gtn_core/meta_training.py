@@ -8,7 +8,7 @@ from statistics import mean, stdev
 
 import torch
 
-from gtn_core.checkpoint import FrozenCheckpoint, freeze
+from gtn_core.checkpoint import FrozenCheckpoint, freeze, require_freezable
 from gtn_core.config import MetaTrainingConfig
 from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.data import DatasetSplits, Split
@@ -75,14 +75,20 @@ def meta_train(
         DeviceError: the device lacks what the configuration asks for.
         MemoryLimitError: a meta step would need more memory than there is.
         MetaTrainingDiverged: a loss or the meta-gradient is not finite; the saved state is from before.
-        CheckpointError: the file at `state_path` is corrupt, or of another run.
+        CheckpointError: the file at `state_path` is corrupt, or of another run; or what is meta-trained
+            could not be frozen.
+        ValueError: there are more ranks than learners in a meta step.
     """
+    rank.require_share(config.learners_per_meta_step)
     sampler = learner_sampler or ConvNetSampler(config)
     reference = _required(ranking_reference, config)
+    learner = learner_name(sampler)
+    taught = learner if reference is None else f"{learner}; taught for the order of {reference}"
+    require_freezable(splits, config=config, seed=seed, learner=taught)
     form, estimate = suitable_form(config, sampler, splits.image_shape, splits.num_classes, reference)
     require_memory(estimate, config, device)
     compared = "none" if reference is None else str(reference)
-    run = RunIdentity(config, seed, splits.fingerprint, learner_name(sampler), compared)
+    run = RunIdentity(config, seed, splits.fingerprint, learner, compared)
     state = initial_state(config, splits, seed=seed, device=device)
     saves_to = state_path if rank.index == 0 else None
     if state_path is not None and state_path.exists():
@@ -127,8 +133,7 @@ def meta_train(
         "validation_accuracy_std": stdev(accuracies),
         "validation_learners": float(len(accuracies)),
     }
-    learner = run.learner if reference is None else f"{run.learner}; taught for the order of {reference}"
-    return freeze(state.to_freeze, splits, config=config, seed=seed, learner=learner, metrics=metrics)
+    return freeze(state.to_freeze, splits, config=config, seed=seed, learner=taught, metrics=metrics)
 
 
 @torch.no_grad()

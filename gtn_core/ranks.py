@@ -27,6 +27,14 @@ class Rank:
         """Numbers of the learners that are this rank's."""
         return range(self.index, learners, self.count)
 
+    def require_share(self, learners: int) -> None:
+        """Raise ValueError unless each rank has a learner."""
+        if self.count > learners:
+            raise ValueError(
+                f"{self.count} ranks cannot share learners_per_meta_step ({learners}), since each needs a "
+                "learner; start fewer ranks or raise learners_per_meta_step"
+            )
+
 
 ALONE = Rank()
 """One process with all learners."""

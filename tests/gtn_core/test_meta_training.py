@@ -16,6 +16,7 @@ from gtn_core import (
     MetaStepReport,
     MetaTrainingConfig,
     MetaTrainingDiverged,
+    Rank,
     Split,
     meta_train,
 )
@@ -200,6 +201,56 @@ def test_a_corrupt_state_is_refused(
 def test_test_data_are_never_touched(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
     poisoned = replace(digits, test=Split(digits.test.images * torch.nan, digits.test.labels * 0 - 1))
     assert meta_train(poisoned, tiny_config).id == meta_train(digits, tiny_config).id
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({}, {"seed": -1}, r"could not be frozen: .*\nseed\n.*greater than or equal to 0"),
+        ({}, {"seed": 2**64}, r"could not be frozen: .*\nseed\n.*less than"),
+        (
+            {"class_names": ("caf\udce9", *"123456789")},
+            {},
+            r"could not be frozen: .* encode character '\\udce9'",
+        ),
+        (
+            {},
+            {"config": {"generator_hidden": 8192, "latent_size": 4096, "generator_channels": (3072, 16)}},
+            r"have about 5\d{8} bytes, and one has at most 536870912; lower the image size \(1x8x8\), "
+            r"generator_channels \[3072, 16\], inner_steps \(3\) or batch_size \(10\)",
+        ),
+    ],
+)
+def test_what_could_not_be_frozen_is_not_trained(
+    change: dict[str, Any],
+    options: dict[str, Any],
+    message: str,
+    digits: DatasetSplits,
+    tiny_config: MetaTrainingConfig,
+) -> None:
+    def unreached(*_: Any, **__: Any) -> nn.Module:
+        raise AssertionError("a learner was made")
+
+    config = changed(tiny_config, **options.pop("config", {}))
+    with pytest.raises(CheckpointError, match=message):
+        meta_train(replace(digits, **change), config, learner_sampler=unreached, **options)
+
+
+def test_what_can_just_be_frozen_is_trained(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(tiny_config, meta_steps=1)
+    size = len(meta_train(digits, config).content)
+    monkeypatch.setattr("gtn_core.checkpoint.MAX_BYTES", size + 2**16)
+    assert len(meta_train(digits, config).content) == size
+    monkeypatch.setattr("gtn_core.checkpoint.MAX_BYTES", size)
+    with pytest.raises(CheckpointError, match=rf"one has at most {size}"):
+        meta_train(digits, config)
+
+
+def test_each_rank_needs_a_learner(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
+    with pytest.raises(ValueError, match=r"2 ranks cannot share learners_per_meta_step \(1\)"):
+        meta_train(digits, tiny_config, rank=Rank(1, 2))
 
 
 class Exploding(nn.Module):
