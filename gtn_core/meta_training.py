@@ -96,6 +96,8 @@ def meta_train(
     train, validation = _moved(splits.train, device), _moved(splits.validation, device)
     if state.step == 0 and config.first_images == "real":
         start_from_real_images(state.curriculum, train, passes=config.fit_passes, seed=seed)
+        # Each has fitted by itself, and not all devices add up in one order.
+        rank.take_from_first(state.curriculum.parameters())
 
     while state.step < config.meta_steps:
         started = time.perf_counter()

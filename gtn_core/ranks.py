@@ -1,6 +1,6 @@
 """Processes that share the learners of every meta step; how they reach each other is the caller's affair."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -34,6 +34,14 @@ class Rank:
                 f"{self.count} ranks cannot share learners_per_meta_step ({learners}), since each needs a "
                 "learner; start fewer ranks or raise learners_per_meta_step"
             )
+
+    def take_from_first(self, tensors: Iterable[Tensor]) -> None:
+        """Put the first rank's values into the tensors of all, in place."""
+        for tensor in tensors:
+            values = tensor.detach()
+            if self.index:
+                values.zero_()
+            self.add_up(values)
 
 
 ALONE = Rank()

@@ -13,6 +13,7 @@ from gtn_core import (
     CheckpointError,
     ConvNetSampler,
     DatasetSplits,
+    LearnedCurriculum,
     MetaStepReport,
     MetaTrainingConfig,
     MetaTrainingDiverged,
@@ -22,6 +23,7 @@ from gtn_core import (
 )
 from gtn_core.config import CurriculumKind
 from gtn_core.memory import SAMPLED_LEARNERS
+from gtn_core.meta_training_state import MetaTrainingState
 
 
 class Stopped(Exception):  # noqa: N818 - what a caller raises to stop a run
@@ -251,6 +253,33 @@ def test_what_can_just_be_frozen_is_trained(
 def test_each_rank_needs_a_learner(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
     with pytest.raises(ValueError, match=r"2 ranks cannot share learners_per_meta_step \(1\)"):
         meta_train(digits, tiny_config, rank=Rank(1, 2))
+
+
+def test_ranks_go_on_from_what_the_first_one_fitted(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[dict[str, Tensor]] = []
+    told: list[Tensor] = []
+
+    def unequal_fit(curriculum: LearnedCurriculum, *_: Any, **__: Any) -> None:
+        with torch.no_grad():
+            for parameter in curriculum.parameters():
+                parameter.add_(len(started))
+
+    def first_meta_step(state: MetaTrainingState, *_: Any, **__: Any) -> None:
+        started.append(state.curriculum.state_dict())
+        raise Stopped
+
+    monkeypatch.setattr("gtn_core.meta_training.start_from_real_images", unequal_fit)
+    monkeypatch.setattr("gtn_core.meta_training.meta_step", first_meta_step)
+    config = changed(tiny_config, first_images="real", learners_per_meta_step=2)
+    for rank in (
+        Rank(0, 2, lambda tensor: told.append(tensor.clone())),
+        Rank(1, 2, lambda tensor: tensor.add_(told.pop(0))),
+    ):
+        with pytest.raises(Stopped):
+            meta_train(digits, config, rank=rank)
+    torch.testing.assert_close(started[1], started[0], rtol=0, atol=0)
 
 
 class Exploding(nn.Module):
