@@ -25,8 +25,15 @@ class LearnerSampler(Protocol):
 
 
 def learner_name(sampler: LearnerSampler) -> str:
-    """The family that a sampler draws from, as manifests have it: a function's name, else its `str()`."""
-    return getattr(sampler, "__qualname__", None) or str(sampler)
+    """The family that a sampler draws from, as manifests have it and resumed runs compare it.
+
+    A function's name, else what `str()` says, else the name of the class: never where in memory it lies.
+    """
+    if isinstance(sampler, partial):
+        return learner_name(sampler.func)
+    kind = type(sampler)
+    says_nothing = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
+    return getattr(sampler, "__qualname__", None) or (kind.__qualname__ if says_nothing else str(sampler))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 
@@ -45,9 +47,18 @@ def test_learners_have_a_name_that_no_process_changes() -> None:
     def sample(*, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> torch.nn.Module:
         return torch.nn.Identity()
 
+    class Silent:
+        __call__ = staticmethod(sample)
+
+    class Shown(Silent):
+        def __repr__(self) -> str:
+            return "what is shown"
+
     assert learner_name(ConvNetSampler(CONFIGS["pooled"])) == "pooled convnet, 4/8 channels, 16 hidden units"
-    assert learner_name(sample).endswith("sample")
-    assert " at 0x" not in learner_name(sample)
+    here = "test_learners_have_a_name_that_no_process_changes.<locals>"
+    assert learner_name(sample) == learner_name(partial(partial(sample), seed=1)) == f"{here}.sample"
+    assert learner_name(Silent()) == learner_name(partial(Silent())) == f"{here}.Silent"
+    assert learner_name(Shown()) == "what is shown"
 
 
 def shapes(count: int = 300, **options: object) -> list[ConvNetShape]:
