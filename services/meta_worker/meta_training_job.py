@@ -10,6 +10,7 @@ import torch
 from gtn_core import (
     DatasetSplits,
     FrozenCheckpoint,
+    GtnNasError,
     MetaStepReport,
     load_dataset,
     meta_train,
@@ -84,7 +85,7 @@ def _measured(
     lease.insist(lambda: store.append_event(lease.job.id, EventType.LOG, event))
     try:
         return with_learning_curves(checkpoint, splits, device=_device(), on_learner=lease.raise_if_stopped)
-    except RuntimeError as error:  # memory, usually
+    except (RuntimeError, MemoryError, GtnNasError) as error:  # memory, usually; not JobInterrupted
         log.warning("learning curves could not be measured", error=str(error))
         return checkpoint
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load as load_tensors
 
-from gtn_core import FrozenCheckpoint, load_dataset, meta_train, with_learning_curves
+from gtn_core import CheckpointError, FrozenCheckpoint, load_dataset, meta_train, with_learning_curves
 from nas.search_spaces import get_search_space
 from nas.weights import load_weights
 from services.checkpoints import load_checkpoint, store_checkpoint
@@ -104,16 +104,22 @@ def test_a_meta_training_becomes_a_checkpoint_with_its_progress_told(
     assert {"loss", "accuracy", "validation_accuracy"} <= steps[-1].keys()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("no memory is left"), MemoryError(), CheckpointError("a curve is too short")],
+    ids=lambda error: type(error).__name__,
+)
 def test_what_was_learned_is_kept_when_its_curves_cannot_be_measured(
+    error: Exception,
     backend: Backend,
     settings: Settings,
     queue_meta_training: Callable[..., JobRecord],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def without_memory(*_: Any, **__: Any) -> FrozenCheckpoint:
-        raise torch.OutOfMemoryError("there is no memory left")
+    def fail(*_: Any, **__: Any) -> FrozenCheckpoint:
+        raise error
 
-    monkeypatch.setattr("services.meta_worker.meta_training_job.with_learning_curves", without_memory)
+    monkeypatch.setattr("services.meta_worker.meta_training_job.with_learning_curves", fail)
     job = queue_meta_training()
     assert Worker(settings, Shutdown()).work_once() is Ending.SUCCEEDED
     assert checkpoint_of(backend, job).manifest.learning_curves == {}
