@@ -18,7 +18,10 @@ from gtn_core.randomness import derive_seed, seeded_initialisation
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What decides the course of a run: equal identities give equal checkpoints on one machine."""
+    """What decides the course of a run: equal identities give equal checkpoints on one machine.
+
+    With one number of threads, that is: sums are split among them, and so rounded.
+    """
 
     config: MetaTrainingConfig
     seed: int

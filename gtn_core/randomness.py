@@ -33,13 +33,13 @@ def torch_generator(seed: int, *path: int | str) -> torch.Generator:
 
 @contextmanager
 def seeded_initialisation(seed: int) -> Iterator[None]:
-    """Inside, `nn.Module`s draw their weights from `seed`; the global generator is as before afterwards.
+    """Inside, `nn.Module`s draw their weights from `seed`; the global generators are as before afterwards.
 
-    `torch.nn.init` knows only the global generator. Build on the CPU, then move: a seed then gives the same
+    `torch.nn.init` knows only the global ones. Build on the CPU, then move: a seed then gives the same
     weights on every device.
     """
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every device's, for good
         yield
