@@ -17,7 +17,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from bench_learning_speed import first_images, learning_curve
+from bench_learning_speed import fresh_curve
 from conditions import ROOT, conditions, write_results
 
 from gtn_core import (
@@ -28,6 +28,7 @@ from gtn_core import (
     load_dataset,
     meta_train,
 )
+from gtn_core.learning_curves import first_images
 from nas import get_search_space
 from services.learner_sampling import MixedLearnerSampler
 
@@ -70,6 +71,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mean-only normalisation": {"learner_normalization": "mean_only", "initial_learning_rate": 0.05},
     "inner Adam": {"inner_optimizer": "adam", "initial_learning_rate": 0.01, "initial_momentum": 0.9},
     "loss at the end alone": {"outer_loss_every": 10},
+    "mean over meta steps": {"average_decay": 0.9},
 }
 CELL_SHARES = {"half cells": 0.5, "all cells": 1.0}
 CELLS = {"channels": 4, "cells_per_stage": 1}
@@ -127,8 +129,8 @@ class Kept:
         self.runs = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def find(self, name: str, seed: int) -> dict[str, Any] | None:
-        asked = {"variant": name, "seed": seed, "config": configuration(name).model_dump(mode="json")}
-        return next((run for run in self.runs if asked.items() <= run.items()), None)
+        asked = name, seed, configuration(name)
+        return next((run for run in self.runs if asked == _identity(run)), None)
 
     def add(self, run: dict[str, Any]) -> None:
         run = json.loads(json.dumps(run))  # as it will be read
@@ -137,6 +139,11 @@ class Kept:
             file.write(json.dumps(run) + "\n")
         shown = {family: round(mean(values), 3) for family, values in run["accuracies"].items()}
         print(run["variant"], run["seed"], shown, f"{run['cpu_seconds']:.0f} s", flush=True)
+
+
+def _identity(run: dict[str, Any]) -> tuple[str, int, MetaTrainingConfig]:
+    """Fields that the configuration had not yet are at their defaults, which leave a run as it was."""
+    return run["variant"], run["seed"], MetaTrainingConfig.model_validate(run["config"])
 
 
 def configuration(name: str) -> MetaTrainingConfig:
@@ -161,7 +168,7 @@ def measured(name: str, seed: int, splits: DatasetSplits) -> dict[str, Any]:
     last = [config.inner_steps]
     accuracies = {
         family: [
-            learning_curve(splits.validation, learners, curriculum, "ablation", index, last)[-1]
+            fresh_curve(splits.validation, learners, curriculum, "ablation", index, last)[-1]
             for index in range(TESTED_LEARNERS)
         ]
         for family, learners in tested.items()
@@ -179,7 +186,7 @@ def summarised(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """By variant: mean accuracy, spread over seeds, and points over the reference of the same seed."""
 
     def accuracy(run: dict[str, Any], family: str) -> float:
-        return mean(run["accuracies"][family])
+        return float(mean(run["accuracies"][family]))
 
     references = {run["seed"]: run for run in runs if run["variant"] == "reference"}
     rows = []

@@ -25,7 +25,7 @@ from typing import Any
 import httpx2
 import structlog
 from conditions import conditions, summary, write_results
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
 from store_population import INSERT_CANDIDATE, candidate_rows, sqlite_value
 
 from services import processes
@@ -38,7 +38,7 @@ from services.settings import Settings
 from services.store import JobRecord, Store, open_store, upgrade
 from services.wiring import child_environment
 
-WINDOW = {"width": 1280, "height": 900}
+WINDOW: ViewportSize = {"width": 1280, "height": 900}
 PATIENCE_MS = 60_000
 
 

@@ -24,6 +24,7 @@ import structlog
 from conditions import conditions, write_results
 
 from services.client import Client
+from services.client.candidates import ExportFormat
 from services.lifecycle import JobState
 from services.local_stack import LocalStack
 from services.schemas import CandidateView, SearchView
@@ -38,7 +39,7 @@ SEARCHES: list[dict[str, Any]] = [
     {"estimator": {"name": "ensemble"}, "algorithm": {"name": "tpe"}},
     {"estimator": {"name": "real_data"}, "algorithm": {"name": "regularized_evolution"}},
 ]
-EXPORTS = ("python", "safetensors", "torch_export")
+EXPORTS: tuple[ExportFormat, ...] = ("python", "safetensors", "torch_export")
 REFUSED = [
     ("GET", "/v1/searches/none", None, 404),
     ("POST", "/v1/searches", {"max_candidates": -1}, 422),

@@ -108,13 +108,15 @@ def measure(
     note = {"cpu_seconds": time.process_time() - cpu_started, "curve": losses[:: max(1, len(losses) // 20)]}
     record.add({"note": f"meta-training {label}", "value": note | dict(checkpoint.manifest.metrics)})
     data = estimator_data(checkpoint.synthesize(), splits)
-    brief = {"validation_limit": VALIDATION_IMAGES, "initialisations": options.initialisations}
+    brief: dict[str, Any] = {
+        "validation_limit": VALIDATION_IMAGES,
+        "initialisations": options.initialisations,
+    }
     score(f"{label} gtn", make_estimator("gtn", data, **brief), space, held_out, record, seed)
     if arm == "plain":
-        rate = {"learning_rate": None}
         score(
             f"real {seed} real",
-            make_estimator("real_data", data, **brief, **rate),
+            make_estimator("real_data", data, **brief, learning_rate=None),
             space,
             held_out,
             record,

@@ -25,6 +25,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,13 @@ from simulation import (
 
 from nas import EstimatorData, SearchSpec
 from nas.actor_engine import ActorEngine
-from nas.cluster.evaluator import Evaluator, Job, store_job
+from nas.cluster.evaluator import Evaluator, Job, stored_job
 from nas.evaluation import evaluation_of
 from nas.search import Engine, Proposal
 from nas.tune_engine import TuneEngine
 from services.client import Client
 from services.local_stack import LocalStack
+from services.schemas import MetaTrainingView
 from services.shutdown import Shutdown
 from services.wiring import load_settings
 
@@ -121,11 +123,13 @@ def actor_pool(spec: SearchSpec, data: EstimatorData) -> Arrivals:
     with local_ray():
         actor: Any = ray.remote(num_cpus=spec.resources.cpus_per_candidate)(Evaluator)
         arrivals, search = Arrivals(), search_of(spec)
-        job = store_job(search, data)
-        pool = ray.util.ActorPool([actor.remote(job) for _ in range(spec.max_concurrent or 1)])
-        results = pool.map_unordered(lambda worker, proposal: worker.begin.remote(proposal), _proposals(spec))
-        for result in results:
-            arrivals.on_result(result)
+        with stored_job(search, data) as job:
+            pool = ray.util.ActorPool([actor.remote(job) for _ in range(spec.max_concurrent or 1)])
+            results = pool.map_unordered(
+                lambda worker, proposal: worker.begin.remote(proposal), _proposals(spec)
+            )
+            for result in results:
+                arrivals.on_result(result)
         return arrivals
 
 
@@ -151,19 +155,26 @@ def service_with(engine: str) -> Callable[[SearchSpec, EstimatorData], Arrivals]
                 stack.wait_until_ready(Shutdown())
                 shape = {"inner_steps": INNER_STEPS, "batch_size": BATCH_SIZE, "meta_steps": 2}
                 training = client.wait(client.create_meta_training({"name": "digits"}, shape).id)
+                assert isinstance(training, MetaTrainingView)
+                assert training.checkpoint_id, training.error
                 body = spec.model_dump(mode="json")
                 submitted = client.create_search(checkpoint_id=training.checkpoint_id, **body)
-                started = client.wait(submitted.id).started_at.timestamp()
+                started = _timestamp(client.wait(submitted.id).started_at)
                 candidates = list(client.candidates(submitted.id, order_by="number"))
         arrivals = Arrivals(started)
-        for candidate in sorted(candidates, key=lambda each: each.finished_at):
+        for candidate in sorted(candidates, key=lambda each: _timestamp(each.finished_at)):
             if candidate.metrics is None:
                 raise RuntimeError(f"a candidate failed: {candidate.error}")
             slot = (candidate.metrics.model_extra or {}).get("slot", 0.0)
-            arrivals.note(candidate.finished_at.timestamp(), candidate.metrics.seconds, slot)
+            arrivals.note(_timestamp(candidate.finished_at), candidate.metrics.seconds, slot)
         return arrivals
 
     return run
+
+
+def _timestamp(moment: datetime | None) -> float:
+    assert moment is not None, "it has not come that far"
+    return moment.timestamp()
 
 
 WAYS: dict[str, Callable[[SearchSpec, EstimatorData], Arrivals]] = {

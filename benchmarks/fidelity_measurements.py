@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -110,7 +110,7 @@ def load_setting(dataset: str, checkpoint: Path | None, steps: int, batch_size: 
 
 def measure(
     setting: Setting,
-    entries: dict[str, Sequence[TrueAccuracy]],
+    entries: Mapping[str, Sequence[TrueAccuracy]],
     record: Record,
     only: Sequence[str] | None = None,
 ) -> None:
@@ -131,7 +131,7 @@ def measure(
     for estimator, entry in _in_order(ready, entries):
         if (estimator.label, entry.architecture.encoding) in record.rows:
             continue
-        row = {"estimator": estimator.label, "architecture": entry.architecture.encoding}
+        row: dict[str, Any] = {"estimator": estimator.label, "architecture": entry.architecture.encoding}
         started, cpu_started = time.perf_counter(), time.process_time()
         try:
             score = made[estimator.label].estimate(space, entry.architecture, seed=0)
@@ -145,7 +145,7 @@ def measure(
 
 
 def _in_order(
-    ready: Sequence[Measured], entries: dict[str, Sequence[TrueAccuracy]]
+    ready: Sequence[Measured], entries: Mapping[str, Sequence[TrueAccuracy]]
 ) -> Iterator[tuple[Measured, TrueAccuracy]]:
     """Proxies first, then the trainings in turn: whenever it stops, all have as many."""
     for estimator in ready:

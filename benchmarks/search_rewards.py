@@ -78,8 +78,8 @@ def _estimated(
 ) -> Reward:
     keys, matrix, seconds = [], [], []
     for network in table.networks:
-        rows = {label: measured.get((label, network.architecture.encoding)) for label, _ in panel}
-        if all(row is not None and "readouts" in row for row in rows.values()):
+        rows = {label: measured.get((label, network.architecture.encoding), {}) for label, _ in panel}
+        if all("readouts" in row for row in rows.values()):
             keys.append(space.canonical_hash(network.architecture))
             matrix.append([rows[label]["readouts"][readout] for label, readout in panel])
             seconds.append(sum(row["cpu_seconds"] for row in rows.values()))

