@@ -39,7 +39,7 @@ class Lane:
         max_running: int,
         max_attempts: int,
     ) -> None:
-        """Of several kinds, the first has precedence. Runners of others count as running here too."""
+        """Runners that others have started count as running here too."""
         self._store, self._launcher, self._kinds = store, launcher, kinds
         self._max_running, self._max_attempts = max_running, max_attempts
         self._early_deaths: dict[str, int] = {}  # runners of a job that died before they could claim it
@@ -66,7 +66,7 @@ class Lane:
         places_taken = self._running() | self._launcher.active()
         seen = set(places_taken)
         while len(places_taken) < self._max_running:
-            job = self._next_queued(seen)
+            job = self._store.next_queued(self._kinds, seen)
             if job is None:
                 return
             seen.add(job.id)
@@ -75,10 +75,6 @@ class Lane:
             else:
                 self._launcher.launch(job.id)
                 places_taken.add(job.id)
-
-    def _next_queued(self, seen: set[str]) -> JobRecord | None:
-        found = (self._store.next_queued(kind, seen) for kind in self._kinds)
-        return next((job for job in found if job is not None), None)
 
     def _note(self, runner_exit: RunnerExit) -> None:
         job_id = runner_exit.job_id

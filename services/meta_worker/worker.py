@@ -1,4 +1,4 @@
-"""The worker's loop: claim the oldest job, run it under its lease, again."""
+"""The worker's loop: claim the job whose turn it is, run it under its lease, again."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -54,15 +54,17 @@ class Worker:
         log.info("worker ended")
 
     def work_once(self) -> Ending | None:
-        """Claim one job of any kind and run it; None when there is none."""
+        """Claim the job whose turn it is, of any kind, and run it; None when there is none to claim."""
         self._store.requeue_expired()
-        for kind, run_job in KINDS.items():
-            owner = new_owner("meta-worker")
-            job = self._store.claim(kind, owner, self._settings.lease_seconds)
-            if job is not None:
-                with structlog.contextvars.bound_contextvars(job=job.id):
-                    return self._work_on(job, owner, run_job)
-        return None
+        turn = self._store.next_queued(KINDS)
+        if turn is None:
+            return None
+        owner = new_owner("meta-worker")
+        job = self._store.claim(turn.kind, owner, self._settings.lease_seconds)
+        if job is None:
+            return None
+        with structlog.contextvars.bound_contextvars(job=job.id):
+            return self._work_on(job, owner, KINDS[job.kind])
 
     def work_on(self, job_id: str) -> Ending | None:
         """Claim this job and run it; None when it cannot be claimed. Raises NotFoundError."""

@@ -32,7 +32,7 @@ class LeaseRepository(Repository):
         runner lets go or its lease runs out.
         """
         now = self._now()
-        queued = _queued_in_turn(kind, now)
+        queued = _queued_in_turn([kind], now)
         if job_id is not None:
             queued = queued.where(Job.id == job_id)
         with self._database.write() as session:
@@ -44,13 +44,13 @@ class LeaseRepository(Repository):
             transition(session, job, Action.CLAIM, now)
             return job_record(job)
 
-    def next_queued(self, kind: JobKind, starting: Collection[str] = ()) -> JobRecord | None:
+    def next_queued(self, kinds: Collection[JobKind], starting: Collection[str] = ()) -> JobRecord | None:
         """The queued job whose turn it is, without those in `starting`, which count as running already.
 
         Higher priority comes first; of equal ones the job of the API key with the fewest running jobs of
-        this kind, and of those the oldest. Callers without a key of their own share as one.
+        its kind, and of those the oldest. Callers without a key of their own share as one.
         """
-        queued = _queued_in_turn(kind, self._now(), starting).where(Job.id.not_in(starting))
+        queued = _queued_in_turn(kinds, self._now(), starting).where(Job.id.not_in(starting))
         with self._database.read() as session:
             job = session.scalars(queued.limit(1)).one_or_none()
             return None if job is None else job_record(job)
@@ -166,15 +166,17 @@ class LeaseRepository(Repository):
             return _take_back(session, job, now)
 
 
-def _queued_in_turn(kind: JobKind, now: datetime, starting: Collection[str] = ()) -> sa.Select[Job]:
-    """The queued jobs of a kind that nobody holds, in the order in which they should start."""
+def _queued_in_turn(
+    kinds: Collection[JobKind], now: datetime, starting: Collection[str] = ()
+) -> sa.Select[Job]:
+    """The queued jobs of these kinds that nobody holds, in the order in which they should start."""
     free = sa.or_(Job.lease_expires_at.is_(None), Job.lease_expires_at <= now)
     other = aliased(Job)
     running_of_key = (
         sa.select(sa.func.count())
         .select_from(other)
         .where(
-            other.kind == kind,
+            other.kind == Job.kind,
             sa.or_(other.state == JobState.RUNNING, other.id.in_(starting)),
             other.owner_key_id.is_not_distinct_from(Job.owner_key_id),
         )
@@ -182,7 +184,7 @@ def _queued_in_turn(kind: JobKind, now: datetime, starting: Collection[str] = ()
     )
     return (
         sa.select(Job)
-        .where(Job.kind == kind, Job.state == JobState.QUEUED, free)
+        .where(Job.kind.in_(kinds), Job.state == JobState.QUEUED, free)
         .order_by(Job.priority.desc(), running_of_key, Job.created_at, Job.id)
     )
 

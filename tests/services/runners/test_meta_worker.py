@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,13 +21,14 @@ from nas.search_spaces import get_search_space
 from nas.weights import load_weights
 from services.checkpoints import load_checkpoint, store_checkpoint
 from services.execution import Ending
+from services.lease import Lease
 from services.lifecycle import Action, JobKind, JobState
-from services.meta_worker.worker import Worker
+from services.meta_worker.worker import KINDS, Worker
 from services.processes import start
 from services.schemas.requests import MetaTrainingRequest, RetrainRequest
 from services.settings import Settings
 from services.shutdown import Shutdown
-from services.store import JobRecord, Store
+from services.store import JobRecord, JsonObject, Store
 from services.wiring import Backend, child_environment
 
 SHORT: dict[str, Any] = {"inner_steps": 2, "batch_size": 8, "meta_steps": 3, "learner_channels": [4]}
@@ -153,6 +155,27 @@ def test_a_worker_of_one_job_runs_that_one(
     assert states == [JobState.QUEUED, JobState.SUCCEEDED]
     assert run(second.id) == 0  # nothing to do
     assert run("no-such-job") == 1
+
+
+def test_jobs_of_all_kinds_wait_in_one_line(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def run(lease: Lease, backend: Backend, folder: Path) -> JsonObject:
+        done.append(lease.job.name)
+        return {}
+
+    monkeypatch.setattr("services.meta_worker.worker.KINDS", dict.fromkeys(KINDS, run))
+    for name, kind, priority in (
+        ("oldest", JobKind.FIDELITY_REPORT, 0),
+        ("youngest", JobKind.META_TRAINING, 0),
+        ("urgent", JobKind.FINAL_TRAINING, 1),
+    ):
+        store.create_job(kind, name=name, request={}, progress_total=1, priority=priority)
+    worker = Worker(settings, Shutdown())
+    assert [worker.work_once() for _ in range(4)] == [*[Ending.SUCCEEDED] * 3, None]
+    assert done == ["urgent", "oldest", "youngest"]
 
 
 def test_a_final_training_measures_test_data_and_stores_the_weights(

@@ -70,10 +70,32 @@ def test_next_queued_counts_what_is_starting_and_changes_nothing(store: Store, q
     for name, key in (("a1", "a"), ("a2", "a"), ("b1", "b")):
         queue(name, key=key)
     starting: list[JobRecord] = []
-    while job := store.next_queued(JobKind.SEARCH, [each.id for each in starting]):
+    while job := store.next_queued([JobKind.SEARCH], [each.id for each in starting]):
         starting.append(job)
     assert [job.name for job in starting] == ["a1", "b1", "a2"]
     assert store.count_jobs() == {(JobKind.SEARCH, JobState.QUEUED): 3}
+
+
+def test_jobs_of_several_kinds_wait_in_one_line(store: Store, clock):
+    for kind, priority in (
+        (JobKind.META_TRAINING, 0),
+        (JobKind.FINAL_TRAINING, 0),
+        (JobKind.META_TRAINING, 0),
+        (JobKind.FIDELITY_REPORT, 1),
+        (JobKind.SEARCH, 2),
+    ):
+        clock.advance(1)
+        store.create_job(kind, name="", request={}, progress_total=1, priority=priority)
+    order: list[JobRecord] = []
+    trainings = [JobKind.FINAL_TRAINING, JobKind.META_TRAINING, JobKind.FIDELITY_REPORT]
+    while job := store.next_queued(trainings, [each.id for each in order]):
+        order.append(job)
+    assert [job.kind for job in order] == [
+        JobKind.FIDELITY_REPORT,
+        JobKind.META_TRAINING,
+        JobKind.FINAL_TRAINING,
+        JobKind.META_TRAINING,
+    ]
 
 
 def test_a_dead_runners_job_is_taken_back_at_once(store: Store, running_search: Callable[..., JobRecord]):
