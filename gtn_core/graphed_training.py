@@ -20,6 +20,9 @@ WARM_UP_STEPS = 3
 def train_graphed(network: nn.Module, curriculum: SyntheticCurriculum, *, bfloat16: bool = False) -> Tensor:
     """What `train_on_curriculum` does, with the same result; on the CPU the step is repeated, not recorded.
 
+    The same result is promised for networks that draw nothing in `forward`: what a replayed step draws is
+    up to CUDA graphs.
+
     Returns:
         The loss before each inner step, [T].
     """

@@ -19,7 +19,7 @@ from gtn_core.inner_optimizer import get_inner_optimizer
 from gtn_core.inner_steps import InnerSteps
 from gtn_core.layers import batch_statistics
 from gtn_core.learners import ImageShape, LearnerSampler
-from gtn_core.randomness import seeded_initialisation
+from gtn_core.randomness import seeded_initialisation, seeded_noise
 from gtn_core.ranking import RankingReference
 
 SMALL_GRAPH_BYTES = 2**30
@@ -84,8 +84,9 @@ def estimate_memory(
             reference.build(index, image_shape=image_shape, num_classes=num_classes, seed=0)
             for index in best[:SAMPLED_LEARNERS]
         ]
-    per_step = max(_saved_by_a_step(each, config, image_shape, num_classes) for each in learners)
-    real = max(_saved_by_a_pass(each, config, image_shape) for each in learners)
+    with seeded_noise(0, "cpu"):  # only to leave the global generator alone
+        per_step = max(_saved_by_a_step(each, config, image_shape, num_classes) for each in learners)
+        real = max(_saved_by_a_pass(each, config, image_shape) for each in learners)
     parameters = max(sum(each.numel() for each in learner.parameters()) for learner in learners)
     tensors_per_state = {"sgd": 2, "adam": 3}[config.inner_optimizer] + (form == "hessian_vector")
     steps = config.inner_steps + config.real_steps

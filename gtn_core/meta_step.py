@@ -14,7 +14,7 @@ from gtn_core.divergence import require_finite
 from gtn_core.learners import LearnerSampler, learner_name
 from gtn_core.meta_training_state import MetaTrainingState
 from gtn_core.outer_loss import OuterLoss, outer_loss
-from gtn_core.randomness import derive_seed, torch_generator
+from gtn_core.randomness import derive_seed, seeded_noise, torch_generator
 from gtn_core.ranking import RankingReference, backward_ranking_loss
 from gtn_core.ranks import ALONE, Rank
 from gtn_core.real_steps import outer_batch, with_real_steps
@@ -128,10 +128,11 @@ def _backward_outer_losses(
             leaves, window, train, config, torch_generator(seed, "real steps", step, index)
         )
         expert = expert_batches(taught, window, train, config, torch_generator(seed, "expert", step, index))
-        found = outer_loss(learner, taught, real, config, form=form, window=window, expert=expert)
         name = f"{learner_name(sampler)} (seed {learner_seed})"
-        objective = _objective(found, name, step, config)
-        torch.autograd.backward(objective / config.learners_per_meta_step)
+        with seeded_noise(learner_seed, train.labels.device):
+            found = outer_loss(learner, taught, real, config, form=form, window=window, expert=expert)
+            objective = _objective(found, name, step, config)
+            torch.autograd.backward(objective / config.learners_per_meta_step)
         norm = leaves.gradient_norm()
         require_finite(norm, "norm of the meta-gradient in the synthetic images", name, step, config)
         distance = 0.0 if found.trajectory_loss is None else found.trajectory_loss.item()

@@ -27,7 +27,7 @@ from gtn_core.meta_training_state import (
     save_state,
 )
 from gtn_core.precision import arithmetic
-from gtn_core.randomness import derive_seed, torch_generator
+from gtn_core.randomness import derive_seed, seeded_noise, torch_generator
 from gtn_core.ranking import RankingReference
 from gtn_core.ranks import ALONE, Rank
 
@@ -146,14 +146,14 @@ def validate(
     synthetic = curriculum(torch_generator(seed, "validation noise"), shuffle=False)
     accuracies = []
     for index in range(VALIDATION_LEARNERS):
+        learner_seed = derive_seed(seed, "validation learner", index)
         learner = sampler(
-            image_shape=curriculum.image_shape,
-            num_classes=curriculum.num_classes,
-            seed=derive_seed(seed, "validation learner", index),
+            image_shape=curriculum.image_shape, num_classes=curriculum.num_classes, seed=learner_seed
         ).to(validation.labels.device)
-        with torch.enable_grad():
-            train_on_curriculum(learner, synthetic)
-        accuracies.append(evaluate(learner, validation, batch_statistics=True).accuracy)
+        with seeded_noise(learner_seed, validation.labels.device):
+            with torch.enable_grad():
+                train_on_curriculum(learner, synthetic)
+            accuracies.append(evaluate(learner, validation, batch_statistics=True).accuracy)
     return accuracies
 
 

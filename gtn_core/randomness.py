@@ -43,3 +43,22 @@ def seeded_initialisation(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every device's, for good
         yield
+
+
+@contextmanager
+def seeded_noise(seed: int, device: str | torch.device) -> Iterator[None]:
+    """Inside, what networks on `device` draw in `forward`, as dropout does, comes from `seed`.
+
+    `torch.nn.functional` knows only the global generators, of the CPU and of the CUDA device, which threads
+    share; both are as before afterwards. The seed may be that of the network's weights: noise is another
+    branch of its tree.
+    """
+    import torch
+
+    device, noise = torch.device(device), derive_seed(seed, "noise")
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(noise)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(noise)
+        yield

@@ -18,7 +18,7 @@ from gtn_core.divergence import require_finite
 from gtn_core.errors import DatasetError
 from gtn_core.learners import ImageShape
 from gtn_core.outer_loss import final_loss
-from gtn_core.randomness import derive_seed, torch_generator
+from gtn_core.randomness import derive_seed, seeded_noise, torch_generator
 from gtn_core.ranks import ALONE, Rank
 from gtn_core.real_steps import outer_batch, with_real_steps
 from gtn_core.windows import draw_window
@@ -90,7 +90,8 @@ def backward_ranking_loss(
         learner = reference.build(
             members[number], image_shape=image_shape, num_classes=leaves.labels.shape[2], seed=learner_seed
         ).to(train.labels.device)
-        loss = final_loss(learner, taught, real, config, form=form, window=window)
+        with seeded_noise(learner_seed, train.labels.device):  # equal in both passes
+            loss = final_loss(learner, taught, real, config, form=form, window=window)
         name = f"architecture {members[number]} of {reference.name} (seed {learner_seed})"
         require_finite(loss.item(), "loss in the ranking group", name, step, config)
         return loss

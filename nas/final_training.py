@@ -14,7 +14,7 @@ from gtn_core.augmentation import Augmentation
 from gtn_core.data import DatasetSplits, Split
 from gtn_core.errors import FinalTrainingDiverged
 from gtn_core.evaluation import evaluate
-from gtn_core.randomness import torch_generator
+from gtn_core.randomness import derive_seed, seeded_noise, torch_generator
 from nas.architecture import Architecture
 from nas.augmentation import augmentation, cutout
 from nas.final_training_config import FinalTrainingConfig
@@ -53,10 +53,10 @@ def final_train(
 ) -> FinalTraining:
     """Train `architecture` on `splits.train`, follow it on validation, and open the test split once, last.
 
-    The seed fixes initial weights, batch order and augmentation. An exception from `on_batch`, called before
-    every step, or from `on_epoch` stops the training and passes through. With a `state_path` every epoch is
-    saved there before it is reported: a training that is started again goes on after the last one, and ends
-    in the same weights as one that was never stopped.
+    The seed fixes initial weights, batch order, augmentation and what the network draws in `forward`. An
+    exception from `on_batch`, called before every step, or from `on_epoch` stops the training and passes
+    through. With a `state_path` every epoch is saved there before it is reported: a training that is started
+    again goes on after the last one, and ends in the same weights as one that was never stopped.
 
     Raises:
         FinalTrainingDiverged: the loss is no longer finite.
@@ -90,7 +90,8 @@ def final_train(
         if on_epoch is not None:
             on_epoch(report)
     start, history = perf_counter(), state.history
-    test = evaluate(regularized, _on_device(splits.test, device))
+    with seeded_noise(derive_seed(seed, "test"), device):
+        test = evaluate(regularized, _on_device(splits.test, device))
     return FinalTraining(
         network=regularized.release(),
         validation_accuracy=history[-1].validation_accuracy,
@@ -130,8 +131,9 @@ def _epochs(
     for epoch in range(len(state.history) + 1, config.epochs + 1):
         start, learning_rate = perf_counter(), float(state.schedule.get_last_lr()[0])
         generator = torch_generator(seed, "final training", epoch)
-        train_loss = _train_epoch(state, train, augment, generator, config, on_batch)
-        measured = evaluate(state.network, validation)
+        with seeded_noise(derive_seed(seed, "final training", epoch), device):
+            train_loss = _train_epoch(state, train, augment, generator, config, on_batch)
+            measured = evaluate(state.network, validation)
         if not math.isfinite(train_loss + measured.loss):
             raise FinalTrainingDiverged(
                 f"epoch {epoch} of {config.epochs}: training loss {train_loss}, validation loss "

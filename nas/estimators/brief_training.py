@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from gtn_core.randomness import derive_seed
+from gtn_core.randomness import derive_seed, seeded_noise
 from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.device_errors import is_out_of_memory
@@ -82,8 +82,8 @@ def score_by_training(
     curriculum, validation = laid_out(curriculum, config), laid_out_split(validation, config)
     with out_of_memory_fails_the_candidate():
         runs = [
-            _train_and_measure(build(seed), curriculum, validation, config)
-            for seed in initialisation_seeds(seed, config.initialisations)
+            _train_and_measure(build(each), curriculum, validation, config, seed=each)
+            for each in initialisation_seeds(seed, config.initialisations)
         ]
     curves, evaluations = zip(*runs, strict=True)
     score = CandidateScore(
@@ -123,7 +123,12 @@ def initialisation_seeds(seed: int, initialisations: int) -> list[int]:
 
 
 def _train_and_measure(
-    network: nn.Module, curriculum: SyntheticCurriculum, validation: Split, config: BriefTrainingConfig
+    network: nn.Module,
+    curriculum: SyntheticCurriculum,
+    validation: Split,
+    config: BriefTrainingConfig,
+    *,
+    seed: int,
 ) -> tuple[list[float], Evaluation]:
     import torch
 
@@ -138,10 +143,11 @@ def _train_and_measure(
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's omission
     graphed = config.cuda_graphs and device.type == "cuda"
     train = train_graphed if graphed else train_on_curriculum
-    curve = train(network, curriculum, bfloat16=bfloat16).tolist()
-    _require_finite(curve)
-    with autocast(device, bfloat16=bfloat16):
-        evaluation = evaluate(network, validation, batch_statistics=True)
+    with seeded_noise(seed, device):
+        curve = train(network, curriculum, bfloat16=bfloat16).tolist()
+        _require_finite(curve)
+        with autocast(device, bfloat16=bfloat16):
+            evaluation = evaluate(network, validation, batch_statistics=True)
     if not math.isfinite(evaluation.loss):
         raise CandidateFailed("non-finite", f"validation loss is {evaluation.loss} after {len(curve)} steps")
     return curve, evaluation

@@ -13,11 +13,13 @@ from gtn_core import (
     CheckpointError,
     ConvNetSampler,
     DatasetSplits,
+    FrozenCheckpoint,
     LearnedCurriculum,
     MetaStepReport,
     MetaTrainingConfig,
     MetaTrainingDiverged,
     Rank,
+    RankingReference,
     Split,
     meta_train,
 )
@@ -104,6 +106,29 @@ def test_a_resumed_run_ends_in_the_same_checkpoint(
     )
     assert steps == list(range(stop + 1, 7))
     assert resumed.id == whole.id
+
+
+def test_a_run_whose_learners_draw_in_forward_is_resumed_too(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
+) -> None:
+    config = changed(tiny_config, ranking_weight=1.0, ranking_learners=2, meta_steps=3)
+
+    def sampler(**shape: Any) -> nn.Module:
+        return nn.Sequential(ConvNetSampler(config)(**shape), nn.Dropout(0.5))
+
+    def run(**options: Any) -> FrozenCheckpoint:
+        reference = RankingReference("two", (0.0, 1.0), lambda index, **shape: sampler(**shape))
+        return meta_train(
+            digits, config, seed=5, learner_sampler=sampler, ranking_reference=reference, **options
+        )
+
+    before = torch.random.get_rng_state()
+    whole = run()
+    assert torch.equal(torch.random.get_rng_state(), before), "the global generator has moved"
+    with pytest.raises(Stopped):
+        run(state_path=tmp_path / "state", on_step=stop_at(2))
+    torch.manual_seed(123)
+    assert run(state_path=tmp_path / "state").id == whole.id
 
 
 def test_a_running_mean_is_resumed_too(

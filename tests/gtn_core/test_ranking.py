@@ -1,7 +1,6 @@
 """The order that learners are taught to take: exact gradients, and an order that is in fact taken."""
 
 import math
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -124,14 +123,15 @@ def test_ranks_share_a_group_and_add_up_to_its_gradient(
 ) -> None:
     config = changed(tiny_config, ranking_weight=1.0, ranking_learners=3)
     reference, alone = by_width(config), exact_leaves()
-    loss = backward_ranking_loss(alone, train, reference, config, seed=1, step=0)
-    building = threading.Lock()  # seeded initialisation takes the process's own generator
+    built: dict[int, nn.Module] = {}  # by the one, for the two: threads share the process's generator
 
-    def build(*arguments: Any, **shape: Any) -> nn.Module:
-        with building:
-            return reference.build(*arguments, **shape)
+    def build(index: int, **shape: Any) -> nn.Module:
+        if index not in built:
+            built[index] = reference.build(index, **shape)
+        return built[index]
 
     shared = RankingReference("widths", reference.scores, build)
+    loss = backward_ranking_loss(alone, train, shared, config, seed=1, step=0)
     parts = [exact_leaves(), exact_leaves()]
 
     def work(rank: Rank) -> float:

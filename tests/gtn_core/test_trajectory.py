@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -339,11 +338,12 @@ def test_ranks_share_learners_and_their_experts(
     on_two_ranks: Callable[[Callable[[Rank], MetaStepOutcome]], list[MetaStepOutcome]],
 ) -> None:
     config = changed(config, learners_per_meta_step=3)
-    building = threading.Lock()  # seeded initialisation takes the process's own generator
+    built: dict[int, nn.Module] = {}  # by the one, for the two: threads share the process's generator
 
     def sampler(**shape: Any) -> nn.Module:
-        with building:
-            return ConvNetSampler(config)(**shape)
+        if shape["seed"] not in built:
+            built[shape["seed"]] = ConvNetSampler(config)(**shape)
+        return built[shape["seed"]]
 
     whole, alone = take(digits, config, sampler=sampler, rank=ALONE)
     states = [initial_state(config, digits, seed=0, device="cpu") for _ in range(2)]

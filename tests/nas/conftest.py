@@ -12,6 +12,7 @@ from gtn_core.errors import InvalidArchitectureError
 from nas.architecture import Architecture
 from nas.search_spaces.base import ImageShape
 from nas.search_spaces.choices import ChoiceSpace, Choose
+from nas.search_spaces.nasbench201 import NasBench201, NasBench201Config
 
 
 class ToyConfig(BaseModel):
@@ -66,3 +67,18 @@ class ToySpace(ChoiceSpace):
 @pytest.fixture
 def toy_space() -> ToySpace:
     return ToySpace()
+
+
+class WithDropout(NasBench201):
+    """Its networks draw random numbers in `forward`."""
+
+    def build(
+        self, architecture: Architecture, *, image_shape: ImageShape, num_classes: int, seed: int
+    ) -> nn.Module:
+        network = super().build(architecture, image_shape=image_shape, num_classes=num_classes, seed=seed)
+        return nn.Sequential(network, nn.Dropout(0.5))
+
+
+@pytest.fixture(scope="session")
+def space_with_dropout() -> WithDropout:
+    return WithDropout(NasBench201Config(channels=4, cells_per_stage=1))

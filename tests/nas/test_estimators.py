@@ -135,6 +135,17 @@ class TestEveryTrainingEstimator:
         assert same_but_for_the_time(second.estimate(space, architecture, seed=3), score)
         assert first.estimate(space, architecture, seed=4).loss_curve != score.loss_curve
 
+    def test_seeds_what_networks_draw_in_forward(
+        self, name: str, data: EstimatorData, space_with_dropout: SearchSpace, architecture: Architecture
+    ) -> None:
+        estimator = make_estimator(name, data, initialisations=2)
+        before = torch.random.get_rng_state()
+        score = estimator.estimate(space_with_dropout, architecture, seed=3)
+        assert torch.equal(torch.random.get_rng_state(), before), "the global generator has moved"
+        torch.manual_seed(99)
+        again = estimator.estimate(space_with_dropout, architecture, seed=3)
+        assert same_but_for_the_time(again, score)
+
     def test_leaves_its_data_as_they_are(
         self, name: str, data: EstimatorData, space: SearchSpace, architecture: Architecture
     ) -> None:

@@ -13,6 +13,7 @@ from gtn_core.errors import CheckpointError, FinalTrainingDiverged
 from gtn_core.evaluation import evaluate
 from nas.final_training import EpochReport, FinalTraining, FinalTrainingConfig, final_train
 from nas.search_spaces import get_search_space
+from nas.search_spaces.base import SearchSpace
 
 SPACE = get_search_space("nasbench201", channels=4, cells_per_stage=1)
 ARCHITECTURE = SPACE.parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|nor_conv_1x1~1|none~2|")
@@ -125,11 +126,13 @@ class CutOffError(Exception):
     pass
 
 
+@pytest.mark.parametrize("dropout", [False, True])
 def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(
-    few_digits: DatasetSplits, tmp_path: Path
+    dropout: bool, few_digits: DatasetSplits, space_with_dropout: SearchSpace, tmp_path: Path
 ) -> None:
+    space = space_with_dropout if dropout else SPACE
     config, path = FinalTrainingConfig(epochs=3, batch_size=16, augment="crop_flip"), tmp_path / "state"
-    whole = final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5)
+    whole = final_train(space, ARCHITECTURE, few_digits, config, seed=5)
     batches = iter(range(18))  # seven an epoch: it ends in the middle of the third
 
     def cut_off() -> None:
@@ -137,10 +140,10 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(
             raise CutOffError
 
     with pytest.raises(CutOffError):
-        final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, on_batch=cut_off, state_path=path)
+        final_train(space, ARCHITECTURE, few_digits, config, seed=5, on_batch=cut_off, state_path=path)
     reports: list[EpochReport] = []
     resumed = final_train(
-        SPACE, ARCHITECTURE, few_digits, config, seed=5, on_epoch=reports.append, state_path=path
+        space, ARCHITECTURE, few_digits, config, seed=5, on_epoch=reports.append, state_path=path
     )
     assert [report.epoch for report in reports] == [3]
     assert [report.epoch for report in resumed.history] == [1, 2, 3]
@@ -148,7 +151,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in resumed.network.state_dict().items())
     assert resumed.test_loss == whole.test_loss
     # A state from after the last epoch leaves the test split to be opened, and nothing to be trained.
-    again = final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, on_batch=cut_off, state_path=path)
+    again = final_train(space, ARCHITECTURE, few_digits, config, seed=5, on_batch=cut_off, state_path=path)
     assert again.test_loss == whole.test_loss
 
 
