@@ -24,6 +24,13 @@ from gtn_core.windows import draw_window
 RUNNING_NORM_DECAY = 0.95
 """Of the mean norm that meta-gradients are clipped against: it remembers about twenty meta steps."""
 
+OUTLIER = 3.0
+"""Multiple of the running mean as which any larger norm enters it, unless `clip_factor` allows for more.
+
+Norms as they were clipped would not do: with a `clip_factor` of at most 1 their mean could only fall, and
+with it the next limit, until nothing is learned any more.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class MetaStepOutcome:
@@ -155,12 +162,12 @@ def _objective(found: OuterLoss, learner: str, step: int, config: MetaTrainingCo
 
 def _clip(state: MetaTrainingState, config: MetaTrainingConfig, norm: Tensor) -> None:
     """Hold the meta-gradient's norm to a multiple of its running mean, which is kept in the state."""
-    limit = config.clip_factor * (state.running_norm or norm.item()) if config.gradient_clipping else math.inf
+    counted = norm.item()
+    running = state.running_norm or counted
     if config.gradient_clipping:
-        clip_grads_with_norm_(state.curriculum.parameters(), limit, norm)
-    clipped = min(norm.item(), limit)
-    previous = state.running_norm or clipped
-    state.running_norm = RUNNING_NORM_DECAY * previous + (1 - RUNNING_NORM_DECAY) * clipped
+        clip_grads_with_norm_(state.curriculum.parameters(), config.clip_factor * running, norm)
+        counted = min(counted, max(config.clip_factor, OUTLIER) * running)
+    state.running_norm = RUNNING_NORM_DECAY * running + (1 - RUNNING_NORM_DECAY) * counted
 
 
 def _set_learning_rate(state: MetaTrainingState, config: MetaTrainingConfig) -> None:

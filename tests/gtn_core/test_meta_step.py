@@ -85,16 +85,30 @@ def test_the_learning_rate_follows_a_cosine_to_a_tenth(make: StateMaker, digits:
     assert rates[0] == 0.01
 
 
-def test_a_meta_gradient_is_clipped_against_those_before_it(make: StateMaker, digits: DatasetSplits) -> None:
-    state, config = make(clip_factor=0.5)
+@pytest.mark.parametrize("clip_factor", [0.01, 0.5, 3.0])
+def test_a_meta_gradient_is_clipped_against_those_before_it(
+    clip_factor: float, make: StateMaker, digits: DatasetSplits
+) -> None:
+    state, config = make(clip_factor=clip_factor)
     first = meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
-    assert gradient(state).norm().item() == pytest.approx(0.5 * first.gradient_norm, rel=1e-3)
-    running = state.running_norm
-    assert running == pytest.approx(0.5 * first.gradient_norm, rel=1e-3)
-    second = meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
-    clipped = min(second.gradient_norm, 0.5 * running)
+    clipped = min(1, clip_factor) * first.gradient_norm
     assert gradient(state).norm().item() == pytest.approx(clipped, rel=1e-3)
-    assert state.running_norm == pytest.approx(0.95 * running + 0.05 * clipped, rel=1e-3)
+    running = state.running_norm
+    assert running == pytest.approx(first.gradient_norm)
+    second = meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
+    clipped = min(second.gradient_norm, clip_factor * running)
+    assert gradient(state).norm().item() == pytest.approx(clipped, rel=1e-3)
+    assert state.running_norm == pytest.approx(0.95 * running + 0.05 * second.gradient_norm)
+
+
+@pytest.mark.parametrize(("clip_factor", "counted"), [(0.5, 3), (3, 3), (5, 5)])
+def test_an_outlier_counts_little_in_the_running_norm(
+    clip_factor: float, counted: float, make: StateMaker, digits: DatasetSplits
+) -> None:
+    state, config = make(clip_factor=clip_factor)
+    state.running_norm = 1e-6
+    meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
+    assert state.running_norm == pytest.approx((0.95 + 0.05 * counted) * 1e-6)
 
 
 def test_without_clipping_the_meta_gradient_keeps_its_norm(make: StateMaker, digits: DatasetSplits) -> None:
