@@ -211,6 +211,11 @@ class MetaTrainingConfig(StrictModel):
                 "first_images 'real' needs something that is learned for each image, which curriculum 'none' "
                 "has not; choose another curriculum, or first_images 'noise'"
             )
+        if self.warmup_meta_steps > self.meta_steps:
+            raise ValueError(
+                f"warmup_meta_steps ({self.warmup_meta_steps}) is more than meta_steps ({self.meta_steps}), "
+                "which leaves the last inner steps untrained; lower it, or raise meta_steps"
+            )
         if self.window > self.inner_steps:
             raise ValueError(
                 f"window ({self.window}) is longer than inner_steps ({self.inner_steps}); lower it"

@@ -61,9 +61,17 @@ def test_every_field_is_described() -> None:
     [
         ({"learner_width_range": (2, 1)}, r"learner_width_range \[2.0, 1.0\] ends before it starts"),
         ({"learner_depth_range": (3, 2)}, r"learner_depth_range \[3, 2\] ends before it starts"),
+        (
+            {"meta_steps": 4, "warmup_meta_steps": 5},
+            r"warmup_meta_steps \(5\) is more than meta_steps \(4\).* lower it, or raise meta_steps",
+        ),
         ({"inner_steps": 4, "window": 5}, r"window \(5\) is longer than inner_steps \(4\)"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         MetaTrainingConfig.model_validate(options)
+
+
+def test_a_warm_up_may_take_all_meta_steps() -> None:
+    assert MetaTrainingConfig(meta_steps=4, warmup_meta_steps=4).warmup_meta_steps == 4
