@@ -25,6 +25,9 @@ from gtn_core.ranking import RankingReference
 SMALL_GRAPH_BYTES = 2**30
 """Below this "auto" keeps the graph, which is fastest. A constant: a run must not depend on its machine."""
 
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+"""Where a container sees its own limit (control groups, version 2)."""
+
 SAMPLED_LEARNERS = 4
 """Learners of a sampler that are looked at; the largest one counts."""
 
@@ -195,14 +198,15 @@ def _mem_available() -> int | None:
 
 
 def _control_group_room() -> int | None:
-    """What a container's limit leaves (control groups, version 2)."""
-    folder = Path("/sys/fs/cgroup")
+    """What a container's limit leaves; cached files count as used there, and give way to who needs memory."""
     try:
-        limit = (folder / "memory.max").read_text().strip()
-        used = (folder / "memory.current").read_text().strip()
+        limit = (CONTROL_GROUP / "memory.max").read_text().strip()
+        used = int((CONTROL_GROUP / "memory.current").read_text())
+        statistics = dict(line.split() for line in (CONTROL_GROUP / "memory.stat").read_text().splitlines())
     except OSError:
         return None
-    return None if limit == "max" else max(int(limit) - int(used), 0)
+    cached = int(statistics["inactive_file"]) + int(statistics["active_file"])
+    return None if limit == "max" else max(int(limit) - used + cached, 0)
 
 
 def _count(shape: ImageShape) -> int:
