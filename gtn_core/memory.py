@@ -92,17 +92,21 @@ def estimate_memory(
         real = max(_saved_by_a_pass(each, config, image_shape) for each in learners)
     parameters = max(sum(each.numel() for each in learner.parameters()) for learner in learners)
     tensors_per_state = {"sgd": 2, "adam": 3}[config.inner_optimizer] + (form == "hessian_vector")
-    steps = config.inner_steps + config.real_steps
-    held_steps = {"graph": steps, "recompute": config.recompute_block or 1, "hessian_vector": 1}
+    window = config.window or config.inner_steps
+    walked = window + config.real_steps  # by the meta-gradient: no other steps leave anything behind
+    held_steps = {"graph": walked, "recompute": config.recompute_block or 1, "hessian_vector": 1}
+    # The windows of several learners may lie anywhere, and then cover all steps together.
+    generated = window if config.learners_per_meta_step == 1 and reference is None else config.inner_steps
     weights, per_batch = _generator(config, image_shape, num_classes)
-    snapshots = -(-steps // config.outer_loss_every)
+    steps = config.inner_steps + config.real_steps
+    snapshots = -(-walked // config.outer_loss_every)
     expert_steps = config.trajectory_steps if config.trajectory_weight else 0
     expert_states = 2 if expert_steps else 0  # its last weights, and how far the learner's are from them
     return MemoryEstimate(
         curriculum=4 * 4 * weights,
         images=4 * (4 * steps + expert_steps) * config.batch_size * _count(image_shape),
-        generator=per_batch * (config.inner_steps if form == "graph" else 2),
-        states=4 * parameters * (tensors_per_state * steps + snapshots + expert_states),
+        generator=per_batch * (generated if form == "graph" else 2),
+        states=4 * parameters * (tensors_per_state * walked + snapshots + expert_states),
         activations=per_step * (held_steps[form] + 1),
         real=2 * real + (per_step * held_steps[form] if form == "graph" else 0),
     )

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from gtn_core import (
 from gtn_core.config import MetaGradientForm
 from gtn_core.errors import MemoryLimitError
 from gtn_core.learners import ImageShape
-from gtn_core.memory import available_bytes, estimate_memory, require_memory, suitable_form
+from gtn_core.memory import MemoryEstimate, available_bytes, estimate_memory, require_memory, suitable_form
 
 SHAPE, CLASSES = (1, 28, 28), 10
 CONFIG = MetaTrainingConfig(inner_steps=12, batch_size=64, learner_channels=(16, 32), outer_loss_every=6)
@@ -76,6 +77,21 @@ def test_states_alone_grow_with_the_steps_of_a_recomputed_unroll() -> None:
     short, long = estimate(10), estimate(100)
     assert long[:2] == short[:2]
     assert long[2] == pytest.approx(10 * short[2], rel=0.2)
+
+
+@pytest.mark.parametrize("form", get_args(MetaGradientForm))
+def test_a_window_alone_is_held_of_all_steps(form: MetaGradientForm) -> None:
+    """The generator's graph covers the windows of all learners."""
+
+    def estimate(**options: int) -> MemoryEstimate:
+        config = CONFIG.model_copy(update={"real_steps": 2, **options})
+        return estimate_memory(config, ConvNetSampler(config), SHAPE, CLASSES, form)
+
+    window, short, whole = estimate(window=3), estimate(inner_steps=3), estimate()
+    held = [(each.generator, each.states, each.activations, each.real) for each in (window, short)]
+    assert held[0] == held[1]
+    assert window.images == whole.images
+    assert estimate(window=3, learners_per_meta_step=2).generator == whole.generator
 
 
 def test_auto_keeps_a_small_graph_and_recomputes_a_large_one() -> None:
