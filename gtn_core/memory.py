@@ -1,9 +1,11 @@
 """What a meta step will hold in memory, estimated before it starts, and the form that suits it.
 
 The bytes that autograd saves for one inner step are counted, not guessed: one learner takes one step, and one
-forward pass on real images. The rest follows from shapes.
+forward pass on real images. Both see a few images, so that counting needs little of the memory it guards.
+The rest follows from shapes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +32,10 @@ CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 SAMPLED_LEARNERS = 4
 """Learners of a sampler that are looked at; the largest one counts."""
+
+
+COUNTED_IMAGES = 32
+"""Images of the largest batch that is computed to see what it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,23 +165,38 @@ def _saved_by_a_step(
     learner: nn.Module, config: MetaTrainingConfig, image_shape: ImageShape, num_classes: int
 ) -> int:
     steps = InnerSteps(learner.train(), get_inner_optimizer(config.inner_optimizer))
-    images = torch.zeros(config.batch_size, *image_shape).requires_grad_()
-    labels = torch.full((config.batch_size, num_classes), 1 / num_classes)
     rates = [torch.tensor(0.1, requires_grad=True), torch.tensor(0.5, requires_grad=True)]
-    saved = _Saved([*steps.initial_state, images])
-    with saved_tensors_hooks(saved.pack, lambda tensor: tensor):
-        outputs = steps([*steps.initial_state, images, labels, *rates], create_graph=True)
-    del outputs
-    return saved.bytes
+
+    def saved_with(batch_size: int) -> int:
+        images = torch.zeros(batch_size, *image_shape).requires_grad_()
+        labels = torch.full((batch_size, num_classes), 1 / num_classes)
+        saved = _Saved([*steps.initial_state, images])
+        with saved_tensors_hooks(saved.pack, lambda tensor: tensor):
+            outputs = steps([*steps.initial_state, images, labels, *rates], create_graph=True)
+        del outputs
+        return saved.bytes
+
+    return _extended(saved_with, config.batch_size)
 
 
 def _saved_by_a_pass(learner: nn.Module, config: MetaTrainingConfig, image_shape: ImageShape) -> int:
-    saved = _Saved(list(learner.parameters()))
-    images = torch.zeros(config.outer_batch_size, *image_shape)
-    with saved_tensors_hooks(saved.pack, lambda tensor: tensor), batch_statistics(learner.train()):
-        logits = learner(images)
-    del logits
-    return saved.bytes
+    def saved_with(batch_size: int) -> int:
+        saved = _Saved(list(learner.parameters()))
+        images = torch.zeros(batch_size, *image_shape)
+        with saved_tensors_hooks(saved.pack, lambda tensor: tensor), batch_statistics(learner.train()):
+            logits = learner(images)
+        del logits
+        return saved.bytes
+
+    return _extended(saved_with, config.outer_batch_size)
+
+
+def _extended(count: Callable[[int], int], images: int) -> int:
+    """The count of so many images, from those of a few: each further image adds the same."""
+    if images <= COUNTED_IMAGES:
+        return count(images)
+    few, more = count(COUNTED_IMAGES // 2), count(COUNTED_IMAGES)
+    return more + (more - few) * (images - COUNTED_IMAGES) // (COUNTED_IMAGES - COUNTED_IMAGES // 2)
 
 
 def _generator(config: MetaTrainingConfig, image_shape: ImageShape, num_classes: int) -> tuple[int, int]:

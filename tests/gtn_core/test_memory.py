@@ -5,11 +5,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gtn_core import (
     ConvNetSampler,
@@ -140,6 +140,29 @@ def test_cached_files_are_room_in_a_container(tmp_path: Path, monkeypatch: pytes
         (tmp_path / "memory.max").write_text(f"{limit}\n")
         rooms.append(available_bytes("cpu"))
     assert rooms == [500 - 450 + 360, 0, 1000]
+
+
+def test_estimating_computes_few_images_and_counts_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+
+    class Watched(nn.Module):
+        def __init__(self, learner: nn.Module) -> None:
+            super().__init__()
+            self.learner = learner
+
+        def forward(self, images: Tensor) -> Tensor:
+            batches.append(len(images))
+            logits: Tensor = self.learner(images)
+            return logits
+
+    def sampler(**shape: Any) -> nn.Module:
+        return Watched(ConvNetSampler(CONFIG)(**shape))
+
+    few = estimate_memory(CONFIG, sampler, SHAPE, CLASSES, "graph")
+    assert max(batches) == 32
+    monkeypatch.setattr("gtn_core.memory.COUNTED_IMAGES", CONFIG.outer_batch_size)
+    assert estimate_memory(CONFIG, sampler, SHAPE, CLASSES, "graph") == few
+    assert max(batches) == CONFIG.outer_batch_size == 256
 
 
 def test_estimating_leaves_the_global_generator_alone() -> None:
