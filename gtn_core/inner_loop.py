@@ -75,7 +75,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Unrolled:
-    """A learner's way through the curriculum."""
+    """A learner's way through the curriculum; frozen parameters are in no snapshot."""
 
     snapshots: tuple[Parameters, ...]  # after every `snapshot_every` steps and the last; differentiable
     losses: Tensor  # [T], before each inner step; for reports, not differentiable

@@ -26,15 +26,16 @@ StepsFunction = Callable[["InnerSteps", Sequence[Tensor]], Sequence[Tensor]]
 class InnerSteps:
     """A few inner steps as a function of tensors alone: state and batches -> state and losses.
 
-    The state is the learner's parameters, then the optimizer's own tensors; a batch is images, labels,
-    learning rate and momentum. Batch norm leaves its running statistics alone: a step that is computed twice
-    must not count twice.
+    The state is the learner's parameters, without frozen ones, then the optimizer's own tensors; a batch is
+    images, labels, learning rate and momentum. Batch norm leaves its running statistics alone: a step that is
+    computed twice must not count twice.
     """
 
     def __init__(self, network: nn.Module, optimizer: InnerOptimizer) -> None:
         self.network, self.optimizer = network, optimizer
-        self.names = [name for name, _ in network.named_parameters()]
-        parameters = [parameter.detach().requires_grad_() for parameter in network.parameters()]
+        trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
+        self.names = list(trained)
+        parameters = [parameter.detach().requires_grad_() for parameter in trained.values()]
         self.initial_state: Tensors = [*parameters, *optimizer.init(parameters)]
 
     def __call__(self, tensors: Sequence[Tensor], *, create_graph: bool) -> Tensors:

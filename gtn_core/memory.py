@@ -96,7 +96,9 @@ def estimate_memory(
     with seeded_noise(0, "cpu"):  # only to leave the global generator alone
         per_step = max(_saved_by_a_step(each, config, image_shape, num_classes) for each in learners)
         real = max(_saved_by_a_pass(each, config, image_shape) for each in learners)
-    parameters = max(sum(each.numel() for each in learner.parameters()) for learner in learners)
+    parameters = max(
+        sum(each.numel() for each in learner.parameters() if each.requires_grad) for learner in learners
+    )
     tensors_per_state = {"sgd": 2, "adam": 3}[config.inner_optimizer] + (form == "hessian_vector")
     window = config.window or config.inner_steps
     walked = window + config.real_steps  # by the meta-gradient: no other steps leave anything behind
@@ -170,7 +172,7 @@ def _saved_by_a_step(
     def saved_with(batch_size: int) -> int:
         images = torch.zeros(batch_size, *image_shape).requires_grad_()
         labels = torch.full((batch_size, num_classes), 1 / num_classes)
-        saved = _Saved([*steps.initial_state, images])
+        saved = _Saved([*learner.parameters(), *steps.initial_state, images])
         with saved_tensors_hooks(saved.pack, lambda tensor: tensor):
             outputs = steps([*steps.initial_state, images, labels, *rates], create_graph=True)
         del outputs

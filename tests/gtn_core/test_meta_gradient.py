@@ -60,11 +60,18 @@ class WithUnusedParts(nn.Module):
         return logits
 
 
+def with_frozen_parts() -> nn.Module:
+    network = WithUnusedParts()
+    network.used[0].requires_grad_(False)
+    return network.double()
+
+
 LEARNERS: dict[str, Callable[[], nn.Module]] = {
     "batch": convnet,
     "mean only": lambda: convnet(learner_normalization="mean_only"),
     "strided": lambda: convnet(learner="strided", learner_channels=(2, 2)),
     "with unused parts": lambda: WithUnusedParts().double(),
+    "with frozen parts": with_frozen_parts,
 }
 
 
@@ -229,7 +236,7 @@ def test_a_learner_trained_in_place_ends_where_the_unroll_does(
     torch.testing.assert_close(losses, unrolled.losses, rtol=1e-10, atol=1e-12)
     assert losses.shape == (T,)
     torch.testing.assert_close(
-        {name: parameter.detach() for name, parameter in network.named_parameters()},
+        {name: each.detach() for name, each in network.named_parameters() if each.requires_grad},
         {name: parameter.detach() for name, parameter in unrolled.snapshots[-1].items()},
         rtol=1e-10,
         atol=1e-12,
