@@ -4,6 +4,8 @@ graph           keeps every step's graph: fastest while it fits; memory grows wi
 recompute       keeps the states between blocks of steps and builds a block's graph again going backward
 hessian_vector  keeps the states; goes back through a step by the products that its derivative needs,
                 forward over reverse (Kemaev et al., "MixFlow-MG", 2025)
+
+What a learner draws in `forward`, as dropout does, is drawn again where a step is computed again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +20,7 @@ from torch.func import functional_call
 
 from gtn_core.inner_optimizer import InnerOptimizer, Tensors
 from gtn_core.layers import batch_statistics
+from gtn_core.randomness import remembered_noise
 
 Parameters = dict[str, Tensor]
 StepsFunction = Callable[["InnerSteps", Sequence[Tensor]], Sequence[Tensor]]
@@ -111,7 +114,7 @@ class _RecomputedSteps(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, steps: InnerSteps, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.steps = steps
+        ctx.steps, ctx.same_noise = steps, remembered_noise(tensors[0].device)
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         *state, losses = steps(tensors, create_graph=False)
@@ -121,7 +124,8 @@ class _RecomputedSteps(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        return None, *_through_their_graph(ctx.steps, ctx.saved_tensors, gradients)
+        with ctx.same_noise():
+            return None, *_through_their_graph(ctx.steps, ctx.saved_tensors, gradients)
 
 
 class _HessianVectorStep(torch.autograd.Function):
@@ -135,13 +139,13 @@ class _HessianVectorStep(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, steps: InnerSteps, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.steps, ctx.same_noise = steps, remembered_noise(tensors[0].device)
         parameters, state, ((images, labels, learning_rate, momentum),) = steps.split(tensors)
         leaves = [parameter.detach().requires_grad_() for parameter in parameters]
         loss, gradients = steps.gradients(leaves, images, labels, create_graph=False)
         updated, next_state = steps.optimizer.update(
             parameters, gradients, state, learning_rate=learning_rate, momentum=momentum
         )
-        ctx.steps = steps
         ctx.save_for_backward(*tensors, *gradients)
         ctx.set_materialize_grads(False)
         losses = loss.detach().unsqueeze(0)
@@ -155,9 +159,11 @@ class _HessianVectorStep(torch.autograd.Function):
         count = len(steps.names)
         tensors, gradients = ctx.saved_tensors[:-count], ctx.saved_tensors[-count:]
         try:
-            return None, *_by_hessian_vector_products(steps, tensors, gradients, adjoints)
+            with ctx.same_noise():
+                return None, *_by_hessian_vector_products(steps, tensors, gradients, adjoints)
         except NotImplementedError:  # an operation of the learner has no forward derivative
-            return None, *_through_their_graph(steps, tensors, adjoints)
+            with ctx.same_noise():
+                return None, *_through_their_graph(steps, tensors, adjoints)
 
 
 def _by_hessian_vector_products(

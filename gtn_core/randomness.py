@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,9 +56,31 @@ def seeded_noise(seed: int, device: str | torch.device) -> Iterator[None]:
     import torch
 
     device, noise = torch.device(device), derive_seed(seed, "noise")
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=_cuda(device)):
         torch.default_generator.manual_seed(noise)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
+        for each in _cuda(device):
+            with torch.cuda.device(each):
                 torch.cuda.manual_seed(noise)
         yield
+
+
+def remembered_noise(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+    """Remember where the generators stand: inside of what is returned, a network draws the same once more."""
+    import torch
+
+    states = torch.get_rng_state(), [torch.cuda.get_rng_state(each) for each in _cuda(device)]
+
+    @contextmanager
+    def again() -> Iterator[None]:
+        with torch.random.fork_rng(devices=_cuda(device)):
+            torch.set_rng_state(states[0])
+            for each, state in zip(_cuda(device), states[1], strict=True):
+                torch.cuda.set_rng_state(state, each)
+            yield
+
+    return again
+
+
+def _cuda(device: torch.device) -> list[torch.device]:
+    """The device, where it has a generator beside the CPU's."""
+    return [device] if device.type == "cuda" else []
