@@ -70,6 +70,20 @@ def test_a_proxy_score_stands_apart_from_a_real_accuracy(http: TestClient, score
     assert page.index("not measured") > real
 
 
+def test_a_score_of_its_own_is_the_proxy_s_and_an_untrained_accuracy_is_called_so(
+    http: TestClient, store: Store, scored_search: str
+) -> None:
+    candidate = ("runner", scored_search, 9)
+    store.add_candidate(*candidate, space="nasbench201", encoding="e", canonical_hash="h", seed=0)
+    metrics = {"accuracy": 0.125, "loss": 1.0, "params": 1, "flops": 1, "seconds": 0.5, "score": -12.5}
+    store.finish_candidate(*candidate, metrics=metrics, loss_curve=[])
+    page = http.get(f"/candidates/{scored_search}-9").text
+    proxy = page[page.index("Proxy score") : page.index("Real accuracy")]
+    assert "-12.5" in proxy
+    assert "Validation accuracy of the untrained network: 12.50 %, which says nothing." in proxy
+    assert "which says nothing" not in http.get(f"/candidates/{scored_search}-2").text
+
+
 def test_a_key_that_may_only_read_sees_no_actions(http: TestClient, store: Store, scored_search: str) -> None:
     _, key = store.create_api_key("reader", [Scope.READ])
     headers = {"Authorization": f"Bearer {key}"}
