@@ -77,9 +77,23 @@ def follow(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
     Example: `gtn-nas follow 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
-        ended = watch(client, client.get_job(job), "job")
+        found = client.get_job(job)
+        ended = watch(client, found, _called(found))
     if as_json:
         print_json(ended)
+
+
+def _called(job: "Job") -> str:
+    """As the command that submits one says."""
+    from services import schemas
+
+    names = {
+        schemas.MetaTrainingView: "meta-training",
+        schemas.SearchView: "search",
+        schemas.FinalTrainingView: "final training",
+        schemas.FidelityReportView: "fidelity report",
+    }
+    return names[type(job)]
 
 
 def _list(client: "Client", kind: Kind, state: JobState | None, limit: int) -> "list[Job]":

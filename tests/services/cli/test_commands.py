@@ -223,8 +223,8 @@ def test_follow_shows_progress_on_stderr_until_the_end(
     timer.join()
     assert json.loads(result.stdout)["state"] == "succeeded"
     lines = result.stderr.splitlines()
-    assert lines[0] == "job: queued, 0/5"
-    assert lines[-1] == "job: succeeded, 4/5, best accuracy 95.0%"
+    assert lines[0] == "search: queued, 0/5"
+    assert lines[-1] == "search: succeeded, 4/5, best accuracy 95.0%"
 
 
 def test_following_a_job_that_fails_is_a_failure_with_its_reason(
@@ -300,7 +300,7 @@ def test_the_best_of_a_search_is_told_by_what_it_works_for(
     facts = dict(line.split(maxsplit=1) for line in run("status", smallest).stdout.splitlines())
     assert facts["best"] == f"{smallest}-1, params 1,000, accuracy 40.00%"
     store.finish(smallest, "runner", result={})
-    assert run("follow", smallest).stderr.splitlines()[-1] == "job: succeeded, 2/5, best params 1,000"
+    assert run("follow", smallest).stderr.splitlines()[-1] == "search: succeeded, 2/5, best params 1,000"
 
 
 def test_every_command_on_jobs_speaks_json(run: Run, search_id: str, store: Store) -> None:
