@@ -94,6 +94,10 @@ def test_settings_know_every_variable() -> None:
         assert name.startswith("RAY_") or name.removeprefix("GTN_NAS_").lower() in Settings.model_fields
 
 
+def test_no_service_sets_a_variable_that_the_settings_read() -> None:
+    assert [pod["enableServiceLinks"] for pod in pods()] == [False] * 4  # three groups and the controller
+
+
 def test_what_it_refers_to_is_there_or_made_by_the_documented_commands() -> None:
     made = {(resource["kind"], resource["metadata"]["name"]) for resource in RESOURCES}
     manual = (ROOT / "docs" / "cluster.md").read_text()
@@ -102,10 +106,14 @@ def test_what_it_refers_to_is_there_or_made_by_the_documented_commands() -> None
     assert {reference for reference in references(RESOURCES) if reference[0] != "Secret"} <= made
 
 
-def containers() -> Iterator[dict[str, Any]]:
+def pods() -> Iterator[dict[str, Any]]:
     deployments = [resource["spec"] for resource in RESOURCES if resource["kind"] == "Deployment"]
-    for group in [*GROUPS, *deployments]:
-        pod = group["template"]["spec"]
+    for owner in [*GROUPS, *deployments]:
+        yield owner["template"]["spec"]
+
+
+def containers() -> Iterator[dict[str, Any]]:
+    for pod in pods():
         yield from [*pod.get("initContainers", []), *pod["containers"]]
 
 
