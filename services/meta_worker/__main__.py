@@ -6,7 +6,7 @@
 import argparse
 import sys
 
-from services.errors import ServiceError, StoreUnavailableError
+from services.errors import SchemaMismatchError, ServiceError, StoreUnavailableError
 from services.execution import Ending
 from services.exit_codes import EXIT_CODES
 from services.logging import configure_logging
@@ -28,7 +28,7 @@ def main() -> int:
         if job_id is not None:
             return EXIT_CODES[run_one(job_id, load_settings())]
         run(load_settings())
-    except StoreUnavailableError as error:
+    except (StoreUnavailableError, SchemaMismatchError) as error:
         print(error, file=sys.stderr)
         return EXIT_CODES[Ending.ABANDONED] if job_id is not None else 1
     except ServiceError as error:

@@ -6,7 +6,7 @@ Its exit codes are in `services.exit_codes`.
 import argparse
 import sys
 
-from services.errors import StoreUnavailableError
+from services.errors import SchemaMismatchError, StoreUnavailableError
 from services.execution import Ending
 from services.exit_codes import EXIT_CODES
 from services.logging import configure_logging
@@ -28,7 +28,7 @@ def main() -> int:
     shutdown.listen()
     try:
         ending = run_search(search_id, settings, shutdown)
-    except StoreUnavailableError as error:
+    except (StoreUnavailableError, SchemaMismatchError) as error:
         print(error, file=sys.stderr)
         ending = Ending.ABANDONED
     return EXIT_CODES[ending]

@@ -31,7 +31,8 @@ def run_search(search_id: str, settings: Settings, shutdown: Shutdown) -> Ending
     """Claim the search and run it; None when it cannot be claimed: it is not queued, or someone else has it.
 
     Candidates that an earlier runner finished are told to the algorithm again, those that it had in flight
-    are evaluated first. Raises StoreUnavailableError when the database cannot be reached for the claim.
+    are evaluated first. Raises StoreUnavailableError when the database cannot be reached for the claim,
+    SchemaMismatchError when it is of another version.
     """
     structlog.contextvars.bind_contextvars(search=search_id)
     backend = make_backend(settings)

@@ -11,7 +11,7 @@ from services.lifecycle import JobKind
 from services.schemas.requests import SearchRequest
 from services.settings import Settings
 from services.store import JobRecord, Store, open_store
-from services.wiring import Backend, make_backend
+from services.wiring import Backend, child_environment, make_backend
 
 WaitUntil = Callable[..., None]
 
@@ -65,6 +65,12 @@ def settings(runner_database_url: str, tmp_path: Path) -> Settings:
     return Settings(
         data_dir=tmp_path / "data", database_url=runner_database_url, lease_seconds=3, poll_seconds=0.1
     )
+
+
+@pytest.fixture
+def unmigrated(settings: Settings, tmp_path: Path) -> dict[str, str]:
+    """The environment of a runner whose database has not been migrated."""
+    return child_environment(settings) | {"GTN_NAS_DATABASE_URL": f"sqlite:///{tmp_path / 'unmigrated.db'}"}
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from nas.search_spaces import get_search_space
 from nas.weights import load_weights
 from services.checkpoints import load_checkpoint, store_checkpoint
 from services.execution import Ending
+from services.exit_codes import EXIT_CODES
 from services.lease import Lease
 from services.lifecycle import Action, JobKind, JobState
 from services.meta_worker.worker import KINDS, Worker
@@ -380,6 +381,17 @@ def test_a_worker_without_a_database_says_so_in_one_line(settings: Settings) -> 
     assert worker.returncode == 1
     assert len(worker.stderr.strip().splitlines()) == 1
     assert "/nowhere" in worker.stderr
+
+
+@pytest.mark.parametrize(("job", "exit_code"), [([], 1), (["a1"], EXIT_CODES[Ending.ABANDONED])])
+def test_a_worker_whose_schema_is_not_the_databases_leaves_its_job_in_the_queue(
+    job: list[str], exit_code: int, unmigrated: dict[str, str]
+) -> None:
+    command = [sys.executable, "-m", "services.meta_worker", *job]
+    worker = subprocess.run(command, env=unmigrated, capture_output=True, text=True)
+    assert worker.returncode == exit_code
+    assert len(worker.stderr.strip().splitlines()) == 1
+    assert "gtn-nas db upgrade" in worker.stderr
 
 
 def _start_worker(settings: Settings) -> subprocess.Popen[bytes]:

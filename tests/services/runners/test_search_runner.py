@@ -16,6 +16,7 @@ from nas.cluster import RoomWatch
 from nas.tune_engine import TuneEngine
 from services.checkpoints import store_checkpoint
 from services.execution import Ending
+from services.exit_codes import EXIT_CODES
 from services.lifecycle import Action, CandidateState, JobKind, JobState
 from services.processes import start, stop
 from services.search_runner.runner import engine_for, run_search
@@ -217,4 +218,14 @@ def test_a_runner_without_its_database_says_so_and_tells_it_by_its_exit_code(set
     )
     assert runner.returncode == 4
     assert "127.0.0.1:1" in runner.stderr
+    assert "Traceback" not in runner.stderr
+
+
+def test_a_runner_whose_schema_is_not_the_databases_leaves_the_search_in_the_queue(
+    unmigrated: dict[str, str],
+) -> None:
+    command = [sys.executable, "-m", "services.search_runner", "a1"]
+    runner = subprocess.run(command, env=unmigrated, capture_output=True, text=True)
+    assert runner.returncode == EXIT_CODES[Ending.ABANDONED]
+    assert "gtn-nas db upgrade" in runner.stderr
     assert "Traceback" not in runner.stderr
