@@ -98,6 +98,10 @@ def test_no_service_sets_a_variable_that_the_settings_read() -> None:
     assert [pod["enableServiceLinks"] for pod in pods()] == [False] * 4  # three groups and the controller
 
 
+def test_a_changed_image_reaches_the_running_nodes() -> None:
+    assert CLUSTER["spec"]["upgradeStrategy"] == {"type": "Recreate"}
+
+
 def test_what_it_refers_to_is_there_or_made_by_the_documented_commands() -> None:
     made = {(resource["kind"], resource["metadata"]["name"]) for resource in RESOURCES}
     manual = (ROOT / "docs" / "cluster.md").read_text()
