@@ -3,6 +3,7 @@
 #   docker build --file docker/ray-node.Dockerfile --tag gtn-nas/ray-node:cpu .
 # CUDA build (the driver's libraries come from the NVIDIA container runtime):
 #   docker build --file docker/ray-node.Dockerfile --tag gtn-nas/ray-node:cu130 --build-arg TORCH_BUILD=cu130 .
+# For docker/ray-cluster.yaml build both with EXTRA_PACKAGES='boto3 s3fs': the autoscaler and the artifacts are on AWS.
 ARG PYTHON_VERSION=3.12
 
 FROM python:${PYTHON_VERSION}-slim AS build
@@ -29,10 +30,11 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install . ${EXTRA_PACKAGES}
 
 FROM python:${PYTHON_VERSION}-slim
-# Any of the release will do: its interface has not changed in years.
+# `ray up` copies files into the container by rsync, and the head starts Ray on other machines over ssh.
+# Any versions of the release will do: their interfaces have not changed in years.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libjemalloc2 \
+    && apt-get install --yes --no-install-recommends libjemalloc2 openssh-client rsync \
     && rm -rf /var/lib/apt/lists/*
 # KubeRay starts Ray through a login shell, which forgets the image's PATH.
 RUN useradd --uid 10001 --create-home gtn-nas \

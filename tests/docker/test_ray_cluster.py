@@ -33,6 +33,18 @@ def test_gpu_machines_come_and_go_and_the_head_scores_nothing() -> None:
     assert CLUSTER["idle_timeout_minutes"] > 0
 
 
+def test_no_machine_starts_from_rays_default_image_or_without_rights() -> None:
+    for node in NODES.values():
+        assert re.fullmatch(r"ami-[0-9a-f]{17}", node["node_config"]["ImageId"])
+        assert node["node_config"]["IamInstanceProfile"]["Arn"].startswith("arn:aws:iam::")
+
+
+def test_the_image_has_the_programs_that_the_launcher_runs_in_it() -> None:
+    dockerfile = (ROOT / "docker" / "ray-node.Dockerfile").read_text()
+    (packages,) = re.findall(r"apt-get install --yes --no-install-recommends (.*) \\", dockerfile)
+    assert {"openssh-client", "rsync"} <= set(packages.split())
+
+
 def test_every_node_is_under_token_authentication_and_reads_the_settings() -> None:
     variables = dict(re.findall(r"--env (\w+)=(\S+)", " ".join(CLUSTER["docker"]["run_options"])))
     assert variables["RAY_AUTH_MODE"] == "token"
