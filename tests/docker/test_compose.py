@@ -145,13 +145,25 @@ def test_the_settings_read_what_a_training_reserves(monkeypatch: pytest.MonkeyPa
     assert Settings().max_running_trainings == 1
 
 
+@pytest.mark.parametrize(
+    "profile", sorted({each for one in SERVICES.values() for each in one.get("profiles", [])})
+)
+def test_no_two_services_of_a_profile_build_one_image_and_none_is_left_unbuilt(profile: str) -> None:
+    together = [one for one in SERVICES.values() if profile in one.get("profiles", [profile])]
+    built = [service["image"] for service in together if "build" in service]
+    assert len(built) == len(set(built))
+    assert {service["image"] for service in together} - set(built) == {SERVICES["postgres"]["image"]}
+
+
 def test_the_profiles_differ_in_the_device_alone() -> None:
     for role in ("ray-worker", "meta-worker"):
         cpu, gpu = deepcopy(SERVICES[f"{role}-cpu"]), deepcopy(SERVICES[f"{role}-gpu"])
         profile = "" if role == "ray-worker" else f"{role}-"
         assert (cpu.pop("profiles"), gpu.pop("profiles")) == ([f"{profile}cpu"], [f"{profile}gpu"])
         assert gpu.pop("deploy")["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
-        assert gpu["build"].pop("args")["TORCH_BUILD"].startswith("cu")
+        build = gpu.pop("build")
+        assert build.pop("args")["TORCH_BUILD"].startswith("cu")
+        assert build == SERVICES["ray-head"]["build"]
         assert (cpu.pop("image")[-4:], gpu.pop("image")[-4:]) == ("-cpu", "-gpu")
         assert cpu == gpu
 
