@@ -155,6 +155,12 @@ def test_no_two_services_of_a_profile_build_one_image_and_none_is_left_unbuilt(p
     assert {service["image"] for service in together} - set(built) == {SERVICES["postgres"]["image"]}
 
 
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command[0] == "ray"])
+def test_the_object_store_lies_in_memory(name: str) -> None:
+    (size,) = [word.partition("=")[2] for word in COMMANDS[name] if word.startswith("--object-store-memory=")]
+    assert int(size) < int(SERVICES[name]["shm_size"].removesuffix("gb")) * 2**30
+
+
 def test_the_profiles_differ_in_the_device_alone() -> None:
     for role in ("ray-worker", "meta-worker"):
         cpu, gpu = deepcopy(SERVICES[f"{role}-cpu"]), deepcopy(SERVICES[f"{role}-gpu"])

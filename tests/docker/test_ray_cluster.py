@@ -45,6 +45,10 @@ def test_the_image_has_the_programs_that_the_launcher_runs_in_it() -> None:
     assert {"openssh-client", "rsync"} <= set(packages.split())
 
 
+def test_the_launcher_sizes_the_shared_memory() -> None:
+    assert not any("--shm-size" in option for option in CLUSTER["docker"]["run_options"])
+
+
 def test_every_node_is_under_token_authentication_and_reads_the_settings() -> None:
     variables = dict(re.findall(r"--env (\w+)=(\S+)", " ".join(CLUSTER["docker"]["run_options"])))
     assert variables["RAY_AUTH_MODE"] == "token"
