@@ -26,8 +26,10 @@ COPY pyproject.toml README.md LICENSE ./
 COPY gtn_core gtn_core
 COPY nas nas
 COPY services services
+# The package of this folder has no version to pin.
+# hadolint ignore=DL3013
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install . ${EXTRA_PACKAGES}
+    pip install ".[onnx]" ${EXTRA_PACKAGES}
 
 FROM python:${PYTHON_VERSION}-slim
 # `ray up` copies files into the container by rsync, and the head starts Ray on other machines over ssh.
@@ -43,7 +45,6 @@ RUN useradd --uid 10001 --create-home gtn-nas \
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
-    NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     GTN_NAS_DATA_DIR=/var/lib/gtn-nas
 USER 10001:10001

@@ -84,6 +84,13 @@ def test_nodes_take_no_cuda_wheel_unasked_and_the_versions_of_the_makefile() -> 
     assert pinned(name, "RAY") == [f"RAY_VERSION={ray_version}"]
 
 
+def test_nodes_have_what_every_export_needs() -> None:
+    (install,) = [value for value in values("ray-node.Dockerfile", "RUN") if 'pip install ".[' in value]
+    extras = re.findall(r'"\.\[(.*)\]"', install)
+    assert extras == ["onnx"]
+    assert "onnx" in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
 def test_the_controller_installs_everything_but_what_learning_needs() -> None:
     (command,) = [value for value in values("controller.Dockerfile", "RUN") if "tomllib" in value]
     script = re.search(r'python -c "(.*?)"', command, re.DOTALL)

@@ -45,6 +45,11 @@ def test_the_image_has_the_programs_that_the_launcher_runs_in_it() -> None:
     assert {"openssh-client", "rsync"} <= set(packages.split())
 
 
+def test_workers_see_their_devices_and_the_image_asks_for_none() -> None:
+    assert CLUSTER["docker"]["worker_run_options"] == ["--env NVIDIA_VISIBLE_DEVICES=all"]
+    assert "NVIDIA_VISIBLE_DEVICES" not in (ROOT / "docker" / "ray-node.Dockerfile").read_text()
+
+
 def test_the_launcher_sizes_the_shared_memory() -> None:
     assert not any("--shm-size" in option for option in CLUSTER["docker"]["run_options"])
 
