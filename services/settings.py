@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         60, ge=0, description="Requests per minute of one address without a valid API key; 0: no limit."
     )
 
-    ray_address: str = Field("", description="Ray cluster of the searches; empty: a local Ray per search.")
+    ray_address: str = Field("", description="Ray cluster of searches and ranks; empty: a local Ray per job.")
     ray_jobs_url: str = Field(
         "", description="If set, searches and trainings run as Ray Jobs submitted to this URL."
     )

@@ -111,15 +111,19 @@ def _search_lane(store: Store, launcher: Launcher, settings: Settings) -> Lane:
 
 def _trainings_on_ray(store: Store, settings: Settings) -> Lane:
     resources = {name: amount for name, amount in settings.training_resources.items() if amount > 0}
-    # One thread per reserved core; and a device is seen only by a training that has reserved it.
-    environment = {"OMP_NUM_THREADS": str(max(1, int(resources.get("CPU", 1))))}
+    # One thread per reserved core; and a device is seen only by a training that has reserved it. The job's
+    # environment does not say so, since its ranks inherit that and reserve for themselves.
+    alone = [f"OMP_NUM_THREADS={max(1, int(resources.get('CPU', 1)))}"]
     if "GPU" not in resources:
-        environment["CUDA_VISIBLE_DEVICES"] = ""
+        alone.append("CUDA_VISIBLE_DEVICES=")
+    # Less memory on a CPU (`services.heap`). Ray clears a node's own LD_PRELOAD for what it starts; where the
+    # library is missing, a line in the job's log says so and the job goes on.
+    alone.append("LD_PRELOAD=libjemalloc.so.2")
     launcher = RayJobsLauncher(
         RayJobs(settings.ray_jobs_url),
         prefix="training",
-        entrypoint="python -m services.meta_worker",
-        environment=environment,
+        entrypoint=" ".join(["env", *alone, "python -m services.meta_worker"]),
+        environment={"GTN_NAS_RAY_ADDRESS": "auto"},
         resources=resources,
     )
     return Lane(

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -50,7 +51,7 @@ def jobs_url(
             "start",
             "--head",
             "--block",
-            "--num-cpus=1",
+            "--num-cpus=2",
             f"--temp-dir={folder}",
             *options,
         ],
@@ -125,11 +126,17 @@ sys.exit('out of luck')
         after.launch("c3")
 
 
-def test_a_meta_training_runs_as_a_ray_job(
+def test_a_meta_training_runs_as_a_ray_job_and_its_ranks_on_the_same_cluster(
     jobs_url: str, store: Store, settings: Settings, wait_until: WaitUntil
 ) -> None:
     config = {"inner_steps": 2, "batch_size": 10, "meta_steps": 2, "learner_channels": [2], "save_every": 1}
-    request = {"dataset": {"name": "digits"}, "config": config, "seed": 0}
+    config |= {"learners_per_meta_step": 2}
+    request = {
+        "dataset": {"name": "digits"},
+        "config": config,
+        "seed": 0,
+        "resources": {"ranks": 2, "cpus_per_rank": 0.5},
+    }
     job = store.create_job(JobKind.META_TRAINING, name="", request=request, progress_total=2)
     on_ray = settings.model_copy(update={"ray_jobs_url": jobs_url, "training_resources": {"CPU": 1.0}})
     dispatcher = make_dispatcher(store, on_ray)
@@ -144,10 +151,14 @@ def test_a_meta_training_runs_as_a_ray_job(
     assert store.get_checkpoint((ended.result or {})["checkpoint_id"])
     submitted = RayJobs(jobs_url).list()
     assert [each.submission_id for each in submitted] == [f"training-{job.id}-1"]
-    details = httpx2.get(
-        f"{jobs_url}/api/jobs/{submitted[0].submission_id}", headers={"Authorization": f"Bearer {TOKEN}"}
-    ).json()
-    assert details["runtime_env"]["env_vars"] == {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    details = _ask(f"{jobs_url}/api/jobs/{submitted[0].submission_id}")
+    assert details["entrypoint"] == (
+        "env OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= LD_PRELOAD=libjemalloc.so.2 "
+        f"python -m services.meta_worker {job.id}"
+    )
+    assert details["runtime_env"]["env_vars"] == {"GTN_NAS_RAY_ADDRESS": "auto"}  # what ranks inherit
+    actors = _ask(f"{jobs_url}/api/v0/actors")["data"]["result"]["result"]
+    assert sum(each["class_name"] == "RayTrainWorker" for each in actors) == 2
 
 
 def test_without_places_trainings_are_left_to_meta_workers(store: Store, settings: Settings) -> None:
@@ -162,6 +173,10 @@ def _free_port() -> int:
     with bind("127.0.0.1", 0) as free:
         port: int = free.getsockname()[1]
         return port
+
+
+def _ask(url: str) -> Any:
+    return httpx2.get(url, headers={"Authorization": f"Bearer {TOKEN}"}).json()
 
 
 def _answers(url: str) -> bool:
