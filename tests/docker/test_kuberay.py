@@ -12,6 +12,7 @@ from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscali
 from typer.testing import CliRunner
 
 from services.cli import app
+from services.controller.routes import ROUTERS
 from services.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +101,19 @@ def test_no_service_sets_a_variable_that_the_settings_read() -> None:
 
 def test_a_changed_image_reaches_the_running_nodes() -> None:
     assert CLUSTER["spec"]["upgradeStrategy"] == {"type": "Recreate"}
+
+
+def test_the_gpu_group_may_run_on_nodes_that_are_kept_for_gpus() -> None:
+    tolerating = [group["groupName"] for group in GROUPS[1:] if "tolerations" in group["template"]["spec"]]
+    assert tolerating == ["gpu"]
+
+
+def test_probes_ask_something_that_answers_and_give_it_time() -> None:
+    (controller,) = [each for each in containers() if each.get("command") == ["gtn-nas", "serve"]]
+    ours = {route.path for router in ROUTERS for route in router.routes}
+    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert controller[name]["httpGet"]["path"] in ours
+        assert controller[name]["timeoutSeconds"] == 5
 
 
 def test_what_it_refers_to_is_there_or_made_by_the_documented_commands() -> None:
