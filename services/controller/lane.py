@@ -19,6 +19,9 @@ LETTING_GO_SECONDS = 15.0
 STARTING_SECONDS = 120.0
 """How long a runner may take to claim its job: mostly the import of PyTorch on a busy machine."""
 
+UNCLAIMED_PAUSE_SECONDS = 10.0
+"""Before the next runner of a job whose last one found the database away, or of another version."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -46,6 +49,7 @@ class Lane:
         self._last_words: dict[str, str] = {}  # the log tail of a job's last runner that died
         self._has_held: set[str] = set()  # jobs whose present runner was seen with the lease
         self._idle_since: dict[str, float] = {}  # jobs whose present runner was seen without business
+        self._pauses: dict[str, float] = {}  # jobs that wait for a database, and until when
 
     def step(self) -> None:
         """One look: note which runners ended, end idle ones, launch others."""
@@ -64,7 +68,9 @@ class Lane:
     def _launch_waiting(self) -> None:
         """Give the free places to the jobs whose turn it is."""
         places_taken = self._running() | self._launcher.active()
-        seen = set(places_taken)
+        now = time.monotonic()
+        self._pauses = {job_id: end for job_id, end in self._pauses.items() if end > now}
+        seen = places_taken | self._pauses.keys()
         while len(places_taken) < self._max_running:
             job = self._store.next_queued(self._kinds, seen)
             if job is None:
@@ -79,10 +85,13 @@ class Lane:
     def _note(self, runner_exit: RunnerExit) -> None:
         job_id = runner_exit.job_id
         log.info("runner ended", job=job_id, exit_code=runner_exit.exit_code)
+        had_claimed = job_id in self._has_held
         self._has_held.discard(job_id)
         self._idle_since.pop(job_id, None)
         if runner_exit.exit_code == EXIT_CODES[Ending.ABANDONED]:
             self._last_words[job_id] = runner_exit.log_tail
+            if not had_claimed:
+                self._pauses[job_id] = time.monotonic() + UNCLAIMED_PAUSE_SECONDS
             return None  # no fault of its own, and its lease is the pause before the next attempt
         if runner_exit.pid is not None:  # dead for certain: nobody need wait for its lease to run out
             self._store.requeue_dead(job_id, owner_prefix("search-runner", runner_exit.pid))

@@ -76,6 +76,29 @@ def test_the_oldest_searches_run_first_and_no_more_than_the_limit(
     assert launcher.active() == {searches[1]}
 
 
+def test_a_runner_that_finds_the_database_unfit_is_followed_by_another_after_a_pause(
+    store: Store,
+    make_dispatcher: MakeDispatcher,
+    queue_search: QueueSearch,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    search = queue_search().id
+    dispatcher, launcher = make_dispatcher("import sys; sys.exit(4)")
+    launched: list[str] = []
+    monkeypatch.setattr(launcher, "launch", lambda job: (launched.append(job), launch(job)))
+    launch = type(launcher).launch.__get__(launcher)
+    monkeypatch.setattr("services.controller.lane.UNCLAIMED_PAUSE_SECONDS", 0)
+    wait_until(lambda: dispatcher.step() or len(launched) > 4)  # more often than a runner may die
+    monkeypatch.setattr("services.controller.lane.UNCLAIMED_PAUSE_SECONDS", 600)
+    wait_until(lambda: dispatcher.step() or not launcher.active())
+    before = len(launched)
+    for _ in range(3):
+        dispatcher.step()
+    assert len(launched) == before
+    assert store.get_job(search).state is JobState.QUEUED
+
+
 def test_what_is_not_queued_gets_no_runner(
     store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch
 ) -> None:
