@@ -36,6 +36,11 @@ def _line(failure: ErrorDetails, known: list[str]) -> InitErrorDetails:
         near = get_close_matches(str(failure["loc"][0]), known)
         there_is = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
         message = f"there is no such field; {there_is}"
+    return error_line(failure["type"], message, failure["loc"], failure["input"])
+
+
+def error_line(kind: str, message: str, place: tuple[int | str, ...], given: Any) -> InitErrorDetails:
+    """One line of a ValidationError: what is told of the input `given`, which stands at `place`."""
     # As a value, since braces in the message itself would be read as names of values.
-    error = PydanticCustomError(failure["type"], "{message}", {"message": message})
-    return InitErrorDetails(type=error, loc=failure["loc"], input=failure["input"])
+    error = PydanticCustomError(kind, "{message}", {"message": message})
+    return InitErrorDetails(type=error, loc=place, input=given)

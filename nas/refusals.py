@@ -3,24 +3,19 @@
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from gtn_core.strict_model import error_line
 
 
 def located(error: ValidationError, *place: str) -> ValidationError:
     """The same errors, below `place`."""
-    details: list[InitErrorDetails] = [
-        InitErrorDetails(
-            type=PydanticCustomError(detail["type"], "{reason}", {"reason": detail["msg"]}),
-            loc=(*place, *detail["loc"]),
-            input=detail["input"],
-        )
-        for detail in error.errors(include_url=False)
+    lines = [
+        error_line(each["type"], each["msg"], (*place, *each["loc"]), each["input"])
+        for each in error.errors(include_url=False)
     ]
-    return ValidationError.from_exception_data(error.title, details)
+    return ValidationError.from_exception_data(error.title, lines)
 
 
 def refusal(title: str, place: tuple[str, ...], given: Any, message: str) -> ValidationError:
     """An error of `title` about what stands at `place`, to be raised."""
-    # As a value, since braces in the message itself would be read as names of values.
-    error = PydanticCustomError("refused", "{message}", {"message": message})
-    return ValidationError.from_exception_data(title, [InitErrorDetails(type=error, loc=place, input=given)])
+    return ValidationError.from_exception_data(title, [error_line("refused", message, place, given)])

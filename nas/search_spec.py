@@ -137,8 +137,9 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
     if "objectives" not in spec.model_fields_set:
         completed["objectives"] = _default_objectives(completed["estimator"])
     completed_spec = spec.model_copy(update=completed)
-    _check_objectives(completed_spec)
-    _check_fit(completed_spec)
+    estimator = ESTIMATORS.config(completed_spec.estimator.name, **completed_spec.estimator.options)
+    _check_objectives(completed_spec, estimator)
+    _check_fit(completed_spec, estimator)
     return completed_spec
 
 
@@ -173,9 +174,9 @@ def _check_readout(spec: SearchSpec) -> None:
         )
 
 
-def _check_objectives(spec: SearchSpec) -> None:
+def _check_objectives(spec: SearchSpec, estimator: BaseModel) -> None:
     """A network that nobody trained guesses, and what guesses best is no better than the others."""
-    if trains(ESTIMATORS.config(spec.estimator.name, **spec.estimator.options)):
+    if trains(estimator):
         return
     for place, objective in enumerate(spec.objectives):
         if objective in ("accuracy", "loss"):
@@ -188,14 +189,14 @@ def _check_objectives(spec: SearchSpec) -> None:
             )
 
 
-def _check_fit(spec: SearchSpec) -> None:
+def _check_fit(spec: SearchSpec, estimator: BaseModel) -> None:
     """The space can be made, and the estimator can look at it."""
     try:
         space = get_search_space(spec.search_space.name, **spec.search_space.options)
     except ValidationError as error:
         raise located(error, "search_space") from None
     try:
-        check_fit(ESTIMATORS.config(spec.estimator.name, **spec.estimator.options), space)
+        check_fit(estimator, space)
     except ValidationError as error:
         raise located(error, "estimator") from None
 

@@ -49,7 +49,7 @@ class Member(BaseModel):
         from nas.estimators import ESTIMATORS
 
         try:
-            config = ESTIMATORS.config(self.name, **self.options)
+            config = self.config
         except UnknownNameError as error:
             raise ValueError(str(error)) from error
         # What it measures as it is configured, where that makes a difference.
@@ -63,6 +63,13 @@ class Member(BaseModel):
     def options(self) -> dict[str, Any]:
         """Everything but the name and the readouts."""
         return dict(self.model_extra or {})
+
+    @property
+    def config(self) -> BaseModel:
+        """The estimator's own configuration. Raises UnknownNameError, or ValidationError for a bad option."""
+        from nas.estimators import ESTIMATORS
+
+        return ESTIMATORS.config(self.name, **self.options)
 
 
 class PanelConfig(StrictModel):
@@ -81,17 +88,17 @@ class PanelConfig(StrictModel):
     @property
     def trains(self) -> bool:
         """Whether one of the members does: accuracy and loss are then that one's."""
-        from nas.estimators import ESTIMATORS, trains
+        from nas.estimators import trains
 
-        return any(trains(ESTIMATORS.config(member.name, **member.options)) for member in self.members)
+        return any(trains(member.config) for member in self.members)
 
     def check(self, space: SearchSpace) -> None:
         """Raises pydantic.ValidationError, located at an option that the space refuses a member."""
-        from nas.estimators import ESTIMATORS, check_fit
+        from nas.estimators import check_fit
 
         for place, member in enumerate(self.members):
             try:
-                check_fit(ESTIMATORS.config(member.name, **member.options), space)
+                check_fit(member.config, space)
             except ValidationError as error:
                 raise located(error, "members", str(place)) from None
 

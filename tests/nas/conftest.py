@@ -1,15 +1,19 @@
-"""A search space small enough to reason about by hand, whose truth is known."""
+"""A search space small enough to reason about by hand, whose truth is known; and digits to score with."""
 
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from gtn_core.curriculum import SyntheticCurriculum
+from gtn_core.data import load_dataset
 from gtn_core.errors import InvalidArchitectureError
 from nas.architecture import Architecture
+from nas.estimators import EstimatorData, estimator_data
 from nas.search_spaces.base import ImageShape
 from nas.search_spaces.choices import ChoiceSpace, Choose
 from nas.search_spaces.nasbench201 import NasBench201, NasBench201Config
@@ -82,3 +86,16 @@ class WithDropout(NasBench201):
 @pytest.fixture(scope="session")
 def space_with_dropout() -> WithDropout:
     return WithDropout(NasBench201Config(channels=4, cells_per_stage=1))
+
+
+@pytest.fixture(scope="session")
+def data() -> EstimatorData:
+    """Digits to score with: a curriculum of 4 real batches of 16."""
+    splits = load_dataset("digits", seed=0)
+    curriculum = SyntheticCurriculum(
+        images=splits.train.images[:64].view(4, 16, 1, 8, 8),
+        labels=F.one_hot(splits.train.labels[:64], 10).float().view(4, 16, 10),
+        learning_rates=torch.full((4,), 0.1),
+        momenta=torch.full((4,), 0.5),
+    )
+    return estimator_data(curriculum, splits)

@@ -3,16 +3,12 @@
 from typing import Any
 
 import pytest
-import torch
-import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import nn
 
-from gtn_core.curriculum import SyntheticCurriculum
-from gtn_core.data import load_dataset
 from gtn_core.errors import DatasetError, UnknownNameError
 from nas.architecture import Architecture
-from nas.estimators import EstimatorData, estimator_data
+from nas.estimators import EstimatorData
 from nas.estimators.panel import sample
 from nas.fidelity import FidelityProgress
 from nas.fidelity_spec import (
@@ -25,18 +21,6 @@ from nas.fidelity_spec import (
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
 from nas.search_spec import NamedConfig
-
-
-@pytest.fixture(scope="module")
-def data() -> EstimatorData:
-    splits = load_dataset("digits", seed=0)
-    curriculum = SyntheticCurriculum(
-        images=splits.train.images[:32].view(2, 16, 1, 8, 8),
-        labels=F.one_hot(splits.train.labels[:32], 10).float().view(2, 16, 10),
-        learning_rates=torch.full((2,), 0.1),
-        momenta=torch.full((2,), 0.5),
-    )
-    return estimator_data(curriculum, splits)
 
 
 def test_options_stand_behind_a_name_only_where_it_comes_twice() -> None:

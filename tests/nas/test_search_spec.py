@@ -120,8 +120,9 @@ def test_a_share_that_the_cluster_cannot_give_is_refused(resources: dict[str, fl
 
 
 def test_parts_of_cores_and_several_gpus_can_be_given() -> None:
-    Resources(cpus_per_candidate=1.5, gpus_per_candidate=1 / 3)
-    Resources(gpus_per_candidate=2)
+    shares = Resources(cpus_per_candidate=1.5, gpus_per_candidate=1 / 3)
+    assert (shares.cpus_per_candidate, shares.gpus_per_candidate) == (1.5, 1 / 3)
+    assert Resources(gpus_per_candidate=2).gpus_per_candidate == 2
 
 
 @pytest.mark.parametrize(
@@ -215,8 +216,9 @@ def test_an_untrained_networks_guess_is_no_objective(objective: str, estimator: 
 
 def test_the_accuracy_of_a_member_that_trains_is_an_objective() -> None:
     members = [{"name": "zero_cost"}, {"name": "gtn"}]
-    validate_spec(
+    spec = validate_spec(
         SearchSpec.model_validate(
             {"estimator": {"name": "ensemble", "members": members}, "objectives": ["accuracy", "params"]}
         )
     )
+    assert spec.objectives == ("accuracy", "params")
