@@ -18,7 +18,7 @@ from gtn_core.first_images import start_from_real_images
 from gtn_core.inner_loop import train_on_curriculum
 from gtn_core.learners import ConvNetSampler, LearnerSampler, learner_name
 from gtn_core.memory import require_memory, suitable_form
-from gtn_core.meta_step import meta_step
+from gtn_core.meta_step import MetaStepOutcome, meta_step
 from gtn_core.meta_training_state import (
     MetaTrainingState,
     RunIdentity,
@@ -109,20 +109,9 @@ def meta_train(
         accuracies = []
         if config.validate_every and state.step % config.validate_every == 0:
             accuracies = validate(state.to_freeze, validation, sampler, seed=seed)
-        report = MetaStepReport(
-            step=state.step,
-            total=config.meta_steps,
-            loss=outcome.loss,
-            accuracy=outcome.accuracy,
-            gradient_norm=outcome.gradient_norm,
-            seconds=seconds,
-            validation_accuracy=mean(accuracies) if accuracies else None,
-            ranking_loss=outcome.ranking_loss,
-            trajectory_loss=outcome.trajectory_loss,
-        )
         try:
             if on_step is not None:
-                on_step(report)
+                on_step(_report(state, config, outcome, seconds, accuracies))
         except BaseException:
             _save(state, run, saves_to)
             raise
@@ -136,6 +125,26 @@ def meta_train(
         "validation_learners": float(len(accuracies)),
     }
     return freeze(state.to_freeze, splits, config=config, seed=seed, learner=taught, metrics=metrics)
+
+
+def _report(
+    state: MetaTrainingState,
+    config: MetaTrainingConfig,
+    outcome: MetaStepOutcome,
+    seconds: float,
+    accuracies: list[float],
+) -> MetaStepReport:
+    return MetaStepReport(
+        step=state.step,
+        total=config.meta_steps,
+        loss=outcome.loss,
+        accuracy=outcome.accuracy,
+        gradient_norm=outcome.gradient_norm,
+        seconds=seconds,
+        validation_accuracy=mean(accuracies) if accuracies else None,
+        ranking_loss=outcome.ranking_loss,
+        trajectory_loss=outcome.trajectory_loss,
+    )
 
 
 @torch.no_grad()
