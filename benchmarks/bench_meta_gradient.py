@@ -6,9 +6,10 @@ Each cell is a fresh process. Memory is its peak during the meta steps beyond wh
 (resident memory, or the allocator's peak on a GPU); time is of the process's own processor, so that others on
 the machine count little. On a CPU each is measured on the C library's heap and on jemalloc's, which the local
 stack gives to its meta-training worker where it is installed: what differs is how much of the heap lies idle
-between what is kept. The plain unroll is written out here and shares no code with the forms; `higher`
-(Grefenstette et al., 2019) is measured where it is installed. The images are noise: neither number depends on
-them.
+between what is kept. What tensors alone take is the peak of PyTorch's allocations in one more meta step: the
+process may hold less of it beyond its start, as the first step leaves it a heap to use. The plain unroll is
+written out here and shares no code with the forms; `higher` (Grefenstette et al., 2019) is measured where it
+is installed. The images are noise: neither number depends on them.
 """
 
 import argparse
@@ -22,7 +23,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import product
+from itertools import accumulate, product
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,6 +32,7 @@ import torch
 import torch.nn.functional as F
 from conditions import conditions, write_results
 from torch.func import functional_call
+from torch.profiler import ProfilerActivity, profile
 
 from gtn_core import ConvNetSampler, MetaTrainingConfig, Split
 from gtn_core.config import MetaGradientForm
@@ -77,10 +80,16 @@ def collected(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> dic
         "repetitions": arguments.repetitions,
         "cells": cells,
         "targets": {
-            heap: targets([cell for cell in cells if cell["heap"] == heap], config)
-            for heap in dict.fromkeys(cell["heap"] for cell in cells)
+            measure: targets([cell for cell in cells if cell["heap"] == heap], config, peak)
+            for measure, (heap, peak) in measures(cells).items()
         },
     }
+
+
+def measures(cells: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    """What memory is told as: the heap that was measured on, and the peak of which kind."""
+    heaps = dict.fromkeys(cell["heap"] for cell in cells)
+    return {heap: (heap, "peak_bytes") for heap in heaps} | {"tensors": (next(iter(heaps)), "tensor_bytes")}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -141,6 +150,9 @@ def measured(form: str, steps: int, arguments: argparse.Namespace) -> dict[str, 
         seconds.append(clock(device) - started)
     timed = seconds[1:]
     norm = torch.nn.utils.get_total_norm([p.grad for p in curriculum.parameters() if p.grad is not None])
+    peak = memory.peak()
+    curriculum.zero_grad()
+    tensors = peak if device != "cpu" else peak_of_tensors(lambda: step(curriculum, real, config, form))
     return {
         "seconds": {
             "median": statistics.median(timed),
@@ -148,7 +160,8 @@ def measured(form: str, steps: int, arguments: argparse.Namespace) -> dict[str, 
             "max": max(timed),
             "n": len(timed),
         },
-        "peak_bytes": memory.peak(),
+        "peak_bytes": peak,
+        "tensor_bytes": tensors,
         "gradient_norm": norm.item(),
     }
 
@@ -245,6 +258,16 @@ class Memory:
         return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def peak_of_tensors(step: Callable[[], None]) -> int:
+    """The most bytes that PyTorch's CPU allocator has given out during the step and not taken back."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        step()
+    assert profiled.profiler is not None
+    recorded = profiled.profiler.kineto_results.events()  # a trace in JSON, the public way, would be huge
+    changes = [(each.start_ns(), int(each.nbytes())) for each in recorded if each.name() == "[memory]"]
+    return max(accumulate(size for _, size in sorted(changes, key=itemgetter(0))))
+
+
 def clock(device: str) -> float:
     return time.perf_counter() if torch.device(device).type == "cuda" else time.process_time()
 
@@ -254,7 +277,9 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def targets(cells: list[dict[str, Any]], config: MetaTrainingConfig) -> dict[str, dict[str, float]]:
+def targets(
+    cells: list[dict[str, Any]], config: MetaTrainingConfig, peak: str
+) -> dict[str, dict[str, float]]:
     """The ratios that each form is held to, where their cells were measured."""
     found = {(cell["form"], cell["inner_steps"]): cell for cell in cells if "error" not in cell}
     ratios: dict[str, dict[str, float]] = {}
@@ -262,10 +287,10 @@ def targets(cells: list[dict[str, Any]], config: MetaTrainingConfig) -> dict[str
         ratios[form] = {}
         if {(form, 64), ("plain", 64)} <= found.keys():
             ours, base = found[form, 64], found["plain", 64]
-            ratios[form]["memory_of_plain_at_64_over_ours"] = base["peak_bytes"] / ours["peak_bytes"]
+            ratios[form]["memory_of_plain_at_64_over_ours"] = base[peak] / ours[peak]
             ratios[form]["seconds_over_plain_at_64"] = ours["seconds"]["min"] / base["seconds"]["min"]
         if {(form, 16), (form, 128)} <= found.keys():
-            long, short = found[form, 128]["peak_bytes"], found[form, 16]["peak_bytes"]
+            long, short = found[form, 128][peak], found[form, 16][peak]
             state = state_bytes(config)
             ratios[form]["memory_at_128_less_its_states_over_16"] = (long - 128 * state) / short
             ratios[form]["memory_at_128_less_states_of_112_steps_over_16"] = (long - 112 * state) / short
@@ -274,19 +299,17 @@ def targets(cells: list[dict[str, Any]], config: MetaTrainingConfig) -> dict[str
 
 def print_table(results: dict[str, Any]) -> None:
     print(f"\none meta step on {results['device']}: processor seconds (least of n) and peak memory")
-    for heap, forms in results["targets"].items():
-        print(f"{heap:>8} heap  " + "  ".join(f"{form:>20}" for form in FORMS))
+    for measure, (heap, peak) in measures(results["cells"]).items():
+        print(f"{measure:>13}  " + "  ".join(f"{form:>20}" for form in FORMS))
         cells = [cell for cell in results["cells"] if cell["heap"] == heap]
         for steps in sorted({cell["inner_steps"] for cell in cells}):
             shown = [
-                "-"
-                if "error" in cell
-                else f"{cell['seconds']['min']:.2f} s {cell['peak_bytes'] / 2**20:,.0f} MiB"
+                "-" if "error" in cell else f"{cell['seconds']['min']:.2f} s {cell[peak] / 2**20:,.0f} MiB"
                 for cell in cells
                 if cell["inner_steps"] == steps
             ]
             print(f"{steps:>7} steps  " + "  ".join(f"{text:>20}" for text in shown))
-        for form, ratios in forms.items():
+        for form, ratios in results["targets"][measure].items():
             print(form, {name: round(ratio, 2) for name, ratio in ratios.items()})
 
 
