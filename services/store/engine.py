@@ -108,7 +108,12 @@ def parse_url(database_url: str) -> sa.URL:
 
 
 BUSY_SECONDS = 30.0
-_AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+_AWAY = (
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.TimeoutError,
+    sqlite3.OperationalError,  # while rows are read past SQLAlchemy: see `numeric_rows`
+)
 _URL_HELP = "GTN_NAS_DATABASE_URL must be sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
 
 
@@ -132,6 +137,6 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE"))
 
 
-def _first_line(error: sa.exc.SQLAlchemyError) -> str:
+def _first_line(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     return str(cause).strip().splitlines()[0]

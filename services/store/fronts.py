@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from services.errors import InvalidValueError
 from services.store.copies import Copies
+from services.store.numeric_rows import numeric_rows
 from services.store.tables import CANDIDATES, JOBS, metric_column
 
 VALUES_KEPT = 2_000_000
@@ -80,8 +81,7 @@ def _brought_forward(
         sample = session.execute(finished.where(_COLUMNS.number % SAMPLED == 0)).all()
         rivals = strongest([point[1:] for point in sample], directions, PIVOTS)
         finished = finished.where(*(sa.not_(_beaten_by(rival, columns, directions)) for rival in rivals))
-    rows = np.array([tuple(row) for row in session.execute(finished)], np.float64)
-    rows = rows.reshape(-1, 1 + len(objectives))
+    rows = numeric_rows(session, finished)
     numbers = np.concatenate([known.numbers, rows[:, 0].astype(np.int64)])
     values = np.concatenate([known.values, rows[:, 1:]])
     front = pareto_front(values, directions)

@@ -19,6 +19,7 @@ from services.lifecycle import CandidateState
 from services.store.candidates import NUMBERS_AT_A_TIME, candidate_record
 from services.store.copies import Copies
 from services.store.engine import Database
+from services.store.numeric_rows import numeric_rows
 from services.store.records import CandidateRecord
 from services.store.repository import Repository
 from services.store.tables import CANDIDATES, JOBS, METRIC_COLUMNS
@@ -78,8 +79,8 @@ class MeasurementRepository(Repository):
             if done > known.done:
                 columns = [_COLUMNS.extra_metrics[name].as_float() for name in extra]
                 stretch = {"search_id_": search_id, "after": max(known.done, 0), "done": done}
-                new = session.execute(_FINISHED.add_columns(*columns), stretch)
-                known = _brought_forward(known, done, [tuple(row) for row in new])
+                rows = numeric_rows(session, _FINISHED.add_columns(*columns), stretch)
+                known = _brought_forward(known, done, rows)
             return self._copies.keep(key, known)
 
     def finish_times(self, search_id: str, numbers: Sequence[int]) -> dict[int, datetime]:
@@ -155,19 +156,18 @@ def _nothing(extra: Sequence[str]) -> Measurements:
     return Measurements(-1, empty, empty, {name: np.empty(0) for name in (*METRIC_COLUMNS, *extra)})
 
 
-def _brought_forward(known: Measurements, done: int, rows: list[tuple[Any, ...]]) -> Measurements:
-    """The copy with what has finished since. A deleted and re-made search has another id."""
-    if not rows:
+def _brought_forward(known: Measurements, done: int, rows: NDArray[np.float64]) -> Measurements:
+    """The copy with what has finished since, [N, 2 + metrics]. A re-made search has another id."""
+    if not len(rows):
         return Measurements(done, known.numbers, known.completions, known.values)
-    new = np.array(rows, np.float64)  # [N, 2 + metrics]; None becomes NaN, and whole numbers stay exact
-    numbers, completions = new[:, :2].astype(np.int64).T
+    numbers, completions = rows[:, :2].astype(np.int64).T
     return Measurements(
         done,
         np.concatenate([known.numbers, numbers]),
         np.concatenate([known.completions, completions]),
         {
             name: np.concatenate([before, column])
-            for (name, before), column in zip(known.values.items(), new[:, 2:].T, strict=True)
+            for (name, before), column in zip(known.values.items(), rows[:, 2:].T, strict=True)
         },
     )
 

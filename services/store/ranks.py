@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from services.store.copies import Copies
+from services.store.numeric_rows import numeric_rows
 from services.store.tables import CANDIDATES, JOBS
 
 CANDIDATES_KEPT = 4_000_000
@@ -79,14 +80,15 @@ _EMPTY = _Copy(-1, np.empty(0, np.float64), np.empty(0, np.int64))
 
 def _brought_forward(session: Session, search_id: str, known: _Copy, done: int) -> _Copy:
     """The copy with what has finished since, up to `done` in the session's snapshot."""
-    rows = session.execute(
-        _FINISHED if known is _EMPTY else _FINISHED_SINCE, {"search_id_": search_id, "after": known.done}
+    rows = numeric_rows(
+        session,
+        _FINISHED if known is _EMPTY else _FINISHED_SINCE,
+        {"search_id_": search_id, "after": known.done},
     )
-    finished = np.fromiter(map(tuple, rows), dtype=[("reward", np.float64), ("number", np.int64)])
-    if not len(finished):
+    if not len(rows):
         return _Copy(done, known.losses, known.numbers)
-    losses = np.concatenate([known.losses, -finished["reward"]])
-    numbers = np.concatenate([known.numbers, finished["number"]])
+    losses = np.concatenate([known.losses, -rows[:, 0]])
+    numbers = np.concatenate([known.numbers, rows[:, 1].astype(np.int64)])
     order = np.lexsort((numbers, losses))
     return _Copy(done, losses[order], numbers[order])
 
