@@ -7,7 +7,6 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import httpx2
 from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
@@ -26,6 +25,7 @@ from services.controller.security import needs_key
 from services.controller.validation import check_search
 from services.dashboard.equivalents import curl_command, search_command
 from services.dashboard.schema_form import FormField, fields_of, read_form
+from services.errors import ClusterUnavailableError
 from services.lifecycle import JobKind
 from services.schemas import CostEstimate, FieldProblem
 from services.schemas.requests import SearchRequest
@@ -260,7 +260,7 @@ def _at_a_time(page: Page, request: SearchRequest) -> int | None:
     """How many candidates the cluster could score at a time if it did nothing else; None if it is away."""
     try:
         cluster = cluster_view(page.store, page.settings.ray_jobs_url)
-    except httpx2.HTTPError:
+    except ClusterUnavailableError:
         return None
     needs = [
         (cluster.cpus.total, request.resources.cpus_per_candidate),

@@ -15,6 +15,12 @@ Submit = Callable[..., Any]
 def submit(http: TestClient) -> Submit:
     """`submit(path, {"field": "value"})`: a form of a page of ours."""
 
+    return submitting(http)
+
+
+def submitting(http: TestClient) -> Submit:
+    """The same for a controller of a test's own."""
+
     def send(path: str, form: dict[str, Any] | None = None) -> Any:
         page = http.get("/").text
         token = page.partition('name="csrf-token" content="')[2].partition('"')[0]

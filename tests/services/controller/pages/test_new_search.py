@@ -12,10 +12,13 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from services.cli.app import app as cli
+from services.controller.app import create_app
 from services.lifecycle import JobKind
+from services.settings import Settings
 from services.store import JobRecord, Store
 
-from .conftest import Submit
+from ..conftest import LOOPBACK
+from .conftest import Submit, submitting
 
 SMALL = {
     "name": 'Müller\'s "first" search',
@@ -131,6 +134,19 @@ def test_a_good_form_tells_its_cost_by_what_was_scored_before(
 
     assert plan_errors(plan) == {}
     assert "36.0 s" in plan.text  # 12 candidates of 3 s
+
+
+def test_a_cluster_that_is_away_keeps_nobody_from_submitting(
+    settings: Settings, store: Store, form: dict[str, Any]
+) -> None:
+    app = create_app(settings.model_copy(update={"ray_jobs_url": "http://127.0.0.1:1"}))
+    with TestClient(app, base_url=LOOPBACK) as http:
+        submit = submitting(http)
+
+        assert plan_errors(submit("/searches/new/check", form)) == {}
+        assert submit("/searches/new", form).status_code == 303
+
+    assert len(submitted(store)) == 1
 
 
 def test_the_curl_command_sends_the_same_search(
