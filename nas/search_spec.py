@@ -135,7 +135,7 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
         field: _complete(field, getattr(spec, field), registry) for field, registry in registries.items()
     }
     if "objectives" not in spec.model_fields_set:
-        completed["objectives"] = _default_objectives(completed["estimator"])
+        completed["objectives"] = (own_objective(spec.estimator),)
     completed_spec = spec.model_copy(update=completed)
     estimator = ESTIMATORS.config(completed_spec.estimator.name, **completed_spec.estimator.options)
     _check_objectives(completed_spec, estimator)
@@ -143,8 +143,10 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
     return completed_spec
 
 
-def _default_objectives(estimator: NamedConfig) -> tuple[Objective, ...]:
-    return ("accuracy",) if estimator.options.get("readout", "accuracy") == "accuracy" else ("score",)
+def own_objective(estimator: NamedConfig) -> Objective:
+    """What a search with this estimator works for where nobody says. Raises as `validate_spec` does."""
+    complete = _complete("estimator", estimator, ESTIMATORS)
+    return "accuracy" if complete.options.get("readout", "accuracy") == "accuracy" else "score"
 
 
 def _check_fidelities(spec: SearchSpec) -> None:

@@ -11,10 +11,12 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 
+from gtn_core.errors import UnknownNameError
 from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS
 from nas.registry import Registry
 from nas.search_spaces import SEARCH_SPACES
+from nas.search_spec import NamedConfig, own_objective
 from services.controller.cluster import cluster_view
 from services.controller.error_handlers import field_problems
 from services.controller.jobs import OwnerKey
@@ -232,10 +234,18 @@ def _said(form: dict[str, list[str]]) -> JsonObject:
         chosen = form.get(f"{name}.name", [""])[0]
         options = read_form(_part(name, {"name": chosen}).fields, form).get(name, {})
         said[name] = {"name": chosen} | options if chosen else {}
-    objectives = [each for key in ("objective", "further_objectives") for each in form.get(key, []) if each]
-    if objectives:
-        said["objectives"] = list(dict.fromkeys(objectives))
+    objective, further = form.get("objective", [""])[0], form.get("further_objectives", [])
+    if objective or further:
+        said["objectives"] = list(dict.fromkeys([objective or _own_objective(said["estimator"]), *further]))
     return {key: value for key, value in said.items() if value not in ({}, "")}
+
+
+def _own_objective(estimator: JsonObject) -> str:
+    """What the search works for where the form leaves that to the estimator; further ones come after it."""
+    try:
+        return own_objective(NamedConfig.model_validate(estimator))
+    except (UnknownNameError, ValidationError):  # refused for its own sake
+        return "accuracy"
 
 
 def _plan(page: Page, said: JsonObject) -> Plan:

@@ -78,6 +78,22 @@ def test_a_form_becomes_the_search_that_it_says(
     assert (job.name, job.progress_total, job.request["seed"]) == (SMALL["name"], 12, 7)
 
 
+@pytest.mark.parametrize(
+    ("changes", "objectives"),
+    [
+        ({}, ["accuracy", "params"]),
+        ({"estimator.readout": "validation_loss"}, ["score", "params"]),
+        ({"further_objectives": []}, ["accuracy"]),
+    ],
+)
+def test_further_objectives_come_after_the_estimator_s_own(
+    submit: Submit, store: Store, form: dict[str, Any], changes: dict[str, Any], objectives: list[str]
+) -> None:
+    submit("/searches/new", form | {"objective": "", "further_objectives": ["params"]} | changes)
+
+    assert submitted(store)[0].request["objectives"] == objectives
+
+
 def test_sent_twice_it_is_submitted_once_and_changed_it_is_another(
     submit: Submit, store: Store, form: dict[str, Any]
 ) -> None:
