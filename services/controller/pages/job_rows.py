@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from services.controller.rankings import best_candidate
-from services.dashboard import formats
+from services.dashboard import formats, metrics
 from services.lifecycle import JobKind, JobState
+from services.search_analysis import first_objective
 from services.store import JobRecord, Store
 
 
@@ -101,10 +102,11 @@ def _outcome(store: Store, job: JobRecord, api: str) -> Outcome | None:
     match job.kind:
         case JobKind.SEARCH:
             best = best_candidate(store, job) if job.progress_done else None
-            if best is None or best.metrics is None:
+            if best is None:
                 return None
-            accuracy = formats.percent(best.metrics.accuracy)
-            return Outcome("best proxy accuracy", accuracy, f"/v1/candidates/{best.id}")
+            objective = first_objective(job)
+            value = metrics.metric(getattr(best.metrics, objective, None), objective)
+            return Outcome(f"best {metrics.metric_name(objective)}", value, f"/v1/candidates/{best.id}")
         case JobKind.META_TRAINING if "validation_accuracy" in result:
             return Outcome("validation accuracy", formats.percent(result["validation_accuracy"]), api)
         case JobKind.FINAL_TRAINING if "test_accuracy" in result:

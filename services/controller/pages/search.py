@@ -34,6 +34,7 @@ class Progress:
     """What changes while a search runs."""
 
     search: SearchView
+    objective: str  # by which the best is the best
     succeeded: int
     failed: int
     running: int
@@ -165,6 +166,7 @@ def _progress(store: Store, job: JobRecord) -> Progress:
     until = job.finished_at or datetime.now(UTC)
     return Progress(
         search=search_view(job, best_candidate(store, job) if job.progress_done else None),
+        objective=first_objective(job),
         succeeded=counts.get(CandidateState.SUCCEEDED, 0),
         failed=counts.get(CandidateState.FAILED, 0),
         running=counts.get(CandidateState.RUNNING, 0),

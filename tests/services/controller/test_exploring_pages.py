@@ -1,6 +1,7 @@
 """The exploring pages as HTML: what is there for whom, and what stands against forged actions."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -82,6 +83,23 @@ def test_a_score_of_its_own_is_the_proxy_s_and_an_untrained_accuracy_is_called_s
     assert "-12.5" in proxy
     assert "Validation accuracy of the untrained network: 12.50 %, which says nothing." in proxy
     assert "which says nothing" not in http.get(f"/candidates/{scored_search}-2").text
+
+
+def test_the_best_of_a_search_is_told_by_what_the_search_works_for(
+    http: TestClient, store: Store, search_body: dict[str, Any], succeed: Callable[..., None]
+) -> None:
+    asked = search_body | {"estimator": {"name": "zero_cost"}, "algorithm": {"name": "random_search"}}
+    search_id = http.post("/v1/searches", json=asked).json()["id"]
+    assert store.claim(JobKind.SEARCH, "runner", 60, job_id=search_id)
+    succeed(search_id, 0, accuracy=0.9, score=1.0, reward=1.0)
+    succeed(search_id, 1, accuracy=0.1, score=419.98984, reward=419.98984)
+    store.heartbeat(search_id, "runner", 60, progress_done=2)
+
+    for path in (f"/searches/{search_id}/progress", "/overview/jobs", "/searches"):
+        shown = http.get(path).text
+        assert "419.9898" in shown, path
+        assert "est proxy score" in shown, path
+    assert "419.9898" in http.get(f"/candidates/{search_id}-0/similar").text
 
 
 def test_a_key_that_may_only_read_sees_no_actions(http: TestClient, store: Store, scored_search: str) -> None:

@@ -33,7 +33,7 @@ def test_the_best_so_far_leads_to_its_candidate_in_the_api(
     shown = http.get("/overview/jobs").text
 
     assert f'href="/v1/candidates/{scored_search}-2"' in shown
-    assert "90.0 %" in shown
+    assert "90.00 %" in shown
 
 
 def test_a_failure_is_told_with_its_remedy(http: TestClient, store: Store, search_id: str) -> None:
