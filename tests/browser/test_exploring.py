@@ -298,3 +298,19 @@ def fill(settings: Settings, search_id: str, candidates: int) -> None:
         ended = "state = 'succeeded', progress_done = ?, started_at = ?, finished_at = ?"
         connection.execute(f"UPDATE jobs SET {ended} WHERE id = ?", (candidates, now, now, search_id))
     connection.close()
+
+
+def test_texts_are_copied_also_where_the_browser_gives_pages_no_clipboard(
+    tab: Tab, population: Population
+) -> None:
+    # As it is over plain http from another machine.
+    tab.page.add_init_script("Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined })")
+    page = tab.open(f"/candidates/{population.best}")
+    page.evaluate("document.addEventListener('copy', () => (window.copied = String(getSelection())))")
+
+    page.get_by_role("button", name="Copy the encoding").dblclick()
+
+    expect(page.locator("[data-copy=encoding]")).to_have_text("Copied")
+    assert page.evaluate("copied") == page.locator("#encoding").text_content()
+    expect(page.locator("[data-copy=encoding]")).to_have_text("Copy")
+    assert tab.errors == []

@@ -26,10 +26,17 @@ function updateTimes() {
 }
 
 async function copy(button) {
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-  const label = button.textContent;
-  button.textContent = "Copied";
-  setTimeout(() => (button.textContent = label), 1500);
+  const source = document.getElementById(button.dataset.copy);
+  let copied = true;
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+  } catch {
+    // Browsers give it to pages of https and of this machine only: elsewhere as by hand.
+    getSelection().selectAllChildren(source);
+    copied = document.execCommand("copy");
+  }
+  button.textContent = copied ? "Copied" : "Selected";
+  setTimeout(() => (button.textContent = "Copy"), 1500);
 }
 
 document.getElementById("theme").addEventListener("click", switchTheme);
