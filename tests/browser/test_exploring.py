@@ -96,10 +96,13 @@ def test_what_a_search_finds_arrives_without_loading_the_page_again(
     expect(page.locator("#progress")).to_contain_text("4 / 12")
     page.evaluate("window.sameDocument = true")
     assert page.locator("#progress").get_attribute("hx-trigger") == "every 1s"
+    pause = page.get_by_role("button", name="Pause")
+    pause.focus()
 
     score(store, search_id, 3, start=4)
 
     expect(page.locator("#progress")).to_contain_text("7 / 12")
+    expect(pause).to_be_focused()
     expect(page.locator("#best-note")).to_contain_text("candidate 6")
     expect(page.locator("#candidates tbody tr")).to_have_count(7)
     store.finish(search_id, "runner", result={"exhausted": None, "timed_out": False})
