@@ -18,6 +18,7 @@ from services.store import JobRecord, Store
 router = page_router()
 
 ACTIVE = (JobState.RUNNING, JobState.PAUSED, JobState.QUEUED)
+ENDED = tuple(state for state in JobState if state.terminal)
 MOST_ACTIVE = 12
 MOST_RECENT = 12
 MOST_FAILED = 5
@@ -73,14 +74,14 @@ def _overview(store: Store) -> Overview:
     counts = store.count_jobs()
     by_state = {state: sum(counts.get((kind, state), 0) for kind in KINDS) for state in JobState}
     active = [job for state in ACTIVE for job in _latest(store, state, by_state[state])]
-    ended = _newest([job for kind in KINDS for job in store.list_jobs(kind, limit=MOST_RECENT)])
-    recent = [job for job in ended if job.state.terminal][:MOST_RECENT]
-    failed = _latest(store, JobState.FAILED, by_state[JobState.FAILED])[:MOST_FAILED]
+    ended = [job for state in ENDED for job in _latest(store, state, by_state[state])]
+    ended.sort(key=lambda job: job.finished_at or job.created_at, reverse=True)
+    failed = [job for job in ended if job.state is JobState.FAILED]
     return Overview(
         active=[job_row(store, job) for job in active[:MOST_ACTIVE]],
         active_total=sum(by_state[state] for state in ACTIVE),
-        recent=[job_row(store, job) for job in recent],
-        failed=[job_row(store, job) for job in failed],
+        recent=[job_row(store, job) for job in ended[:MOST_RECENT]],
+        failed=[job_row(store, job) for job in failed[:MOST_FAILED]],
         counts={state.value: by_state[state] for state in JobState},
         empty=not counts,
     )

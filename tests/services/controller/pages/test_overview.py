@@ -2,13 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from services.controller.app import create_app
+from services.controller.pages.overview import MOST_RECENT
 from services.dashboard import STATIC
-from services.lifecycle import JobKind
+from services.lifecycle import Action, JobKind
 from services.settings import Settings
 from services.store import Store
 
@@ -34,6 +36,19 @@ def test_the_best_so_far_leads_to_its_candidate_in_the_api(
 
     assert f'href="/v1/candidates/{scored_search}-2"' in shown
     assert "90.00 %" in shown
+
+
+def test_what_ended_last_is_told_first_however_many_jobs_wait(
+    http: TestClient, store: Store, search_body: dict[str, Any]
+) -> None:
+    jobs = [http.post("/v1/searches", json=search_body).json()["id"] for _ in range(MOST_RECENT + 2)]
+    store.act(jobs[1], Action.CANCEL)
+    store.act(jobs[0], Action.CANCEL)
+
+    shown = http.get("/overview/jobs").text
+
+    recent = shown[shown.index("Ended recently") :]
+    assert re.findall(r'id="job-(\w+)"', recent) == [jobs[0], jobs[1]]
 
 
 def test_a_failure_is_told_with_its_remedy(http: TestClient, store: Store, search_id: str) -> None:
