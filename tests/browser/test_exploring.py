@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from nas.search_spaces import get_search_space
 from services.controller.validation import check_search
-from services.lifecycle import JobKind, JobState
+from services.lifecycle import Action, JobKind, JobState
 from services.schemas.requests import SearchRequest
 from services.settings import Settings
 from services.store import Store
@@ -109,6 +109,16 @@ def test_what_a_search_finds_arrives_without_loading_the_page_again(
     expect(page.locator("#progress .badge")).to_have_text("succeeded")
     assert page.locator("#progress").get_attribute("hx-get") is None, "nothing to ask for any more"
     assert page.evaluate("window.sameDocument")
+
+
+def test_a_long_name_leaves_the_rest_of_its_row_in_sight(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("W" * 200)
+    for place, viewport in (("/", WIDE), ("/searches", WIDE), ("/searches", PHONE)):
+        table = open_tab(viewport=viewport).open(place).get_by_role("region").filter(has_text="W" * 200).last
+        assert table.evaluate("table => table.scrollWidth <= table.clientWidth"), place
+    store.act(search_id, Action.CANCEL)
 
 
 def test_steering_from_the_page(open_tab: Open, store: Store, make_search: Callable[..., str]) -> None:
