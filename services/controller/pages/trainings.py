@@ -150,7 +150,10 @@ def _progress_part(page: Page, job: JobRecord, seen: str) -> Response:
     if progress.tag == seen:
         return Response(status_code=204)
     _, place, _ = KINDS[job.kind]
-    return page.render("training_progress.html", job=job, place=f"/{place}", progress=progress)
+    part = page.render("training_progress.html", job=job, place=f"/{place}", progress=progress)
+    if job.state.terminal:  # the whole page shows more of the end, such as the checkpoint
+        part.headers["HX-Refresh"] = "true"
+    return part
 
 
 def _progress(store: Store, job: JobRecord) -> Progress:

@@ -77,6 +77,18 @@ def test_what_is_shown_already_is_not_sent_again(
     assert "4 / 5" in http.get(address, params={"seen": tag}).text
 
 
+def test_the_end_brings_the_whole_page_anew_with_what_came_of_it(
+    http: TestClient, store: Store, meta_training_id: str
+) -> None:
+    address = f"/meta-trainings/{meta_training_id}"
+    assert "HX-Refresh" not in http.get(f"{address}/progress").headers
+
+    store.finish(meta_training_id, "worker", result={"checkpoint_id": "x", "validation_accuracy": 0.5})
+
+    assert http.get(f"{address}/progress").headers["HX-Refresh"] == "true"
+    assert "/searches/new?checkpoint=x" in http.get(address).text
+
+
 def test_it_can_be_cancelled(submit: Submit, store: Store, meta_training_id: str) -> None:
     answer = submit(f"/meta-trainings/{meta_training_id}/cancel")
 
