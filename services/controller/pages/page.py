@@ -1,5 +1,6 @@
 """What every page has: who looks at it, its token against forged actions, its policy, and designed errors."""
 
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -53,7 +54,7 @@ class Page:
     @property
     def is_fragment(self) -> bool:
         """Whether htmx asks, which wants a part of a page."""
-        return self.request.headers.get("HX-Request") == "true"
+        return _asked_by_htmx(self.request)
 
     def render(self, template: str, *, section: str = "", status: int = 200, **context: Any) -> HTMLResponse:
         """The page made of a template; `section` is the entry of the menu that it belongs to."""
@@ -146,8 +147,14 @@ ACTS = [SUBMITS]
 """Dependencies of a route that changes something: `@router.post(path, dependencies=ACTS)`."""
 
 
+def _asked_by_htmx(request: Request) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
 def _way_back(request: Request) -> str:
-    """Where to go on after logging in."""
+    """Where to go on after logging in: on the page that was asked for, or from which htmx asked."""
+    if _asked_by_htmx(request):
+        return re.sub("^https?://[^/]*", "", request.headers.get("HX-Current-URL", "/"))
     if request.method != "GET":
         return "/"
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -155,13 +162,14 @@ def _way_back(request: Request) -> str:
 
 def _problem_page(request: Request, problem: Problem) -> Response:
     """The error as a page; for htmx as problem details instead, which a script shows as a notice."""
-    fragment = request.headers.get("HX-Request") == "true"
+    fragment = _asked_by_htmx(request)
+    login = f"/login?{urlencode({'next': _way_back(request)})}"
     if problem.type is UNAUTHORIZED and not fragment:
-        return RedirectResponse(f"/login?{urlencode({'next': _way_back(request)})}", status_code=303)
+        return RedirectResponse(login, status_code=303)
     if fragment:
         response = problem_response(problem, request.url.path)
         if problem.type is UNAUTHORIZED:
-            response.headers["HX-Redirect"] = "/login"
+            response.headers["HX-Redirect"] = login
         return response
     content = render(
         "problem.html",

@@ -273,9 +273,11 @@ def test_without_keys_only_this_origin_changes_things_from_a_browser(browser: St
 
 
 def test_htmx_is_told_where_to_log_in(browser: Start) -> None:
-    answer = browser(api_key=BOOTSTRAP).get("/", headers={"HX-Request": "true"})
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://127.0.0.1:8000/searches?state=failed"}
+    answer = browser(api_key=BOOTSTRAP).get("/overview/jobs", headers=headers)
 
-    assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/login")
+    assert answer.status_code == 401
+    assert answer.headers["HX-Redirect"] == "/login?next=%2Fsearches%3Fstate%3Dfailed"
 
 
 def test_every_action_of_a_page_needs_the_token(browser: Start) -> None:
