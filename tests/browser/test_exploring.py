@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from nas.search_spaces import get_search_space
 from services.controller.validation import check_search
+from services.dashboard import formats
 from services.lifecycle import Action, JobKind, JobState
 from services.schemas.requests import SearchRequest
 from services.settings import Settings
@@ -327,3 +328,13 @@ def test_texts_are_copied_also_where_the_browser_gives_pages_no_clipboard(
     assert page.evaluate("copied") == page.locator("#encoding").text_content()
     expect(page.locator("[data-copy=encoding]")).to_have_text("Copy")
     assert tab.errors == []
+
+
+def test_scripts_write_durations_as_the_server_does(tab: Tab) -> None:
+    values = [0.35, 4.2, 59.97, 119.6, 3599.8, 7199.9, 275_000.0]
+
+    written = tab.open("/searches").evaluate(
+        "values => import('/static/numbers.js').then(({ seconds }) => values.map(seconds))", values
+    )
+
+    assert written == [formats.seconds(value) for value in values]

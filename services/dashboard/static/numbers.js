@@ -26,12 +26,14 @@ export function short(value) {
   return digits(value);
 }
 
-/** A duration in words. */
+/** A duration in words: rounded first, so that no 60 is left over. */
 export function seconds(value) {
-  if (value < 1) return `${digits(value * 1000)} ms`;
-  if (value < 60) return `${digits(value)} s`;
-  if (value < 3600) return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
-  return `${Math.floor(value / 3600)} h ${Math.round((value % 3600) / 60)} min`;
+  if (value < 0.9995) return `${digits(value * 1000)} ms`;
+  if (value < 59.95) return `${digits(value)} s`;
+  const whole = Math.round(value), two = (number) => String(Math.floor(number)).padStart(2, "0");
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
 }
 
 /** A value of a metric, with its unit. */
