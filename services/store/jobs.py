@@ -77,12 +77,20 @@ class JobRepository(Repository):
             return job_record(job)
 
     def list_jobs(
-        self, kind: JobKind, *, state: JobState | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        kind: JobKind,
+        *,
+        state: JobState | None = None,
+        subject_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> Page[JobRecord]:
         """Jobs of a kind, newest first. Raises InvalidCursorError, InvalidValueError (limit)."""
         jobs = sa.select(JOBS).where(JOBS.columns.kind == kind)
         if state is not None:
             jobs = jobs.where(JOBS.columns.state == state)
+        if subject_id is not None:
+            jobs = jobs.where(JOBS.columns.subject_id == subject_id)
         with self._database.read() as session:
             rows, next_cursor = read_page(session, jobs, NEWEST_FIRST, limit=limit, cursor=cursor)
             return Page([job_record(job) for job in rows], next_cursor)

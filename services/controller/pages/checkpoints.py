@@ -16,7 +16,7 @@ from services.schemas.analysis import CurriculumView
 router = page_router()
 
 CARDS = 24
-SEARCHES_SHOWN, SEARCHES_LOOKED_AT = 10, 200
+SEARCHES_SHOWN = 10
 
 
 @router.get("/checkpoints")
@@ -39,9 +39,6 @@ def get_checkpoints(
 def get_checkpoint(page: PageDep, checkpoint: Checkpoint) -> HTMLResponse:
     """What it teaches, step by step, and how well that ranks architectures."""
     report = page.store.latest_jobs_of(JobKind.FIDELITY_REPORT, [checkpoint.id]).get(checkpoint.id)
-    searches = [
-        job for job in page.store.list_jobs(JobKind.SEARCH, limit=200) if job.subject_id == checkpoint.id
-    ]
     curriculum: CurriculumView | None
     try:
         curriculum, problem = get_curriculum(checkpoint, page.artifacts), ""
@@ -55,5 +52,5 @@ def get_checkpoint(page: PageDep, checkpoint: Checkpoint) -> HTMLResponse:
         curriculum=curriculum,
         problem=problem,
         report=fidelity_report_view(report) if report else None,
-        searches=searches[:SEARCHES_SHOWN],
+        searches=page.store.list_jobs(JobKind.SEARCH, subject_id=checkpoint.id, limit=SEARCHES_SHOWN),
     )

@@ -56,6 +56,8 @@ def test_jobs_are_listed_newest_first_by_kind_and_state(store: Store, queued_sea
     assert [job.name for job in store.list_jobs(JobKind.SEARCH)] == ["second", "first"]
     assert [job.id for job in store.list_jobs(JobKind.SEARCH, state=JobState.QUEUED)] == [second.id]
     assert store.list_jobs(JobKind.FINAL_TRAINING).items == []
+    assert store.list_jobs(JobKind.SEARCH, subject_id="checkpoint", limit=1).items == [second]
+    assert store.list_jobs(JobKind.SEARCH, subject_id="other").items == []
 
 
 def test_pages_of_jobs_have_no_gap_and_no_repeat(store: Store, queued_search: MakeJob, clock):
