@@ -17,6 +17,7 @@ class Curves:
     x: str  # the key of the horizontal axis in an event's data
     x_label: str
     charts: tuple[dict[str, Any], ...]  # id, title, and series with key and label
+    rare: str = ""  # the key of a series that few of the events have a value of
 
     @property
     def keys(self) -> list[str]:
@@ -51,6 +52,7 @@ META_CURVES = Curves(
             "series": [{"key": "gradient_norm", "label": "before clipping"}],
         },
     ),
+    rare="validation_accuracy",
 )
 FINAL_CURVES = Curves(
     x="epoch",

@@ -61,12 +61,14 @@ class EventRepository(Repository):
             return [_record(event) for event in events]
 
     def thinned_events(
-        self, job_id: str, event_type: str, most: int, *, after_id: int = 0
+        self, job_id: str, event_type: str, most: int, *, after_id: int = 0, having: str = ""
     ) -> list[EventRecord]:
         """Events of a job and type with ids above `after_id`, oldest first: evenly spaced where there are
-        more than `most`, the newest among them.
+        more than `most`, the newest among them. With `having` only those whose data have a value there.
         """
         wanted = sa.and_(Event.job_id == job_id, Event.type == event_type, Event.id > after_id)
+        if having:
+            wanted = sa.and_(wanted, Event.data[having].as_string().is_not(None))
         with self._database.read() as session:
             found = session.scalar(sa.select(sa.func.count()).where(wanted)) or 0
             # Counted from the newest, which is the one that must not be missing.

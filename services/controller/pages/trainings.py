@@ -28,7 +28,7 @@ from services.store import EventType, JobRecord, JsonObject, Store
 router = page_router()
 
 POINTS = 2000
-"""Most points of a curve that are sent at a time; of more, evenly spaced ones."""
+"""Most points of a curve that are sent at a time, and of its rare values; of more, evenly spaced ones."""
 EVENTS_SHOWN = 30
 
 MetaTraining = Annotated[JobRecord, Depends(find_job(JobKind.META_TRAINING))]
@@ -174,7 +174,10 @@ def _progress(store: Store, job: JobRecord) -> Progress:
 def _curve(store: Store, job: JobRecord, after: int) -> Response:
     # The state is as it was before the points were read: once it is an end, none can be missing.
     kind = TRAININGS[job.kind]
-    events = store.thinned_events(job.id, kind.event, POINTS, after_id=after)
+    found = store.thinned_events(job.id, kind.event, POINTS, after_id=after)
+    if rare := kind.curves.rare:  # thinned with the others, most of them would be lost
+        found += store.thinned_events(job.id, kind.event, POINTS, after_id=after, having=rare)
+    events = [event for _, event in sorted({event.id: event for event in found}.items())]
     keys = [kind.curves.x, *kind.curves.keys]
     points = {key: [event.data.get(key) for event in events] for key in keys}
     last = events[-1].id if events else after

@@ -4,20 +4,18 @@ import { curve } from "./charts.js";
 import { getJson, notify, pageData } from "./page.js";
 
 const POLL_MS = 1000;
-const MOST_POINTS = 4000;
+const MOST_POINTS = 6000;
 
 const { url, x, charts } = pageData("training");
 let points = null;
 let last = 0;
 const drawn = [];
 
-function add(fresh) {
-  if (!points) points = fresh;
-  else for (const key of Object.keys(points)) points[key].push(...fresh[key]);
-  // Every second point is enough once there are more than pixels.
-  while (points[x].length > MOST_POINTS) {
-    for (const key of Object.keys(points)) points[key] = points[key].filter((_, place) => place % 2 === 0);
-  }
+function add(news) {
+  if (!last) points = news.points;
+  else for (const key of Object.keys(points)) points[key].push(...news.points[key]);
+  // Of many points the controller picks those that tell enough: the next time, all are asked for anew.
+  last = points[x].length > MOST_POINTS ? 0 : news.last;
 }
 
 function begin() {
@@ -63,8 +61,7 @@ async function poll() {
   try {
     const news = await getJson(`${url}?after=${last}`);
     const any = news.points[x].length > 0;
-    last = news.last;
-    if (any) add(news.points);
+    if (any) add(news);
     if (any && !drawn.length) begin();
     else if (any) for (const { draw } of drawn) draw();
     else if (!points) tellEmpty(news.ended);

@@ -81,6 +81,17 @@ def test_many_events_are_thinned_evenly_up_to_the_newest(store: Store, queued_se
     assert most < 10 or steps == list(range(10))
 
 
+def test_what_few_events_have_can_be_thinned_apart(store: Store, queued_search: MakeJob):
+    job = queued_search()
+    for step in range(12):
+        store.append_event(job.id, "step", {"step": step, "rare": 0.0 if step % 3 == 0 else None})
+
+    few = store.thinned_events(job.id, "step", 2, having="rare")
+
+    assert [event.data["step"] for event in few] == [3, 9]
+    assert store.thinned_events(job.id, "step", 2, having="nosuch") == []
+
+
 def test_thinning_goes_on_after_an_event(store: Store, queued_search: MakeJob):
     job = queued_search()
     for step in range(6):

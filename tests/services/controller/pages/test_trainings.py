@@ -66,6 +66,19 @@ def test_a_long_curve_is_thinned(
     assert http.get(f"/meta-trainings/{meta_training_id}/curve").json()["points"]["step"] == [1, 3]
 
 
+def test_validations_outlast_the_thinning(
+    http: TestClient, store: Store, meta_training_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainings, "POINTS", 2)
+    for step, validated in ((4, 0.5), (5, None), (6, 0.6), (7, None), (8, None)):
+        store.append_event(meta_training_id, "meta_step", report(step) | {"validation_accuracy": validated})
+
+    points = http.get(f"/meta-trainings/{meta_training_id}/curve").json()["points"]
+
+    assert points["step"] == [4, 6, 8]
+    assert points["validation_accuracy"] == [0.5, 0.6, None]
+
+
 def test_what_is_shown_already_is_not_sent_again(
     http: TestClient, store: Store, meta_training_id: str
 ) -> None:
