@@ -112,6 +112,20 @@ def test_what_a_search_finds_arrives_without_loading_the_page_again(
     assert page.evaluate("window.sameDocument")
 
 
+def test_a_form_that_is_submitted_by_a_double_click_acts_once(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("extended once", 40)
+    page = open_tab().open(f"/searches/{search_id}")
+    page.get_by_role("button", name="Extend …").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Extend", exact=True).dblclick()
+    expect(page.locator("#progress")).to_contain_text("0 / 90")
+    page.reload()
+    expect(page.locator("#progress")).to_contain_text("0 / 90")
+    store.act(search_id, Action.CANCEL)
+
+
 def test_a_long_name_leaves_the_rest_of_its_row_in_sight(
     open_tab: Open, store: Store, make_search: Callable[..., str]
 ) -> None:
