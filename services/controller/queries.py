@@ -53,6 +53,8 @@ class CandidateSelection(StrictModel):
     max_loss: float | None = None
     min_seconds: float | None = Field(None, ge=0)
     max_seconds: float | None = Field(None, ge=0)
+    min_score: float | None = Field(None, description="where a search works for its estimator's score")
+    max_score: float | None = None
     min_latency_ms: float | None = Field(None, ge=0, description="where a search measures latency")
     max_latency_ms: float | None = Field(None, ge=0)
 
@@ -64,6 +66,7 @@ class CandidateSelection(StrictModel):
             Bounds("flops", self.min_flops, None),
             Bounds("loss", self.min_loss, self.max_loss),
             Bounds("seconds", self.min_seconds, self.max_seconds),
+            Bounds("score", self.min_score, self.max_score),
             Bounds("latency_ms", self.min_latency_ms, self.max_latency_ms),
         )
         return CandidateFilter(

@@ -186,7 +186,7 @@ function setRange(metric, low, high) {
   const whole = metric === "params" || metric === "flops";
   const [from, to] = [find(`[name=min_${metric}]`), find(`[name=max_${metric}]`)];
   if (!from) return;
-  const bounded = metric === "loss" ? low : Math.max(0, low);
+  const bounded = metric === "loss" || metric === "score" ? low : Math.max(0, low);
   from.value = whole ? Math.floor(bounded) : Number(bounded.toPrecision(6));
   to.value = whole ? Math.ceil(high) : Number((metric === "accuracy" ? Math.min(1, high) : high).toPrecision(6));
 }

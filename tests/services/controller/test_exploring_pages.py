@@ -100,6 +100,9 @@ def test_the_best_of_a_search_is_told_by_what_the_search_works_for(
         assert "419.9898" in shown, path
         assert "est proxy score" in shown, path
     assert "419.9898" in http.get(f"/candidates/{search_id}-0/similar").text
+    assert f"/v1/searches/{search_id}/points?x=params&y=score" in http.get(f"/searches/{search_id}").text
+    chosen = http.get(f"/searches/{search_id}/table", params={"min_score": 2}).text
+    assert (f"/candidates/{search_id}-0" in chosen, f"/candidates/{search_id}-1" in chosen) == (False, True)
 
 
 def test_a_key_that_may_only_read_sees_no_actions(http: TestClient, store: Store, scored_search: str) -> None:
