@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from nas.architecture import Architecture
+from nas.fidelity import ScoredCandidate, fidelity_report
+from nas.true_accuracies import TrueAccuracy
 from services.lifecycle import JobKind, JobState
 from services.meta_worker.worker import Worker
 from services.settings import Settings
@@ -180,3 +183,20 @@ def test_a_search_by_an_estimator_that_trains_nothing_is_led_by_its_score(
     plan = http.post("/v1/searches?validate_only=true", json=search)
     assert plan.status_code == 200, plan.text
     assert plan.json()["request"]["objectives"] == ["score"]
+
+
+@pytest.mark.parametrize(("architectures", "told"), [(200, False), (201, True)])
+def test_a_page_tells_that_it_does_not_show_every_architecture(
+    http: TestClient, store: Store, body: dict[str, Any], architectures: int, told: bool
+) -> None:
+    job_id = http.post("/v1/fidelity-reports", json=body).json()["id"]
+    assert store.claim(JobKind.FIDELITY_REPORT, "worker", 60, job_id=job_id)
+    truth = [TrueAccuracy(Architecture("nasbench201", f"a{each}"), each) for each in range(architectures)]
+    scores = {"gtn": [ScoredCandidate(each.accuracy, {}, 0.1) for each in truth]}
+    report = fidelity_report(truth, scores, population="unique", resamples=10)
+    store.finish(job_id, "worker", result=report.to_json())
+
+    page = http.get(f"/fidelity-reports/{job_id}").text
+
+    assert page.count('class="encoding"') == 200
+    assert ("all 201 are in" in page) == told
