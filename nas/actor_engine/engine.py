@@ -39,8 +39,8 @@ class ActorEngine:
 def _evaluate_all(active: ActiveSearch, pool: WorkerPool) -> None:
     desk = _Desk(active, pool)
     while not active.over:
-        desk.hand_out()
-        if (answer := pool.next_answer(STOP_POLL_SECONDS)) is not None:
+        more = desk.hand_out()
+        if (answer := pool.next_answer(0 if more else STOP_POLL_SECONDS)) is not None:
             desk.take(answer)
         active.poll()
 
@@ -58,16 +58,22 @@ class _Desk:
         self._free: list[Worker] = []
         self._deaths_at_start = 0  # since the last worker that was ready
 
-    def hand_out(self) -> None:
-        """Give work to who is free, ask for workers for the rest, release those that nothing is for."""
-        while (proposal := self._active.propose()) is not None:
+    def hand_out(self) -> bool:
+        """Give a candidate to who is free, or ask for a worker for it; False when there is no candidate.
+
+        One at a time, as the next may take seconds to be found. Who is still free when there is none is
+        released.
+        """
+        proposal = self._active.propose()
+        if proposal is not None:
             self._waiting.append(proposal)
         while self._waiting and self._free:
             self._pool.begin(self._free.pop(), self._waiting.popleft())
-        while self._free:
+        while self._free and proposal is None:
             self._pool.discard(self._free.pop())
         while self._pool.starting < len(self._waiting):
             self._pool.start()
+        return proposal is not None
 
     def take(self, answer: Answer) -> None:
         """A worker is ready, at a rung, done, broken or dead."""

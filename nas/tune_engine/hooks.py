@@ -23,12 +23,15 @@ class CandidateFeed(Searcher):
     def __init__(self, active: ActiveSearch) -> None:
         super().__init__()
         self._active = active
+        self._given = False
 
     @override
     def suggest(self, trial_id: str) -> Any:  # Tune's own signature forgets FINISHED
-        proposal = self._active.propose()
-        if proposal is not None:
+        """One at a time: Tune starts none while it is given more, and each may take seconds to be found."""
+        self._given = not self._given
+        if self._given and (proposal := self._active.propose()) is not None:
             return {"proposal": proposal}
+        self._given = False
         return Searcher.FINISHED if self._active.over else None
 
     @override

@@ -162,6 +162,25 @@ def test_candidates_stop_at_rungs_as_in_the_serial_engine(
     assert all(result.rung is None for result in one_slot.results)
 
 
+def test_a_candidate_gets_its_slot_before_another_is_looked_for(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
+    """Under tight constraints each takes seconds to be found; all of 64 would take minutes."""
+    assert eventually(lambda: ray.available_resources().get("CPU") == 2)
+
+    class Watchful(Record):
+        def on_proposal(self, proposal: Proposal) -> None:
+            super().on_proposal(proposal)
+            if proposal.number == 1:
+                self.taken = eventually(lambda: ray.available_resources().get("CPU", 0) < 2)
+
+        taken: bool | None = None
+
+    make_engine().run(make_search(max_concurrent=2, max_candidates=4), data, record := Watchful())
+    assert record.taken
+    assert numbers(record) == list(range(4))
+
+
 def test_known_scores_are_recorded_without_an_evaluation(
     data: EstimatorData, make_engine: MakeEngine
 ) -> None:
