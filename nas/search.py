@@ -7,6 +7,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -56,6 +57,7 @@ class Failure:
 
     reason: str  # "non-finite", "out of memory", "bad shape", "worker lost" or "error"
     detail: str
+    rewards_at_rungs: tuple[float, ...] = ()  # what the algorithm had heard of it: see `Search.ended`
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,6 @@ class CandidateResult:
     def __post_init__(self) -> None:
         if (self.score is None) == (self.failure is None):
             raise ValueError(f"candidate {self.proposal.number} needs either a score or a failure")
-
-    def ended(self) -> "CandidateResult":
-        """The same, final."""
-        return replace(self, rung=None)
 
 
 Recall = Callable[[Proposal], CandidateResult | None]
@@ -153,6 +151,7 @@ class Search:
         self._proposed = {proposal.canonical_hash: proposal.number for proposal in proposals}
         self._excesses: dict[str, float] = {}  # by canonical hash, as far as they are known
         self._in_flight: dict[int, Proposal] = {}
+        self._judged: dict[int, list[tuple[float, bool]]] = {}  # rewards and answers at rungs, in flight
         self._again = deque(sorted(in_flight, key=lambda proposal: proposal.number))
         if isinstance(self.algorithm, ConstrainedAlgorithm):
             self.algorithm.constrain(lambda architecture: self._excess(architecture) == 0)
@@ -190,16 +189,33 @@ class Search:
         return self._recall(proposal)
 
     def goes_on(self, result: CandidateResult) -> bool:
-        """Whether an evaluation that is at a rung should go on; tell once for every rung."""
+        """Whether an evaluation that is at a rung should go on.
+
+        A candidate that begins again because its worker died is judged as it was: the algorithm counts its
+        rewards once.
+        """
         if result.rung is None or result.score is None:
             return False
         assert isinstance(self.algorithm, MultiFidelityAlgorithm)
-        return self.algorithm.goes_on(result.rung, result.score.extra[rung_metric(result.rung)])
+        judged = self._judged.setdefault(result.proposal.number, [])
+        if result.rung == len(judged):
+            reached = result.score.extra[rung_metric(result.rung)]
+            judged.append((reached, self.algorithm.goes_on(result.rung, reached)))
+        return judged[result.rung][1]
+
+    def ended(self, result: CandidateResult) -> CandidateResult:
+        """The same, final, as it is recorded: a failure with what the algorithm heard of the candidate."""
+        failure = result.failure
+        if failure is not None:
+            heard = tuple(reached for reached, _ in self._judged.get(result.proposal.number, ()))
+            failure = replace(failure, rewards_at_rungs=heard)
+        return replace(result, failure=failure, rung=None)
 
     def complete(self, result: CandidateResult) -> None:
         """Take a result in. Raises ValueError for a candidate that is not in flight."""
         if self._in_flight.pop(result.proposal.number, None) is None:
             raise ValueError(f"candidate {result.proposal.number} is not in flight: completed twice?")
+        self._judged.pop(result.proposal.number, None)
         self._tell(result)
 
     @property
@@ -216,10 +232,9 @@ class Search:
 
     def _tell_rungs(self, result: CandidateResult) -> None:
         """What the algorithm heard of a candidate before it was complete, from the record."""
-        if result.score is not None and isinstance(self.algorithm, MultiFidelityAlgorithm):
-            for rung in range(len(self.shares)):
-                if rung_metric(rung) in result.score.extra:
-                    self.algorithm.goes_on(rung, result.score.extra[rung_metric(rung)])
+        if isinstance(self.algorithm, MultiFidelityAlgorithm):
+            for rung, reached in enumerate(_rewards_at_rungs(result)):
+                self.algorithm.goes_on(rung, reached)
 
     def _draw(self, should_stop: Callable[[], bool]) -> Proposal | None:
         if self.exhausted is not None or len(self._numbers) >= self.spec.max_candidates:
@@ -320,3 +335,11 @@ class Search:
         return self.space.build(
             architecture, image_shape=self.image_shape, num_classes=self.num_classes, seed=self.spec.seed
         )
+
+
+def _rewards_at_rungs(result: CandidateResult) -> list[float]:
+    """From the first rung to the last at which the algorithm judged the candidate."""
+    if result.score is None:
+        return list(result.failure.rewards_at_rungs) if result.failure else []
+    metrics = takewhile(result.score.extra.__contains__, map(rung_metric, count()))
+    return [result.score.extra[name] for name in metrics]

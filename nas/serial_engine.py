@@ -41,4 +41,4 @@ class SerialEngine:
         for result in evaluate(search.space, estimator, proposal, evaluation, self.device):
             if not search.goes_on(result):
                 break
-        return result.ended()
+        return search.ended(result)

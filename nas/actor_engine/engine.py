@@ -91,7 +91,7 @@ class _Desk:
             worker.proposal = None
             self._free.append(worker)
             if answer.result is not None:
-                self._active.complete(answer.result.ended())
+                self._active.complete(answer.result)
 
     def _note_death_at_start(self, detail: str) -> None:
         """A node that is lost takes many with it at once, so that the limit grows with what is waited for."""

@@ -70,7 +70,7 @@ class MultiFidelityAlgorithm(SearchAlgorithm, Protocol):
         ...
 
     def goes_on(self, rung: int, reward: float) -> bool:
-        """Learn a candidate's reward at `shares[rung]`; whether it is worth training further.
+        """Learn a candidate's reward at `shares[rung]`, once; whether it is worth training further.
 
         After a restart the rewards of earlier candidates are told again, in the order of completion.
         """

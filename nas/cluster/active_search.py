@@ -143,8 +143,9 @@ class ActiveSearch:
         self._land(result.proposal)
         if not self._stopping:
             with self._guard():
-                self.observer.on_result(result)
-                self.search.complete(result)
+                ended = self.search.ended(result)
+                self.observer.on_result(ended)
+                self.search.complete(ended)
 
     def _land(self, proposal: Proposal) -> None:
         del self._in_flight[proposal.number]

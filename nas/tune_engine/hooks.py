@@ -61,7 +61,7 @@ class OutcomeWatch(tune.Callback):
         if "broken" in result:
             self._active.fail(WorkerSetupError(result["broken"]))
         elif result["done"]:
-            self._active.complete(result["result"].ended())
+            self._active.complete(result["result"])
 
     @override
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

@@ -22,6 +22,17 @@ def stored_metrics(result: CandidateResult) -> JsonObject | None:
     }
 
 
+def stored_error(result: CandidateResult) -> JsonObject | None:
+    """What the record keeps of a failure."""
+    failure = result.failure
+    if failure is None:
+        return None
+    error: JsonObject = {"reason": failure.reason, "detail": failure.detail}
+    if failure.rewards_at_rungs:
+        error["rewards_at_rungs"] = list(failure.rewards_at_rungs)
+    return error
+
+
 def stored_proposal(record: CandidateRecord) -> Proposal:
     """The proposal that a record began with."""
     architecture = Architecture(record.space, record.encoding)
@@ -32,7 +43,8 @@ def stored_result(record: CandidateRecord) -> CandidateResult:
     """The result that a record ended with."""
     if record.metrics is None:
         error = record.error or {}
-        failure = Failure(error.get("reason", "error"), error.get("detail", ""))
+        heard = tuple(error.get("rewards_at_rungs", ()))
+        failure = Failure(error.get("reason", "error"), error.get("detail", ""), heard)
         return CandidateResult(stored_proposal(record), failure=failure)
     notes = {name: value for name, value in record.metrics.items() if isinstance(value, str)}
     extra = {name: value for name, value in record.metrics.items() if name not in notes}

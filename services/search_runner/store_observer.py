@@ -1,14 +1,12 @@
 """What a search proposes and measures goes into the database as it happens, under the runner's lease."""
 
-from dataclasses import asdict
-
 import structlog
 
 from nas.ranking import reward
 from nas.search import CandidateResult, Proposal
 from services.lease import Lease
 from services.search_analysis import first_objective
-from services.search_runner.results import stored_metrics
+from services.search_runner.results import stored_error, stored_metrics
 from services.store import Store
 from services.telemetry import CandidateSpans
 
@@ -53,7 +51,7 @@ class StoreObserver:
                 self._lease.job.id,
                 number,
                 metrics=stored_metrics(result),
-                error=asdict(failure) if failure else None,
+                error=stored_error(result),
                 loss_curve=list(score.loss_curve) if score else None,
                 reward=reward(score, self._objective) if score else None,
             )

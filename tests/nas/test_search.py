@@ -1,5 +1,6 @@
 """The bookkeeping of a search: numbers, refusals, replays. No training, no Ray: milliseconds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -331,8 +332,11 @@ def test_nsga2_finds_more_of_the_front_than_random_search() -> None:
 RUNGS = {"algorithm": {"name": "successive_halving", "reduction_factor": 2, "rungs": 3}}
 
 
-def run_in_rungs(search: Search, count: int = 10**9) -> list[CandidateResult]:
-    """Evaluate as an engine does; the reward at every rung is the share of "c"."""
+def run_in_rungs(search: Search, count: int = 10**9, *, failing: Sequence[int] = ()) -> list[CandidateResult]:
+    """Evaluate as an engine does; the reward at every rung is the share of "c".
+
+    Of the `failing` those that go on after their first rung fail before the second.
+    """
     results: list[CandidateResult] = []
     while len(results) < count and (proposal := search.propose()) is not None:
         accuracy, extra = proposal.architecture.encoding.count("c") / 6, {}
@@ -344,7 +348,10 @@ def run_in_rungs(search: Search, count: int = 10**9) -> list[CandidateResult]:
             result = CandidateResult(proposal, score, rung=rung if share < 1 else None)
             if not search.goes_on(result):
                 break
-        results.append(result.ended())
+            if proposal.number in failing:
+                result = CandidateResult(proposal, failure=Failure("non-finite", "as arranged"))
+                break
+        results.append(search.ended(result))
         search.complete(results[-1])
     return results
 
@@ -363,15 +370,39 @@ def test_candidates_stop_at_the_rung_where_they_are_not_among_the_best() -> None
 
 
 @pytest.mark.parametrize("killed_after", range(12))
-def test_rungs_are_replayed_from_the_record(killed_after: int) -> None:
+@pytest.mark.parametrize("failing", [(), (0, 2, 3, 5)], ids=["all succeed", "some fail further on"])
+def test_rungs_are_replayed_from_the_record(killed_after: int, failing: Sequence[int]) -> None:
     spec = make_spec(**RUNGS)
-    uninterrupted = run_in_rungs(make_search(spec))
+    uninterrupted = run_in_rungs(make_search(spec), failing=failing)
+    assert any(result.failure for result in uninterrupted) == bool(failing)
     killed = make_search(spec)
-    history = run_in_rungs(killed, killed_after)
+    history = run_in_rungs(killed, killed_after, failing=failing)
     cut_off = killed.propose()
     assert cut_off is not None
     replayed = make_search(spec, history, [cut_off])
-    assert history + run_in_rungs(replayed) == uninterrupted
+    assert history + run_in_rungs(replayed, failing=failing) == uninterrupted
+
+
+def test_a_candidate_whose_worker_died_is_judged_at_its_rungs_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Told twice, its reward would count for two."""
+    search, told = make_search(make_spec(**RUNGS)), []
+
+    def goes_on(rung: int, reward: float) -> bool:
+        told.append((rung, reward))
+        return len(told) == 1
+
+    monkeypatch.setattr(search.algorithm, "goes_on", goes_on)
+    proposal = search.propose()
+    assert proposal is not None
+    extra = {rung_metric(0): 0.5, rung_metric(1): 0.25}
+    score = CandidateScore(0.5, 1.0, (), 5, 7, 0.1, extra)
+    first, second = (CandidateResult(proposal, score, rung=rung) for rung in (0, 1))
+    assert [search.goes_on(each) for each in (first, first, second)] == [True, True, False]
+    assert told == [(0, 0.5), (1, 0.25)]
+    lost = search.ended(CandidateResult(proposal, failure=Failure("worker lost", "")))
+    assert lost.failure == Failure("worker lost", "", rewards_at_rungs=(0.5, 0.25))
 
 
 def test_a_known_score_is_recalled_unless_it_would_not_be_the_same() -> None:

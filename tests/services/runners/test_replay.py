@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gtn_core import FrozenCheckpoint
+from nas.algorithms.base import MultiFidelityAlgorithm
 from nas.estimators.base import CandidateScore
 from nas.search import CandidateResult, Failure, Proposal, Search
 from services.lease import Lease
 from services.lifecycle import Action, JobKind
 from services.schemas.requests import SearchRequest
 from services.search_runner.replay import rebuild_search
+from services.search_runner.results import stored_result
 from services.search_runner.store_observer import StoreObserver
 from services.shutdown import Shutdown
 from services.store import CandidateFilter, JobRecord, Store, open_store
@@ -101,6 +103,27 @@ def test_a_score_waits_for_a_database_that_is_away_for_a_moment(
         assert writing.is_alive()
     writing.join(60)
     assert [record.number for record in store.history(job.id)] == [0]
+
+
+def test_what_the_algorithm_heard_of_a_candidate_before_it_failed_comes_back(
+    store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint
+) -> None:
+    job = _claim(store, queue_search(candidates=10, algorithm={"name": "successive_halving"}))
+    request, manifest = SearchRequest.model_validate(job.request), checkpoint.manifest
+    search = Search(request, manifest.image_shape, manifest.num_classes)
+    observer = StoreObserver(store, Lease(store, job, OWNER, 30, Shutdown()))
+    proposal = search.propose()
+    assert proposal is not None
+    observer.on_proposal(proposal)
+    failure = Failure("non-finite", "loss is nan", rewards_at_rungs=(0.25, 0.5))
+    observer.on_result(CandidateResult(proposal, failure=failure))
+
+    (record,) = store.history(job.id)
+    assert stored_result(record).failure == failure
+    rebuilt = rebuild_search(store, job.id, request, manifest).algorithm
+    assert isinstance(rebuilt, MultiFidelityAlgorithm)
+    assert not rebuilt.goes_on(0, 0.2), "0.25 was better"
+    assert not rebuilt.goes_on(1, 0.4), "0.5 was better"
 
 
 def test_time_counts_while_a_runner_has_the_search_and_only_then(
