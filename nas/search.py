@@ -40,6 +40,14 @@ MAX_MISFITS = 500
 """Different architectures beyond a constraint, for one candidate, before the space counts as exhausted."""
 
 
+def _never() -> bool:
+    return False
+
+
+class _Stopped(Exception):  # noqa: N818 - a way out, not an error
+    """Whoever asked for a proposal wants none any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A candidate to evaluate. `seed` is the search's own: see `Search`."""
@@ -150,11 +158,12 @@ class Search:
         self._next_number = 0
         self._proposed = {proposal.canonical_hash: proposal.number for proposal in proposals}
         self._excesses: dict[str, float] = {}  # by canonical hash, as far as they are known
+        self._should_stop = _never  # the one of the proposal that is looked for
         self._in_flight: dict[int, Proposal] = {}
         self._judged: dict[int, list[tuple[float, bool]]] = {}  # rewards and answers at rungs, in flight
         self._again = deque(sorted(in_flight, key=lambda proposal: proposal.number))
         if isinstance(self.algorithm, ConstrainedAlgorithm):
-            self.algorithm.constrain(lambda architecture: self._excess(architecture) == 0)
+            self.algorithm.constrain(self._is_admitted)
         for result in history:
             self._tell_rungs(result)
             self._tell(result)
@@ -164,16 +173,22 @@ class Search:
         """Shares of the training after which the algorithm judges a candidate; (1,) if it does not."""
         return self.algorithm.shares if isinstance(self.algorithm, MultiFidelityAlgorithm) else (1.0,)
 
-    def propose(self, should_stop: Callable[[], bool] = lambda: False) -> Proposal | None:
+    def propose(self, should_stop: Callable[[], bool] = _never) -> Proposal | None:
         """The next candidate, or None when the budget is proposed or the space is exhausted.
 
         Architectures that were proposed before (equal canonical hash) or that violate a constraint are
         refused before any training and drawn again. Under tight constraints that takes seconds:
-        `should_stop` is asked after every refusal, and if it says so the answer is None too. The next call
+        `should_stop` is asked at every refusal, and if it says so the answer is None too. The next call
         then begins again with the same number and, if nothing was told meanwhile, finds what this one would
         have found.
         """
-        proposal = self._again.popleft() if self._again else self._draw(should_stop)
+        self._should_stop = should_stop
+        try:
+            proposal = self._again.popleft() if self._again else self._draw()
+        except _Stopped:
+            return None
+        finally:
+            self._should_stop = _never
         if proposal is not None:
             self._in_flight[proposal.number] = proposal
         return proposal
@@ -236,7 +251,7 @@ class Search:
             for rung, reached in enumerate(_rewards_at_rungs(result)):
                 self.algorithm.goes_on(rung, reached)
 
-    def _draw(self, should_stop: Callable[[], bool]) -> Proposal | None:
+    def _draw(self) -> Proposal | None:
         if self.exhausted is not None or len(self._numbers) >= self.spec.max_candidates:
             return None
         number = self._free_number()
@@ -254,8 +269,7 @@ class Search:
                 misfits[canonical_hash] = architecture
                 if len(misfits) >= MAX_MISFITS:
                     break
-            if should_stop():
-                return None
+            self._stop_if_told()
         self.exhausted = (
             f"no new architecture of {self.space.name} was found after {len(self._numbers)} candidates"
         )
@@ -311,6 +325,15 @@ class Search:
 
     def _parents(self) -> tuple[Architecture, ...]:
         return self.algorithm.parents if isinstance(self.algorithm, LineageAlgorithm) else ()
+
+    def _stop_if_told(self) -> None:
+        if self._should_stop():
+            raise _Stopped
+
+    def _is_admitted(self, architecture: Architecture) -> bool:
+        """What the algorithm asks, and perhaps of many at a time."""
+        self._stop_if_told()
+        return self._excess(architecture) == 0
 
     def _excess(self, architecture: Architecture) -> float:
         """How far it is beyond the constraints; 0 if they admit it, or if its cost cannot be known."""

@@ -54,7 +54,11 @@ class ConstrainedAlgorithm(SearchAlgorithm, Protocol):
     """A strategy that has to know which architectures the search will refuse, before it is told anything."""
 
     def constrain(self, is_admitted: Callable[[Architecture], bool]) -> None:
-        """Learn what the constraints admit; the same answer for the same architecture, always."""
+        """Learn what the constraints admit; the same answer for the same architecture, always.
+
+        An answer may take a tenth of a second, so that it is for `ask` to look for it, not for `tell`. It may
+        also be an exception, when the search is to stop: it has to pass, and `ask` is called again later.
+        """
         ...
 
 

@@ -229,8 +229,9 @@ def test_what_hardly_anything_fits_is_found_by_steps_towards_it(algorithm: dict[
 
 
 @pytest.mark.parametrize("killed_after", [0, 1, 7])
-def test_steps_towards_the_constraints_are_replayed(killed_after: int) -> None:
-    spec = make_spec(**TIGHT, algorithm=ALGORITHMS["regularized_evolution"])
+@pytest.mark.parametrize("algorithm", ["regularized_evolution", "local_search"])
+def test_steps_towards_the_constraints_are_replayed(algorithm: str, killed_after: int) -> None:
+    spec = make_spec(**TIGHT, algorithm=ALGORITHMS[algorithm])
     uninterrupted = run(make_search(spec))
     assert len(uninterrupted) == 12
     history = uninterrupted[:killed_after]
@@ -248,6 +249,46 @@ def test_whoever_looks_for_a_candidate_can_be_stopped_and_finds_it_later() -> No
     found = [search.propose(should_stop) or search.propose() for _ in range(12)]
     assert len(asked) == 120, "each was stopped once"
     assert found == [result.proposal for result in run(make_search(spec))]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))
+def test_whoever_is_stopped_again_and_again_finds_the_same(algorithm: dict[str, Any]) -> None:
+    spec = make_spec(constraints={"max_params": 17 * 2 + 3 * 2 + 3}, algorithm=algorithm, max_candidates=9)
+    search, results = make_search(spec), []
+    while not search.finished:
+        for patience in range(12):
+            asked = iter(range(2**patience))
+            if (proposal := search.propose(lambda asked=asked: next(asked, None) is None)) is not None:
+                results.append(evaluated(proposal))
+                search.complete(results[-1])
+                break
+    assert results == run(make_search(spec))
+
+
+def test_local_search_looks_at_the_cost_of_one_architecture_between_two_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A move has hundreds of neighbours, and each look takes up to a tenth of a second."""
+    search = make_search(make_spec(**TIGHT, algorithm=ALGORITHMS["local_search"]))
+    build, looks, most, moves = search.space.build, 0, 0, 0
+
+    def looked_at(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal looks, most
+        looks += 1
+        most = max(most, looks)
+        return build(*arguments, **keywords)
+
+    def should_stop() -> bool:
+        nonlocal looks
+        looks = 0
+        return False
+
+    monkeypatch.setattr(search.space, "build", looked_at)
+    while (proposal := search.propose(should_stop)) is not None:
+        moves, looks = moves + bool(proposal.parents), 0
+        search.complete(evaluated(proposal))
+    assert moves >= 5
+    assert most == 1
 
 
 def test_an_architecture_whose_cost_is_unknown_is_left_to_fail_its_evaluation(

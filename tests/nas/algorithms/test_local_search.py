@@ -1,0 +1,43 @@
+from typing import Any
+
+import numpy as np
+
+from nas.algorithms import get_algorithm
+from nas.algorithms.base import ConstrainedAlgorithm
+from nas.architecture import Architecture
+
+
+def toy(encoding: str) -> Architecture:
+    return Architecture("toy", encoding)
+
+
+def test_a_move_asks_of_no_more_neighbours_than_it_takes_to_find_one(toy_space: Any) -> None:
+    """It has 18."""
+    search, asked = get_algorithm("local_search", toy_space, initial_samples=1), []
+
+    def is_admitted(architecture: Architecture) -> bool:
+        asked.append(architecture)
+        return True
+
+    assert isinstance(search, ConstrainedAlgorithm)
+    search.constrain(is_admitted)
+    search.tell(toy("012012"), (0.1,))
+    assert asked == [], "what is told waits until somebody asks"
+    for number in range(5):
+        neighbour = search.ask(np.random.default_rng(number))
+        assert asked[-1] == neighbour
+        search.tell(neighbour, (0.2 + number,))
+    assert len(asked) <= 10
+
+
+def test_it_leaves_when_all_neighbours_that_are_admitted_are_evaluated(toy_space: Any) -> None:
+    search = get_algorithm("local_search", toy_space, initial_samples=1)
+    assert isinstance(search, ConstrainedAlgorithm)
+    search.constrain(lambda architecture: architecture.encoding.startswith("01201"))
+    search.tell(toy("012012"), (0.9,))
+    found = []
+    for number in range(3):
+        found.append(search.ask(np.random.default_rng(number)))
+        search.tell(found[-1], (0.1,))
+    assert {each.encoding for each in found} == {"012010", "012011", "012013"}
+    assert search.ask(np.random.default_rng(3)) == toy_space.sample(np.random.default_rng(3))
