@@ -28,7 +28,8 @@ class Connection:
     """Sends requests and reads answers as models; what blocks or suspends is the network's business.
 
     Requests that change nothing, and those that carry an idempotency key, are tried again when the network or
-    the controller falters; all others are sent once, because their first attempt may have succeeded.
+    the controller falters; all others are sent once, because their first attempt may have succeeded. Whoever
+    watches a job stays longer: a controller that is restarted comes back, and its jobs go on meanwhile.
 
     Every call raises ApiError when the controller refuses it, ControllerUnreachableError when none answers.
     """
@@ -44,16 +45,19 @@ class Connection:
         timeout: float = 60.0,
         connect_timeout: float = 5.0,
         retries: int = 4,
+        watch_retries: int = 20,
         backoff: float = 0.1,
     ) -> None:
         """`timeout` is in seconds and bounds each read, not the whole answer.
 
-        `retries` counts further attempts; the pause before the first is up to `backoff` seconds, and doubles.
+        `retries` counts further attempts; the pause before the first is up to `backoff` seconds, and doubles
+        up to ten. `watch_retries` is the same for `wait` and `events` once they have found their job: by
+        default they outlast about two minutes without an answer.
         """
         self.url = url.rstrip("/")
         if not self.url.startswith(("http://", "https://")):
             raise ControllerUnreachableError(url, "not an http:// or https:// address")
-        self._retries = Retries(retries, backoff)
+        self._retries, self._watch_retries = Retries(retries, backoff), Retries(watch_retries, backoff)
         self._network = self.network(
             base_url=self.url,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
@@ -62,6 +66,10 @@ class Connection:
 
     async def _get(self, path: str, model: type[Model], params: Mapping[str, Any] | None = None) -> Model:
         return self._read(model, await self._send(Request("GET", path, params)))
+
+    async def _look(self, path: str, model: type[Model]) -> Model:
+        """What a path shows now, in one attempt: for those who look again and again."""
+        return self._read(model, await self._send_once(Request("GET", path)))
 
     async def _get_bytes(self, path: str, params: Mapping[str, Any] | None = None) -> bytes:
         return (await self._send(Request("GET", path, params))).content
@@ -121,7 +129,7 @@ class Connection:
             if after > received:
                 failures = 0
                 continue
-            await self._pause(failures, failure)
+            await self._network.sleep(self._watch_retries.pause(failures, failure))
             failures += 1
 
     async def _stream(self, path: str, after: int) -> AsyncGenerator[EventView]:
@@ -137,24 +145,19 @@ class Connection:
         repeatable = request.method == "GET" or "Idempotency-Key" in request.headers
         attempt = 0
         while True:
-            failure: Failure
             try:
-                return checked(await self._network.send(request))
-            except httpx2.TransportError as error:
-                failure = self._unreachable(error)
-            except ApiError as refusal:
-                failure = refusal
-            if not repeatable:
-                raise failure
-            await self._pause(attempt, failure)
+                return await self._send_once(request)
+            except (ApiError, ControllerUnreachableError) as failure:
+                if not repeatable:
+                    raise
+                await self._network.sleep(self._retries.pause(attempt, failure))
             attempt += 1
 
-    async def _pause(self, attempt: int, failure: Failure) -> None:
-        """Let the time pass until the next attempt; raises the failure when there is to be none."""
-        seconds = self._retries.pause(attempt, failure)
-        if seconds is None:
-            raise failure
-        await self._network.sleep(seconds)
+    async def _send_once(self, request: Request) -> httpx2.Response:
+        try:
+            return checked(await self._network.send(request))
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
 
     def _read(self, model: type[Model], response: httpx2.Response) -> Model:
         try:

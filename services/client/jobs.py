@@ -8,7 +8,7 @@ import httpx2
 
 from services.client.calls import call, listing
 from services.client.connection import Connection, path_of
-from services.client.errors import ApiError
+from services.client.errors import ApiError, ControllerUnreachableError
 from services.schemas import EventView, FidelityReportView, FinalTrainingView, MetaTrainingView, SearchView
 
 Job = MetaTrainingView | SearchView | FinalTrainingView | FidelityReportView
@@ -50,17 +50,21 @@ class JobCalls(Connection):
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         path, job = await self._find(job_id)
-        reported = None
+        reported, pause, failures = None, poll_seconds, 0
         while True:
             if on_progress is not None and (job.state, job.progress) != reported:
                 reported = (job.state, job.progress)
                 on_progress(job)
             if job.state.terminal:
                 return job
-            if deadline is not None and time.monotonic() + poll_seconds > deadline:
+            if deadline is not None and time.monotonic() + pause > deadline:
                 raise TimeoutError(f"job {job_id} is {job.state} after {timeout:g} s; it goes on")
-            await self._network.sleep(poll_seconds)
-            job = await self._get(path, type(job))
+            await self._network.sleep(pause)
+            try:
+                job, pause, failures = await self._look(path, type(job)), poll_seconds, 0
+            except (ApiError, ControllerUnreachableError) as failure:
+                pause = max(poll_seconds, self._watch_retries.pause(failures, failure))
+                failures += 1
 
     @listing
     async def events(self, job_id: str, after: int = 0) -> AsyncGenerator[EventView]:

@@ -28,8 +28,8 @@ class Retries:
     most: int
     backoff: float
 
-    def pause(self, attempt: int, failure: Failure) -> float | None:
-        """Seconds until the attempt after `attempt` (0-based), or None when there should be none.
+    def pause(self, attempt: int, failure: Failure) -> float:
+        """Seconds until the attempt after `attempt` (0-based). Raises the failure when there should be none.
 
         Half of a pause is random, so that many clients do not come back at the same moment. No attempt comes
         before the time that the controller has asked for.
@@ -38,9 +38,9 @@ class Retries:
         if isinstance(failure, ApiError):
             asked = failure.retry_after
             if failure.status not in RETRIED_STATUSES or asked > LONGEST_RETRY_AFTER_SECONDS:
-                return None
+                raise failure
         if attempt >= self.most:
-            return None
+            raise failure
         return asked + min(self.backoff * 2.0**attempt, LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)
 
 

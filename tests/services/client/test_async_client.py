@@ -58,7 +58,7 @@ def test_a_broken_stream_is_taken_up_without_gap_or_repeat(
 
     async def session() -> list[EventView]:
         received: list[EventView] = []
-        async with AsyncClient(url, retries=20, backoff=0.02) as client:
+        async with AsyncClient(url, backoff=0.02) as client:
             async for event in client.events(search.id):
                 received.append(event)
                 if (number := len(received)) < 20:

@@ -30,11 +30,52 @@ def test_waiting_reports_progress_and_has_an_end(
     assert seen == [(JobState.QUEUED, 0), (JobState.SUCCEEDED, 4)]
 
 
+def test_waiting_outlasts_a_restart_of_the_controller(
+    url: str, network: Any, store: Store, search: SearchView
+) -> None:
+    def restart(job: Any) -> None:
+        if not job.state.terminal:
+            store.act(search.id, Action.CANCEL)
+            network.answers_to_lose = 10  # of a call that does not watch, 5 are too many
+
+    with Client(url, backoff=0.001) as client:
+        ended = client.wait(search.id, on_progress=restart, poll_seconds=0.01)
+
+    assert ended.state is JobState.CANCELLED
+    assert network.answers_to_lose == 0
+
+
+def test_following_outlasts_a_restart_of_the_controller(
+    url: str, app: FastAPI, network: Any, store: Store, search: SearchView
+) -> None:
+    with Client(url, backoff=0.001) as client:
+        events = client.events(search.id)
+        states = [next(events).data["state"]]
+        app.state.streams.close()
+        store.act(search.id, Action.CANCEL)
+        network.answers_to_lose = 10
+        app.state.streams.closing = False
+        states += [event.data["state"] for event in events]
+
+    assert states == ["queued", "cancelled"]
+    assert network.answers_to_lose == 0
+
+
+def test_an_outage_does_not_stretch_the_time_that_one_waits(
+    url: str, network: Any, search: SearchView
+) -> None:
+    def go_away(_: Any) -> None:
+        network.answers_to_lose = 10**6
+
+    with Client(url, backoff=0.001) as client, pytest.raises(TimeoutError, match="is queued after"):
+        client.wait(search.id, timeout=0.05, on_progress=go_away, poll_seconds=0.001)
+
+
 def test_a_broken_stream_is_taken_up_without_gap_or_repeat(
     client: Client, app: FastAPI, store: Store, search: SearchView
 ) -> None:
     received: list[EventView] = []
-    patient = Client(client.url, retries=20, backoff=0.02)
+    patient = Client(client.url, backoff=0.02)
     follower = threading.Thread(target=lambda: received.extend(patient.events(search.id)))
     follower.start()
     for number in range(30):
@@ -60,12 +101,12 @@ def test_a_stream_that_ends_without_a_word_is_not_the_end(
     app.state.streams.close()
     opening = threading.Timer(0.2, lambda: setattr(app.state.streams, "closing", False))
     opening.start()
-    with Client(client.url, retries=20, backoff=0.02) as patient:
+    with Client(client.url, backoff=0.02) as patient:
         states = [event.data["state"] for event in patient.events(search.id)]
     opening.join()
 
     assert states == ["queued", "cancelled"]
-    with Client(client.url, retries=0) as impatient:
+    with Client(client.url, watch_retries=0) as impatient:
         assert len(list(impatient.events(search.id))) == 2
         app.state.streams.close()
         with pytest.raises(ControllerUnreachableError, match="keeps ending early"):

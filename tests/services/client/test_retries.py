@@ -63,9 +63,10 @@ def test_the_pause_doubles_and_half_of_it_is_random() -> None:
 
     for attempt, pauses in enumerate(drawn):
         longest = min(0.1 * 2**attempt, 10.0)
-        assert all(pause is not None and longest / 2 <= pause <= longest for pause in pauses)
+        assert all(longest / 2 <= pause <= longest for pause in pauses)
         assert len(set(pauses)) > 1
-    assert retries.pause(20, unreachable) is None
+    with pytest.raises(ControllerUnreachableError):
+        retries.pause(20, unreachable)
 
 
 def refused(status: int, retry_after: float) -> ApiError:
@@ -75,11 +76,16 @@ def refused(status: int, retry_after: float) -> ApiError:
 def test_no_attempt_comes_before_the_time_that_the_controller_asks_for() -> None:
     retries = Retries(most=2, backoff=0.1)
 
-    assert 7.05 <= (retries.pause(0, refused(429, 7)) or 0) <= 7.1
-    assert 7.05 <= (retries.pause(0, refused(503, 7)) or 0) <= 7.1
-    assert retries.pause(0, refused(429, 3600)) is None  # nobody waits for an hour: tell the caller
-    assert retries.pause(0, refused(422, 0)) is None
-    assert retries.pause(2, refused(429, 0)) is None
+    assert 7.05 <= retries.pause(0, refused(429, 7)) <= 7.1
+    assert 7.05 <= retries.pause(0, refused(503, 7)) <= 7.1
+    for attempt, failure in [
+        (0, refused(429, 3600)),  # nobody waits for an hour: tell the caller
+        (0, refused(422, 0)),
+        (2, refused(429, 0)),
+    ]:
+        with pytest.raises(ApiError) as final:
+            retries.pause(attempt, failure)
+        assert final.value is failure
 
 
 def test_a_retry_after_header_is_seconds_or_a_date() -> None:
