@@ -149,6 +149,11 @@ class Settings(BaseSettings):
     def _resolve_folders(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(folder.expanduser().resolve() for folder in folders)
 
+    @field_validator("api_key", mode="before")
+    @classmethod
+    def _strip_key(cls, key: Any) -> Any:
+        return key.strip() if isinstance(key, str) else key  # clients send it so
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _lower_case(cls, level: Any) -> Any:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from services.client.errors import ApiError, ControllerUnreachableError
+from services.client.errors import ApiError, ControllerUnreachableError, InvalidApiKeyError
 from services.client.network import Network, Request
 from services.client.retries import Failure, Retries, retry_after
 from services.schemas import EventView, Page, ProblemDetails
@@ -60,7 +60,7 @@ class Connection:
         self._retries, self._watch_retries = Retries(retries, backoff), Retries(watch_retries, backoff)
         self._network = self.network(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            headers=_authorization(api_key or ""),
             timeout=httpx2.Timeout(timeout, connect=connect_timeout),
         )
 
@@ -168,6 +168,13 @@ class Connection:
     def _unreachable(self, reason: str | httpx2.TransportError) -> ControllerUnreachableError:
         # Some errors of the network have no text but their name.
         return ControllerUnreachableError(self.url, str(reason) or type(reason).__name__)
+
+
+def _authorization(api_key: str) -> dict[str, str]:
+    key = api_key.strip()  # files and secrets of keys tend to end with a line break
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidApiKeyError
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def checked(response: httpx2.Response) -> httpx2.Response:

@@ -27,3 +27,10 @@ class ControllerUnreachableError(GtnNasError):
 
     def __reduce__(self) -> tuple[type["ControllerUnreachableError"], tuple[str, str]]:
         return type(self), (self.url, self.reason)
+
+
+class InvalidApiKeyError(GtnNasError):
+    """Something that no HTTP header can carry was given as the API key; the message does not repeat it."""
+
+    def __init__(self) -> None:
+        super().__init__("the API key has a line break or a letter beyond ASCII in it, which no key has")

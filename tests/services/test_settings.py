@@ -35,7 +35,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         "DATA_DIR": str(tmp_path),
         "DATABASE_URL": "postgresql://user:password@db/gtn",
         "PORT": "9000",
-        "API_KEY": "a-bootstrap-key-of-length",
+        "API_KEY": "a-bootstrap-key-of-length\n",
         "DATASET_ROOTS": f"{tmp_path}/a:{tmp_path}/b",
         "LOG_LEVEL": "DEBUG",
         "RAY_ADDRESS": "",

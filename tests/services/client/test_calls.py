@@ -12,7 +12,7 @@ from gtn_core import FrozenCheckpoint
 from nas import Architecture, get_search_space
 from nas.weights import weights_to_bytes
 from services.artifacts import ArtifactStore
-from services.client import ApiError, Client
+from services.client import ApiError, Client, InvalidApiKeyError
 from services.lifecycle import JobKind, JobState
 from services.schemas import SearchView
 from services.settings import Settings
@@ -202,6 +202,15 @@ def test_a_key_is_sent_when_there_is_one(client: Client, store: Store) -> None:
     with Client(client.url, api_key=token) as trusted:
         assert list(trusted.list_searches()) == []
     assert refused.value.status == 401
+    with Client(client.url, api_key=f" {token}\n") as trusted:  # as `echo` writes keys into secrets
+        assert list(trusted.list_searches()) == []
+
+
+@pytest.mark.parametrize("key", ["gtn_secret\nsecret", "geschlüsselt-secret", "secret\x00"])
+def test_a_key_that_cannot_be_sent_is_refused_without_being_told(key: str) -> None:
+    with pytest.raises(InvalidApiKeyError) as refused:
+        Client(api_key=key)
+    assert "secret" not in str(refused.value)
 
 
 def test_an_id_cannot_leave_its_place_in_the_path(client: Client) -> None:
