@@ -32,11 +32,20 @@ def watch(client: "Client", job: "Job", description: str) -> "Job":
 
 
 def follow(client: "Client", job: "Job", description: str) -> "Job":
-    """Show a job's progress until it has ended, and return it. Raises GtnNasError if it did not succeed."""
+    """Show a job's progress from where it stands until it has ended, and return it.
+
+    Raises GtnNasError if it did not succeed.
+    """
     news = News(total=job.progress.total, objective=first_objective(job))
+    behind = True  # what was over before one looked is learnt from, not shown
     with progress_display(description) as display:
         for event in client.events(job.id):
             news.take(event)
+            behind = behind and not news.has_reached(job)
+            if not behind:
+                display.show(news)
+        if behind:  # an old job, whose steps are forgotten
+            news.done = job.progress.done
             display.show(news)
     return _succeeded(client.get_job(job.id), description)
 
@@ -90,6 +99,11 @@ class News:
             self.detail = f"validation accuracy {data['validation_accuracy']:.1%}"
         if event.type not in {"state", "log"}:
             self.pace.note(event.created_at, self.done)
+
+    def has_reached(self, job: "Job") -> bool:
+        """Whether the events so far tell all that the job did when it was looked at."""
+        told = (self.state, self.total) == (job.state, job.progress.total)
+        return told and self.done >= job.progress.done
 
     def _take_result(self, value: float | None) -> None:
         from nas.ranking import DIRECTIONS
@@ -167,7 +181,7 @@ class _Bar:
             TextColumn("{task.fields[detail]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
         )
         self._progress = Progress(*columns, console=stderr(), expand=True)
-        self._task = self._progress.add_task(description, total=None, forecast="", detail="queued")
+        self._task = self._progress.add_task(description, total=None, forecast="", detail="")
 
     def show(self, news: News) -> None:
         told = news.remark or news.detail

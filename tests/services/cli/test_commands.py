@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from typer.testing import CliRunner, Result
 from gtn_core import FrozenCheckpoint
 from gtn_core.errors import GtnNasError
 from services.cli.app import app
-from services.lifecycle import JobKind, JobState
+from services.lifecycle import Action, JobKind, JobState
 from services.settings import Settings
 from services.shipped_checkpoints import register_shipped_checkpoints
-from services.store import Scope, Store, open_store
+from services.store import Scope, Store, open_store, utc_now
 from services.wiring import make_artifacts
 
 Run = Callable[..., Result]
@@ -223,8 +224,33 @@ def test_follow_shows_progress_on_stderr_until_the_end(
     timer.join()
     assert json.loads(result.stdout)["state"] == "succeeded"
     lines = result.stderr.splitlines()
-    assert lines[0] == "search: queued, 0/5"
+    assert lines[0].startswith("search: running, 3/5, ")  # where it stands, not where it began
     assert lines[-1] == "search: succeeded, 4/5, best accuracy 95.0%"
+
+
+def test_follow_of_an_extended_search_begins_where_it_stands(
+    run: Run, url: str, store: Store, search_id: str
+) -> None:
+    store.finish(search_id, "runner", result={})
+    assert run("follow", search_id).stderr == "search: succeeded, 3/5, best accuracy 90.0%\n"
+    run("extend", search_id, "--candidates", 4)
+
+    timer = threading.Timer(0.5, lambda: store.act(search_id, Action.CANCEL))
+    timer.start()
+    followed = CliRunner().invoke(app, ["follow", search_id, "--url", url])
+    timer.join()
+    assert followed.stderr.splitlines() == [
+        "search: queued, 3/9, best accuracy 90.0%",
+        "search: cancelled, 3/9, best accuracy 90.0%",
+    ]
+
+
+def test_follow_of_a_job_whose_steps_are_forgotten_tells_how_it_ended(
+    run: Run, store: Store, search_id: str
+) -> None:
+    store.finish(search_id, "runner", result={})
+    assert store.drop_events(utc_now() + timedelta(days=1), limit=100) == 3
+    assert run("follow", search_id).stderr == "search: succeeded, 3/5\n"
 
 
 def test_following_a_job_that_fails_is_a_failure_with_its_reason(
