@@ -121,6 +121,7 @@ def _facts(job: "Job") -> dict[str, Any]:
         "id": job.id,
         "name": job.name,
         "state": f"{job.state}, {job.progress.done}/{job.progress.total}",
+        "waiting_for": job.waiting_for,
         "error": job.error,
         "ended": _ending(special.get("result")),
         "best": best and f"{best['id']}, {_result(job, best['metrics'])}",

@@ -84,10 +84,14 @@ class News:
         """Learn from one event; unknown types change nothing."""
         data = event.data
         self.done, self.total = data.get("done", self.done), data.get("total", self.total)
-        self.remark = data.get("message", "") if event.type == "log" else ""
+        self.remark = ""
         if event.type == "state":
             self.state = data["state"]
             self.pace = Pace()  # time spent waiting says nothing about it
+        elif event.type == "log":
+            self.remark = data.get("message", "")
+        elif event.type == "waiting" and data["waiting_for"]:
+            self.remark = f"waiting: {data['waiting_for']}"
         elif event.type == "extended":
             self.total = data["max_candidates"]
         elif event.type == "meta_step":
@@ -97,7 +101,7 @@ class News:
             self._take_result(data["metrics"].get(self._objective))
         elif event.type == "epoch":
             self.detail = f"validation accuracy {data['validation_accuracy']:.1%}"
-        if event.type not in {"state", "log"}:
+        if event.type not in {"state", "log", "waiting"}:
             self.pace.note(event.created_at, self.done)
 
     def has_reached(self, job: "Job") -> bool:
@@ -202,12 +206,14 @@ class _Bar:
 
 class _PlainLines:
     def __init__(self, description: str) -> None:
-        self._description, self._state, self._next_line_at = description, "", 0.0
+        self._description, self._next_line_at = description, 0.0
+        self._told_at_once = ("", "")
 
     def show(self, news: News) -> None:
-        if news.state == self._state and time.monotonic() < self._next_line_at:
+        told_at_once = (news.state, news.remark)
+        if told_at_once == self._told_at_once and time.monotonic() < self._next_line_at:
             return
-        self._state, self._next_line_at = news.state, time.monotonic() + PLAIN_LINE_SECONDS
+        self._told_at_once, self._next_line_at = told_at_once, time.monotonic() + PLAIN_LINE_SECONDS
         told = (
             f"{self._description}: {news.state}",
             f"{news.done}/{news.total}",

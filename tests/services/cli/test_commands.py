@@ -316,6 +316,12 @@ def test_status_tells_what_a_job_is_and_how_far(run: Run, search_id: str) -> Non
     assert json.loads(run("status", search_id, "--json").stdout)["id"] == search_id
 
 
+def test_status_tells_what_a_job_waits_for(run: Run, store: Store, search_id: str) -> None:
+    store.set_waiting(search_id, "runner", "no node has 8 GPUs")
+    assert "waiting for" in run("status", search_id).stdout
+    assert "no node has 8 GPUs" in run("status", search_id).stdout
+
+
 def test_the_best_of_a_search_is_told_by_what_it_works_for(
     run: Run, store: Store, search_id: str, succeed: Callable[..., None]
 ) -> None:

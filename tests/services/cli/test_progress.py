@@ -99,6 +99,25 @@ def test_what_a_job_does_beside_its_steps_is_told_until_it_is_over(
     ]
 
 
+def test_what_a_job_waits_for_is_told_at_once_and_until_it_goes_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    news = News(total=9)
+    with progress_display("search") as display:
+        for told in (
+            event("state", state="running", action="claim"),
+            event("waiting", waiting_for="no node has 8 GPUs"),
+            event("waiting", waiting_for=None),
+        ):
+            news.take(told)
+            display.show(news)
+    assert capsys.readouterr().err.splitlines() == [
+        "search: running, 0/9",
+        "search: running, 0/9, waiting: no node has 8 GPUs",
+        "search: running, 0/9",
+    ]
+
+
 def candidate(second: float, done: int) -> EventView:
     return event("candidate", second, done=done, total=40, metrics={"accuracy": 0.5})
 
