@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli import options
-from services.cli.console import connect, local_time, print_json, say, say_written
+from services.cli.console import connect, local_time, print_json, say, write_result
 from services.cli.submission import resolve_checkpoint
 from services.cli.tables import Column, Rows, print_table
 
@@ -26,7 +26,7 @@ COLUMNS = (
     Column("validation accuracy", right=True),
     Column("created"),
 )
-Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="File to write; - for stdout.")]
 
 
 def _png(path: Path) -> Path:
@@ -35,7 +35,9 @@ def _png(path: Path) -> Path:
     return path
 
 
-Picture = Annotated[Path, typer.Option("--output", "-o", help="PNG file to write.", callback=_png)]
+Picture = Annotated[
+    Path, typer.Option("--output", "-o", help="PNG file to write; - for stdout.", callback=_png)
+]
 
 
 @app.command("list")
@@ -77,8 +79,8 @@ def samples(
     Example: `gtn-nas checkpoint samples latest -o samples.png`
     """
     with connect(url) as client:
-        output.write_bytes(client.samples(resolve_checkpoint(client, checkpoint)))
-    say_written(output, as_json=as_json)
+        content = client.samples(resolve_checkpoint(client, checkpoint))
+    write_result(content, output, as_json=as_json)
 
 
 @app.command()
@@ -90,8 +92,8 @@ def curves(
     Example: `gtn-nas checkpoint curves digits -o curves.png`
     """
     with connect(url) as client:
-        output.write_bytes(client.curves(resolve_checkpoint(client, checkpoint)))
-    say_written(output, as_json=as_json)
+        content = client.curves(resolve_checkpoint(client, checkpoint))
+    write_result(content, output, as_json=as_json)
 
 
 @app.command("import")
@@ -122,8 +124,8 @@ def export_checkpoint(
     Example: `gtn-nas checkpoint export latest -o digits.gtn`
     """
     with connect(url) as client:
-        output.write_bytes(client.download_checkpoint(resolve_checkpoint(client, checkpoint)))
-    say_written(output, as_json=as_json)
+        content = client.download_checkpoint(resolve_checkpoint(client, checkpoint))
+    write_result(content, output, as_json=as_json)
 
 
 def _cells(checkpoint: "CheckpointView") -> tuple[str, ...]:

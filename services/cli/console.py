@@ -8,11 +8,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import typer
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
 
     from services.client import Client
+
+STDOUT = Path("-")
+"""As an output file."""
 
 
 def connect(url: str | None) -> "Client":
@@ -47,8 +52,32 @@ def say(text: object) -> None:
     stdout().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def write_result(content: bytes, output: Path, *, as_json: bool) -> None:
+    """The result of a command that makes a file: the file, whole or not at all, and where it is.
+
+    `-` is stdout, which then has the file alone.
+    """
+    if output == STDOUT and as_json:
+        raise typer.BadParameter("the file and JSON cannot both be alone on stdout; leave out --json")
+    if output == STDOUT:
+        sys.stdout.buffer.write(content)
+        return
+    write_file(content, output)
+    say_written(output, as_json=as_json)
+
+
+def write_file(content: bytes, path: Path) -> None:
+    """What is there already stays if this fails; a device or a pipe stays what it is."""
+    from gtn_core.files import write_atomically
+
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+    else:
+        write_atomically(path.resolve(), content)
+
+
 def say_written(path: Path, *, as_json: bool) -> None:
-    """The result of a command that wrote a file or folder: where it is."""
+    """Where a file or folder is that was written."""
     if as_json:
         print_json({"path": str(path)})
     else:

@@ -10,7 +10,15 @@ import typer
 
 from services.cli import options
 from services.cli.candidates import candidate_rows, describe
-from services.cli.console import advise, connect, print_json, say, say_written
+from services.cli.console import (
+    STDOUT,
+    advise,
+    connect,
+    print_json,
+    say,
+    say_written,
+    write_result,
+)
 from services.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -104,7 +112,10 @@ def show(candidate: CandidateId, as_json: options.AsJson = False, url: options.U
 
 def export(
     candidate: CandidateId,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; python: a folder or .zip.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="File to write; - for stdout; python: a folder, .zip or -."),
+    ],
     format_: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.PYTHON,
     as_json: options.AsJson = False,
     url: options.Url = None,
@@ -115,12 +126,11 @@ def export(
     """
     with connect(url) as client:
         content = client.export(candidate, format_.value)
-    if format_ is Format.PYTHON and output.suffix != ".zip":
+    if format_ is Format.PYTHON and output != STDOUT and output.suffix != ".zip":
         unpack(content, output)
+        say_written(output, as_json=as_json)
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(content)
-    say_written(output, as_json=as_json)
+        write_result(content, output, as_json=as_json)
 
 
 def unpack(archive: bytes, folder: Path) -> None:

@@ -1,10 +1,13 @@
 """The commands against a controller that really listens; what runners would do is written into its store."""
 
+import errno
 import json
+import os
 import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -13,6 +16,7 @@ from typer.testing import CliRunner, Result
 from gtn_core import FrozenCheckpoint
 from gtn_core.errors import GtnNasError
 from services.cli.app import app
+from services.client import Client
 from services.lifecycle import Action, JobKind, JobState
 from services.settings import Settings
 from services.shipped_checkpoints import register_shipped_checkpoints
@@ -357,6 +361,36 @@ def test_files_are_told_as_json(run: Run, checkpoint_file: Path, tmp_path: Path)
         told = json.loads(run("checkpoint", command, "latest", "-o", tmp_path / name, "--json").stdout)
         assert told == {"path": str(tmp_path / name)}
         assert (tmp_path / name).stat().st_size > 0
+
+
+def test_a_file_can_go_to_stdout_alone(run: Run, url: str, checkpoint: FrozenCheckpoint) -> None:
+    with Client(url) as client:
+        client.create_checkpoint(checkpoint.to_bytes())
+    assert run("checkpoint", "export", "latest", "-o", "-").stdout_bytes == checkpoint.to_bytes()
+    arguments = ["checkpoint", "export", "latest", "-o", "-", "--json", "--url", url]
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_the_one_before_it(
+    run: Run, url: str, checkpoint_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run("checkpoint", "import", checkpoint_file)
+    picture, link = tmp_path / "new folder" / "samples.png", tmp_path / "link"
+    link.symlink_to(picture)
+    run("checkpoint", "samples", "latest", "-o", picture)
+    before = picture.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        arguments = ["checkpoint", "curves", "latest", "-o", str(picture), "--url", url]
+        assert isinstance(CliRunner().invoke(app, arguments).exception, OSError)
+    assert picture.read_bytes() == before
+    run("checkpoint", "curves", "latest", "-o", link)
+    assert link.is_symlink()
+    assert picture.read_bytes() != before
+    assert list(picture.parent.iterdir()) == [picture]
 
 
 def test_api_keys_are_made_listed_and_revoked_on_the_database(tmp_path: Path) -> None:
