@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli import options
-from services.cli.console import advise, connect
+from services.cli.console import advise, connect, write_file
 from services.cli.progress import News, progress_display, watch
 from services.cli.submission import resolve_checkpoint
 from services.cli.tables import Column, Rows, print_table
@@ -80,15 +80,15 @@ def fidelity(
     if estimator:
         spec["estimators"] = [named_estimator(text) for text in estimator]
     report = _submitted(spec, table, checkpoint, url) if submit else _made_here(spec, table, checkpoint, url)
-    if plot is not None:
-        from nas.scatter import scatter_svg
-
-        plot.write_text(scatter_svg(report), encoding="utf-8")
-        advise(f"scatter plots written to {plot}")
     if as_json:
         print(json.dumps(report, indent=2))
     else:
         print_table(_rows(report))
+    if plot is not None:  # after the report, which may have taken hours and must not be lost with the picture
+        from nas.scatter import scatter_svg
+
+        write_file(scatter_svg(report).encode(), plot)
+        advise(f"scatter plots written to {plot}")
 
 
 def named_estimator(text: str) -> dict[str, Any]:

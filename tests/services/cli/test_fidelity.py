@@ -53,6 +53,17 @@ def test_options_that_cannot_be_read_are_refused(text: str) -> None:
         named_estimator(text)
 
 
+def test_a_picture_that_cannot_be_written_does_not_cost_the_report(
+    checkpoint_file: Path, table: Path
+) -> None:
+    arguments = ("--checkpoint", checkpoint_file, "--table", table, "-n", 4, "--estimator", FLOPS)
+    result = CliRunner().invoke(
+        app, ["fidelity", *map(str, arguments), "--plot", str(table / "plot.svg"), "--json"]
+    )
+    assert isinstance(result.exception, OSError)
+    assert json.loads(result.stdout)["n"] == 4
+
+
 def test_several_estimators_in_a_table_and_in_a_picture(
     checkpoint_file: Path, table: Path, tmp_path: Path
 ) -> None:
