@@ -1,7 +1,7 @@
 """Calls on candidates and on their final training."""
 
-from collections.abc import AsyncGenerator
-from typing import Literal, TypedDict, Unpack
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Literal, TypedDict, Unpack
 
 from services.client.calls import call, listing
 from services.client.connection import Connection, given, path_of
@@ -21,10 +21,20 @@ class CandidateQuery(TypedDict, total=False):
     order_by: str | None
     state: CandidateState | str | None
     search_space: str | None
-    max_params: int | None
-    max_flops: int | None
-    max_latency_ms: float | None
     min_accuracy: float | None
+    max_accuracy: float | None
+    min_loss: float | None
+    max_loss: float | None
+    min_params: int | None
+    max_params: int | None
+    min_flops: int | None
+    max_flops: int | None
+    min_seconds: float | None
+    max_seconds: float | None
+    min_score: float | None
+    max_score: float | None
+    min_latency_ms: float | None
+    max_latency_ms: float | None
 
 
 class RetrainOptions(TypedDict, total=False):
@@ -36,6 +46,10 @@ class RetrainOptions(TypedDict, total=False):
     momentum: float | None
     weight_decay: float | None
     label_smoothing: float | None
+    cutout: int | None
+    drop_path: float | None
+    auxiliary_weight: float | None
+    space_options: Mapping[str, Any] | None
     augment: str | None
     seed: int | None
     name: str | None

@@ -22,6 +22,7 @@ class SearchChanges(TypedDict, total=False):
     objectives: Sequence[str] | None
     constraints: Mapping[str, Any] | None
     resources: Mapping[str, Any] | None
+    latency: Mapping[str, Any] | None
     max_concurrent: int | None
     seed: int | None
     name: str | None

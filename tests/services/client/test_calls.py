@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from gtn_core import FrozenCheckpoint
 from nas import Architecture, get_search_space
 from nas.weights import weights_to_bytes
 from services.artifacts import ArtifactStore
 from services.client import ApiError, Client, InvalidApiKeyError
+from services.client.candidates import CandidateQuery, RetrainOptions
+from services.client.fidelity_reports import FidelityReportOptions
+from services.client.searches import SearchChanges, SearchOptions
+from services.controller import queries
 from services.lifecycle import JobKind, JobState
 from services.schemas import SearchView
+from services.schemas.fidelity import FidelityReportRequest
+from services.schemas.requests import RetrainRequest, SearchRequest
 from services.settings import Settings
 from services.store import Scope as KeyScope
 from services.store import Store
@@ -38,6 +45,21 @@ def test_from_a_search_to_its_ranking(client: Client, search: SearchView, run: C
     best = client.get_search(search.id).best
     assert best is not None
     assert best.id == ranked[0].id
+
+
+@pytest.mark.parametrize(
+    ("typed", "request_model"),
+    [
+        (SearchOptions, SearchRequest),
+        (SearchChanges, SearchRequest),
+        (RetrainOptions, RetrainRequest),
+        (FidelityReportOptions, FidelityReportRequest),
+        (CandidateQuery, queries.CandidateQuery),
+    ],
+)
+def test_everything_that_the_api_takes_has_a_type(typed: Any, request_model: type[BaseModel]) -> None:
+    pages = {"limit", "cursor"}  # the iterator's own
+    assert set(typed.__annotations__) == set(request_model.model_fields) - pages
 
 
 def test_none_is_as_if_left_out(client: Client, search: SearchView) -> None:
