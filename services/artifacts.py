@@ -80,9 +80,9 @@ class ArtifactStore:
             if found is not None:  # nobody else's files are ours to judge
                 yield StoredArtifact(found[1], path, about["size"], self._modified_at(path))
 
-    def require_owner(self, database_id: str) -> None:
+    def require_owner(self, database_id: str, *, claim: bool = True) -> None:
         """Raises ConflictError when the store is another database's, as `require_ownership`."""
-        require_ownership(self._files, self._root, database_id)
+        require_ownership(self._files, self._root, database_id, claim=claim)
 
     def remove(self, artifact: StoredArtifact) -> None:
         """Remove a file; one that is gone is no error."""

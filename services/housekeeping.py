@@ -47,7 +47,7 @@ def collect_artifacts(
     whoever stores the content of an old artifact again makes it young (see `ArtifactStore.put`).
     Raises ConflictError when the artifacts are another database's.
     """
-    artifacts.require_owner(store.database_id())
+    artifacts.require_owner(store.database_id(), claim=not dry_run)
     youngest = clock() - timedelta(seconds=grace_seconds)
     old = [each for each in artifacts.stored() if each.modified_at < youngest]
     in_use = store.artifacts_in_use() if old else set()

@@ -7,17 +7,19 @@ from services.errors import ConflictError
 OWNER_FILE = "database-id"
 
 
-def require_ownership(files: AbstractFileSystem, root: str, database_id: str) -> None:
-    """Make sure that the files below `root` are this database's; the first that asks owns them from then on.
+def require_ownership(files: AbstractFileSystem, root: str, database_id: str, *, claim: bool = True) -> None:
+    """Make sure that the files below `root` are this database's, or nobody's.
 
-    Raises ConflictError when they are another's.
+    What is nobody's belongs from then on to the first that claims it. Raises ConflictError when they are
+    another's.
     """
     path = f"{root}/{OWNER_FILE}"
     try:
         owner = files.cat_file(path).decode().strip()
     except FileNotFoundError:
-        files.makedirs(root, exist_ok=True)
-        files.pipe_file(path, database_id.encode())
+        if claim:
+            files.makedirs(root, exist_ok=True)
+            files.pipe_file(path, database_id.encode())
         return
     if owner != database_id:
         raise ConflictError(

@@ -117,7 +117,7 @@ def test_what_another_database_owns_is_left_alone(
     store: Store, artifacts: ArtifactStore, running_search: MakeJob, tmp_path: Path
 ):
     garbage = artifacts.put(b"what nothing names")
-    assert collect_artifacts(store, artifacts, clock=in_two_days, dry_run=True).artifacts == 1
+    assert collect_artifacts(store, artifacts).artifacts == 0  # from now on the artifacts are this database's
     url = f"sqlite:///{tmp_path / 'another.db'}"
     upgrade(url)
     with open_store(url) as other:
@@ -126,6 +126,20 @@ def test_what_another_database_owns_is_left_alone(
         Housekeeping(other, artifacts, Settings(data_dir=tmp_path), in_two_days).turn()
     assert artifacts.get(garbage) == b"what nothing names"
     assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 1
+
+
+def test_who_only_looks_does_not_own(store: Store, tmp_path: Path):
+    artifacts = ArtifactStore(str(tmp_path / "artifacts"))
+    assert collect_artifacts(store, artifacts, clock=in_two_days, dry_run=True).artifacts == 0
+    assert not (tmp_path / "artifacts").exists()
+
+    garbage = artifacts.put(b"what nothing names")
+    assert collect_artifacts(store, artifacts, clock=in_two_days, dry_run=True).artifacts == 1
+    assert not (tmp_path / "artifacts" / OWNER_FILE).exists()
+    artifacts.require_owner("another database")
+    with pytest.raises(ConflictError, match="those of another database"):
+        collect_artifacts(store, artifacts, clock=in_two_days, dry_run=True)
+    assert artifacts.get(garbage) == b"what nothing names"
 
 
 def test_the_state_of_another_database_s_job_is_left_alone(
