@@ -16,7 +16,8 @@ from nas.network_drawing import draw_network
 from nas.ranking import DIRECTIONS
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import ImageShape, SearchSpace
-from services.search_analysis import extra_metrics, first_objective, space_of
+from services.objectives import first_objective
+from services.search_analysis import extra_metrics, space_of
 from services.store import CandidateRecord, JobRecord, Store
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def nearest(
 
     Nearest by the number of differing choices, then by the search's first objective.
     """
-    objective = first_objective(search)
+    objective = first_objective(search.request)
     measured = store.measurements(search.id, extra_metrics(search))
     gains = np.nan_to_num(measured.values[objective] * DIRECTIONS[objective], nan=-np.inf)
     order = np.argsort(-gains, kind="stable")

@@ -13,6 +13,7 @@ from nas.ranking import DIRECTIONS, pareto_front
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
 from nas.thinning import improvements, spread
+from services.objectives import first_objective
 from services.schemas.analysis import (
     ChoiceColumns,
     ChoiceImportanceView,
@@ -33,7 +34,7 @@ MOST_READ = 10_000
 
 def trajectory(store: Store, search: JobRecord) -> Trajectory:
     """The best value so far of the search's first objective."""
-    objective = first_objective(search)
+    objective = first_objective(search.request)
     measured = store.measurements(search.id, extra_metrics(search))
     values = measured.values[objective]
     places = improvements(values * DIRECTIONS[objective], limit=MOST_STEPS)
@@ -53,7 +54,7 @@ def trajectory(store: Store, search: JobRecord) -> Trajectory:
 
 def point_cloud(store: Store, search: JobRecord, x: Metric, y: Metric, *, limit: int) -> PointCloud:
     """About `limit` points that look like all; the front over x and y and the best are always among them."""
-    objective, extra = first_objective(search), extra_metrics(search)
+    objective, extra = first_objective(search.request), extra_metrics(search)
     measured = store.measurements(search.id, _with(extra, x, y))
     there = np.flatnonzero(~np.isnan(measured.values[x]) & ~np.isnan(measured.values[y]))
     columns = {name: values[there] for name, values in measured.values.items()}
@@ -111,12 +112,6 @@ def choice_columns(store: Store, search: JobRecord, metric: Metric, *, limit: in
         value=values[shown].tolist(),
         codes=table.codes.tolist(),
     )
-
-
-def first_objective(search: JobRecord) -> Metric:
-    """What the search's algorithm heeds."""
-    objective: Metric = search.request.get("objectives", ["accuracy"])[0]
-    return objective
 
 
 def extra_metrics(search: JobRecord) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ import typer
 
 from services.cli import options
 from services.cli.console import connect, local_time, print_json, say
-from services.cli.progress import first_objective, measured, watch
+from services.cli.progress import measured, watch
 from services.cli.tables import Column, Rows, print_table
 from services.lifecycle import JobState
+from services.objectives import first_objective
 
 if TYPE_CHECKING:
     from services.client import Client, Job
@@ -143,7 +144,7 @@ def _ending(result: Any) -> str:
 
 def _result(job: "Job", metrics: dict[str, Any]) -> str:
     """By what the search works for, and its accuracy."""
-    told = dict.fromkeys((first_objective(job), "accuracy"))
+    told = dict.fromkeys((first_objective(job.request), "accuracy"))
     known = {name: metrics[name] for name in told if metrics.get(name) is not None}
     return ", ".join(measured(value, name, decimals=2) for name, value in known.items())
 

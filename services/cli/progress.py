@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from services.cli.console import advise, stderr
+from services.objectives import first_objective
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,7 +37,7 @@ def follow(client: "Client", job: "Job", description: str) -> "Job":
 
     Raises GtnNasError if it did not succeed.
     """
-    news = News(total=job.progress.total, objective=first_objective(job))
+    news = News(total=job.progress.total, objective=first_objective(job.request))
     behind = True  # what was over before one looked is learnt from, not shown
     with progress_display(description) as display:
         for event in client.events(job.id):
@@ -48,12 +49,6 @@ def follow(client: "Client", job: "Job", description: str) -> "Job":
             news.done = job.progress.done
             display.show(news)
     return _succeeded(client.get_job(job.id), description)
-
-
-def first_objective(job: "Job") -> str:
-    """What a search works for; accuracy for the other kinds."""
-    objectives: list[str] = job.request.get("objectives") or ["accuracy"]
-    return objectives[0]
 
 
 def measured(value: float, metric: str, *, decimals: int = 1) -> str:

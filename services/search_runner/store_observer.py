@@ -5,7 +5,7 @@ import structlog
 from nas.ranking import reward
 from nas.search import CandidateResult, Proposal
 from services.lease import Lease
-from services.search_analysis import first_objective
+from services.objectives import first_objective
 from services.search_runner.results import stored_error, stored_metrics
 from services.store import Store
 from services.telemetry import CandidateSpans
@@ -23,7 +23,7 @@ class StoreObserver:
     def __init__(self, store: Store, lease: Lease) -> None:
         self._store, self._lease = store, lease
         self._spans = CandidateSpans()
-        self._objective = first_objective(lease.job)
+        self._objective = first_objective(lease.job.request)
 
     def on_proposal(self, proposal: Proposal) -> None:
         """Record that a candidate is about to be evaluated; idempotent."""

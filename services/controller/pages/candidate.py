@@ -22,9 +22,10 @@ from services.controller.routes.candidates import Candidate
 from services.controller.views import candidate_detail, final_training_view
 from services.errors import NotFoundError
 from services.lifecycle import JobKind, JobState
+from services.objectives import first_objective
 from services.schemas import CandidateDetail
 from services.schemas.requests import RetrainRequest
-from services.search_analysis import first_objective, space_of
+from services.search_analysis import space_of
 from services.store import CandidateRecord, JobRecord, Store, candidate_id
 
 router = page_router()
@@ -43,7 +44,7 @@ def get_candidate(page: PageDep, candidate: Candidate, search: SearchOf) -> HTML
         section="/searches",
         candidate=detail,
         search=search,
-        objective=first_objective(search),
+        objective=first_objective(search.request),
         others=_others(detail),
         training=final_training_view(training) if training else None,
         exportable=_exportable(page.store, candidate),
@@ -60,7 +61,7 @@ def get_candidate(page: PageDep, candidate: Candidate, search: SearchOf) -> HTML
 def get_similar(page: PageDep, candidate: Candidate, search: SearchOf) -> HTMLResponse:
     """The candidates that are most like this one; apart, since many are compared."""
     similar = similar_view(page.store, search, candidate, limit=8)
-    objective = first_objective(search)
+    objective = first_objective(search.request)
     return page.render("candidate_similar.html", candidate=candidate, similar=similar, objective=objective)
 
 

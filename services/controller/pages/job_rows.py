@@ -7,7 +7,7 @@ from typing import Any
 from services.controller.rankings import best_candidate
 from services.dashboard import formats, metrics
 from services.lifecycle import JobKind, JobState
-from services.search_analysis import first_objective
+from services.objectives import first_objective
 from services.store import JobRecord, Store
 
 
@@ -104,7 +104,7 @@ def _outcome(store: Store, job: JobRecord, api: str) -> Outcome | None:
             best = best_candidate(store, job) if job.progress_done else None
             if best is None:
                 return None
-            objective = first_objective(job)
+            objective = first_objective(job.request)
             value = metrics.metric(getattr(best.metrics, objective, None), objective)
             return Outcome(f"best {metrics.metric_name(objective)}", value, f"/v1/candidates/{best.id}")
         case JobKind.META_TRAINING if "validation_accuracy" in result:

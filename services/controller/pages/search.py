@@ -18,9 +18,10 @@ from services.controller.views import search_view
 from services.dashboard.importance import grids
 from services.dashboard.search_facts import search_facts
 from services.lifecycle import Action, CandidateState, JobState
+from services.objectives import first_objective
 from services.schemas import CandidateView, SearchView
 from services.schemas.search_steering import SearchChanges, SearchExtension
-from services.search_analysis import extra_metrics, first_objective, importance
+from services.search_analysis import extra_metrics, importance
 from services.store import EventType, JobRecord, Store
 
 router = page_router()
@@ -57,7 +58,7 @@ def get_search(page: PageDep, job: Search) -> HTMLResponse:
         section="/searches",
         job=job,
         progress=_progress(page.store, job),
-        objective=first_objective(job),
+        objective=first_objective(job.request),
         metrics=_metrics(job),
         facts=search_facts(job.request),
         **_table(page.store, job, SearchCandidateQuery(limit=ROWS)),
@@ -83,7 +84,7 @@ def get_table(page: PageDep, job: Search, query: SearchCandidateParameters) -> H
 @router.get("/searches/{search_id}/importance")
 def get_importance(page: PageDep, job: Search) -> HTMLResponse:
     """Which options go with good scores, as tables with one colour for better and one for worse."""
-    found = importance(page.store, job, first_objective(job))
+    found = importance(page.store, job, first_objective(job.request))
     return page.render("search_importance.html", job=job, importance=found, grids=grids(found))
 
 
@@ -166,7 +167,7 @@ def _progress(store: Store, job: JobRecord) -> Progress:
     until = job.finished_at or datetime.now(UTC)
     return Progress(
         search=search_view(job, best_candidate(store, job) if job.progress_done else None),
-        objective=first_objective(job),
+        objective=first_objective(job.request),
         succeeded=counts.get(CandidateState.SUCCEEDED, 0),
         failed=counts.get(CandidateState.FAILED, 0),
         running=counts.get(CandidateState.RUNNING, 0),

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query
 from services.controller.dependencies import StoreDep
 from services.controller.jobs import Search
 from services.controller.security import READS
+from services.objectives import first_objective
 from services.schemas.analysis import ChoiceColumns, Importance, Metric, PointCloud, Trajectory
-from services.search_analysis import choice_columns, first_objective, importance, point_cloud, trajectory
+from services.search_analysis import choice_columns, importance, point_cloud, trajectory
 
 router = APIRouter(prefix="/v1/searches/{search_id}", tags=["searches"], dependencies=[READS])
 
@@ -36,7 +37,7 @@ def get_points(
 @router.get("/importance", summary="See which choices go with good scores")
 def get_importance(job: Search, store: StoreDep, metric: OfMetric = None) -> Importance:
     """Each option of each choice: candidates with it against those without, with interval and effect size."""
-    return importance(store, job, metric or first_objective(job))
+    return importance(store, job, metric or first_objective(job.request))
 
 
 @router.get("/choices", summary="Get architectures as columns of choices")
@@ -47,4 +48,4 @@ def get_choices(
     limit: Annotated[int, Query(ge=2, le=2000)] = 400,
 ) -> ChoiceColumns:
     """The best candidates, and as many others drawn at random."""
-    return choice_columns(store, job, metric or first_objective(job), limit=limit)
+    return choice_columns(store, job, metric or first_objective(job.request), limit=limit)
