@@ -120,11 +120,18 @@ def dataset(text: str, image_size: int | None) -> dict[str, Any]:
 
 def table(path: Path | None) -> dict[str, str] | None:
     """The file's content, or its name where it is too long to be sent."""
+    from gtn_core.errors import DatasetError
+
     if path is None:
         return None
-    if path.stat().st_size > LONGEST_TABLE:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"table {path} cannot be read: {error}") from error
+    # As long as it is when it is sent, where every quotation mark of an encoding takes two bytes.
+    if len(json.dumps(text)) > LONGEST_TABLE:
         return {"path": str(path.absolute())}
-    return {"csv": path.read_text(encoding="utf-8-sig")}
+    return {"csv": text}
 
 
 LONGEST_TABLE = 900_000

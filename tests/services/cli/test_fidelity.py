@@ -1,6 +1,8 @@
 """`gtn-nas fidelity`: estimators with options, plots, and reports that a worker makes."""
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -9,8 +11,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from gtn_core.errors import DatasetError
 from services.cli.app import app
 from services.cli.fidelity import named_estimator
+from services.lifecycle import JobKind
+from services.store import Store
 
 EDGES = ("nor_conv_3x3", "nor_conv_1x1", "skip_connect", "avg_pool_3x3")
 CELLS = [f"|{edge}~0|+|none~0|{edge}~1|+|skip_connect~0|none~1|{edge}~2|" for edge in EDGES]
@@ -84,3 +89,52 @@ def test_without_a_table_candidates_are_trained(checkpoint_file: Path) -> None:
     report = json.loads(fidelity(*arguments, *space, "--json").stdout)
     assert report["n"] == 3
     assert all(0 <= candidate["accuracy"] <= 1 for candidate in report["candidates"])
+
+
+def test_a_submitted_report_comes_back_as_one_that_is_made_here(
+    url: str, store: Store, checkpoint_file: Path, table: Path
+) -> None:
+    worker = threading.Thread(target=finish_report, args=(store, {"n": 4}))
+    worker.start()
+    arguments = ("--checkpoint", checkpoint_file, "--table", table, "-n", 4, "--estimator", FLOPS)
+    result = fidelity(*arguments, "--submit", "--json", "--url", url)
+    worker.join()
+    assert json.loads(result.stdout) == {"n": 4}
+    (job,) = store.list_jobs(JobKind.FIDELITY_REPORT).items
+    assert job.request["table"] == {"csv": table.read_text(), "path": None}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(CELLS[0] + ",90\n", id="long"),
+        pytest.param('"' + '""' * 40 + '",90\n', id="long-when-sent"),
+    ],
+)
+def test_a_long_table_is_named_where_a_short_one_is_sent(
+    row: str, url: str, store: Store, checkpoint_file: Path, table: Path
+) -> None:
+    length = 900_001 if row.startswith("|") else 600_000
+    table.write_text("architecture,accuracy\n" + row * (length // len(row)))
+    worker = threading.Thread(target=finish_report, args=(store, {"n": 4}))
+    worker.start()
+    result = fidelity("--checkpoint", checkpoint_file, "--table", table, "--submit", "--json", "--url", url)
+    worker.join()
+    assert json.loads(result.stdout) == {"n": 4}
+    (job,) = store.list_jobs(JobKind.FIDELITY_REPORT).items
+    assert job.request["table"] == {"csv": None, "path": str(table)}
+
+
+def test_a_table_that_is_no_text_is_refused(url: str, checkpoint_file: Path, table: Path) -> None:
+    table.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DatasetError, match=r"table .*table.csv cannot be read"):
+        fidelity("--checkpoint", checkpoint_file, "--table", table, "--submit", "--url", url)
+
+
+def finish_report(store: Store, report: dict[str, Any]) -> None:
+    """What a worker does, as soon as there is something to do."""
+    for _ in range(600):
+        if (job := store.claim(JobKind.FIDELITY_REPORT, "worker", 60)) is not None:
+            store.finish(job.id, "worker", result=report)
+            return
+        time.sleep(0.05)
