@@ -32,6 +32,8 @@ router = page_router()
 
 MOST_COMPARED = 4
 OWN_METRICS = ("accuracy", "loss", "params", "flops", "seconds")
+SCORES = ("score", "accuracy", "loss")
+"""The metrics that depend on how they were measured."""
 
 
 @router.get("/candidates/{candidate_id}")
@@ -104,6 +106,7 @@ def get_comparison(
         except NotFoundError:
             missing.append(each)
     spaces = {each.detail.architecture.space for each in compared}
+    comparable = len({_conditions(each.search) for each in compared}) <= 1
     names = (
         list(dict.fromkeys(name for each in compared for name in each.choices)) if len(spaces) == 1 else []
     )
@@ -112,9 +115,9 @@ def get_comparison(
         section="/searches",
         compared=compared,
         missing=missing,
-        comparable=len({_conditions(each.search) for each in compared}) <= 1,
+        comparable=comparable,
         room=len(compared) < MOST_COMPARED,
-        metrics=_metric_rows(compared),
+        metrics=_metric_rows(compared, comparable=comparable),
         curves=[
             {"label": f"candidate {each.detail.number}", "loss": each.detail.loss_curve or []}
             for each in compared
@@ -142,15 +145,17 @@ def _conditions(search: JobRecord) -> str:
     )
 
 
-def _metric_rows(compared: list[Compared]) -> list[dict[str, Any]]:
-    """Each metric with its values, and which of them is the best."""
+def _metric_rows(compared: list[Compared], *, comparable: bool) -> list[dict[str, Any]]:
+    """Each metric with its values, and which of them is the best, where that can be said."""
     rows = []
-    for name in (*OWN_METRICS, "latency_ms"):
+    score = {"score"} & {first_objective(each.search.request) for each in compared}
+    for name in (*score, *OWN_METRICS, "latency_ms"):
         values = [_metric(each.detail, name) for each in compared]
         known = [value for value in values if value is not None]
         if known:
             best = max(known, key=lambda value: value * DIRECTIONS[name])
-            rows.append({"name": name, "values": values, "best": best if len(set(known)) > 1 else None})
+            told = len(set(known)) > 1 and (comparable or name not in SCORES)
+            rows.append({"name": name, "values": values, "best": best if told else None})
     return rows
 
 

@@ -101,6 +101,8 @@ def test_the_best_of_a_search_is_told_by_what_the_search_works_for(
         assert "est proxy score" in shown, path
     assert "419.9898" in http.get(f"/candidates/{search_id}-0/similar").text
     assert f"/v1/searches/{search_id}/points?x=params&y=score" in http.get(f"/searches/{search_id}").text
+    compared = http.get(f"/compare?id={search_id}-0&id={search_id}-1").text
+    assert re.search(r'class="best"><a[^>]*>419.9898', compared)
     chosen = http.get(f"/searches/{search_id}/table", params={"min_score": 2}).text
     assert (f"/candidates/{search_id}-0" in chosen, f"/candidates/{search_id}-1" in chosen) == (False, True)
 
@@ -151,6 +153,8 @@ def test_scores_of_other_conditions_are_told_apart(
 ) -> None:
     other = http.post("/v1/searches", json=search_body | {"seed": 9}).json()["id"]
     assert store.claim(JobKind.SEARCH, "runner", 60, job_id=other)
-    succeed(other, 0)
+    succeed(other, 0, accuracy=0.6)
     page = http.get("/compare", params={"id": [f"{scored_search}-0", f"{other}-0"]})
     assert "not measured under the same conditions" in page.text
+    assert "60.00 %" in page.text
+    assert not re.search(r'class="best"><a[^>]*>60.00 %', page.text), "which is better cannot be told"
