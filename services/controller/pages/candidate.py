@@ -118,10 +118,7 @@ def get_comparison(
         comparable=comparable,
         room=len(compared) < MOST_COMPARED,
         metrics=_metric_rows(compared, comparable=comparable),
-        curves=[
-            {"label": f"candidate {each.detail.number}", "loss": each.detail.loss_curve or []}
-            for each in compared
-        ],
+        curves=[{"label": _label(each, compared), "loss": each.detail.loss_curve or []} for each in compared],
         choices=[(name, [each.choices.get(name) for each in compared]) for name in names],
     )
 
@@ -136,6 +133,13 @@ def _compared(store: Store, identifier: str) -> Compared:
         choices=_attempt(lambda: space.choices(space.parse(record.encoding))) or {},
         cells=_drawing(lambda: cells_svg(search, record)),
     )
+
+
+def _label(column: Compared, beside: list[Compared]) -> str:
+    """What a candidate's curve is called: numbers are those of one search."""
+    number = f"candidate {column.detail.number}"
+    alone = all(each.search.id == column.search.id for each in beside)
+    return number if alone else f"{number}, {column.search.name or column.search.id}"
 
 
 def _conditions(search: JobRecord) -> str:

@@ -157,4 +157,5 @@ def test_scores_of_other_conditions_are_told_apart(
     page = http.get("/compare", params={"id": [f"{scored_search}-0", f"{other}-0"]})
     assert "not measured under the same conditions" in page.text
     assert "60.00 %" in page.text
+    assert f'"candidate 0, {other}"' in page.text, "two curves, two names"
     assert not re.search(r'class="best"><a[^>]*>60.00 %', page.text), "which is better cannot be told"
