@@ -54,9 +54,7 @@ class Connection:
         up to ten. `watch_retries` is the same for `wait` and `events` once they have found their job: by
         default they outlast about two minutes without an answer.
         """
-        self.url = url.rstrip("/")
-        if not self.url.startswith(("http://", "https://")):
-            raise ControllerUnreachableError(url, "not an http:// or https:// address")
+        self.url = _address(url)
         self._retries, self._watch_retries = Retries(retries, backoff), Retries(watch_retries, backoff)
         self._network = self.network(
             base_url=self.url,
@@ -168,6 +166,18 @@ class Connection:
     def _unreachable(self, reason: str | httpx2.TransportError) -> ControllerUnreachableError:
         # Some errors of the network have no text but their name.
         return ControllerUnreachableError(self.url, str(reason) or type(reason).__name__)
+
+
+def _address(url: str) -> str:
+    """The URL without a slash at its end. Raises ControllerUnreachableError when none can be connected to."""
+    try:
+        address = httpx2.URL(url.rstrip("/"))
+        address.host.encode("idna")  # as the resolver does, which would not say what is wrong
+    except (httpx2.InvalidURL, UnicodeError) as error:
+        raise ControllerUnreachableError(url, str(error)) from error
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise ControllerUnreachableError(url, "not an http:// or https:// address")
+    return str(address)
 
 
 def _authorization(api_key: str) -> dict[str, str]:

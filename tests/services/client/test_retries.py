@@ -105,7 +105,16 @@ def test_a_refusal_tells_how_long_to_wait(client: Client, network: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:9", "http://name.invalid", "127.0.0.1:8000", "ftp://x", ""]
+    "url",
+    [
+        "http://127.0.0.1:9",
+        "http://name.invalid",
+        "127.0.0.1:8000",
+        "ftp://x",
+        "",
+        "http://127.0.0.1:8OOO",
+        "http://two..dots:8000",
+    ],
 )
 def test_no_controller_is_one_clear_line(url: str) -> None:
     with pytest.raises(ControllerUnreachableError) as unreachable, Client(url, backoff=0.001) as client:
