@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Form
 from fastapi.responses import HTMLResponse, Response
-from pydantic import Field, SecretStr
+from pydantic import SecretStr, StringConstraints
 
 from services.controller.pages.page import Page, PageDep, page_router
 from services.controller.security import ADMINISTERS
@@ -15,7 +15,11 @@ from services.store import Scope
 
 router = page_router()
 
-KeyName = Annotated[str, Form(), Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+KeyName = Annotated[
+    str,
+    Form(),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+]
 SCOPES = {
     Scope.READ: "see everything, change nothing",
     Scope.SUBMIT: "also submit, steer and delete jobs",
@@ -44,7 +48,7 @@ def get_settings(page: PageDep) -> HTMLResponse:
 def create_key(page: PageDep, name: KeyName, scope: Annotated[Scope, Form()]) -> HTMLResponse:
     """Create an API key and show it, this once."""
     first = not page.store.has_api_keys() and page.settings.api_key is None
-    _, token = page.store.create_api_key(name.strip(), [scope])
+    _, token = page.store.create_api_key(name, [scope])
     return _page(page, token=token, first=first)
 
 

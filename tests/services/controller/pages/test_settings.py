@@ -60,6 +60,7 @@ def test_a_key_is_shown_once_and_opens_what_it_is_for(submit: Submit, http: Test
     "form",
     [
         {"name": "", "scope": "read"},
+        {"name": "  ", "scope": "read"},
         {"name": "x", "scope": "root"},
         {"name": "x"},
         {"name": "x" * 201, "scope": "read"},
