@@ -28,8 +28,9 @@ class Connection:
     """Sends requests and reads answers as models; what blocks or suspends is the network's business.
 
     Requests that change nothing, and those that carry an idempotency key, are tried again when the network or
-    the controller falters; all others are sent once, because their first attempt may have succeeded. Whoever
-    watches a job stays longer: a controller that is restarted comes back, and its jobs go on meanwhile.
+    the controller falters; all others are sent once, because their first attempt may have succeeded, unless
+    they came too often and were not looked at. Whoever watches a job stays longer: a controller that is
+    restarted comes back, and its jobs go on meanwhile.
 
     Every call raises ApiError when the controller refuses it, ControllerUnreachableError when none answers.
     """
@@ -146,7 +147,7 @@ class Connection:
             try:
                 return await self._send_once(request)
             except (ApiError, ControllerUnreachableError) as failure:
-                if not repeatable:
+                if not (repeatable or _came_too_often(failure)):
                     raise
                 await self._network.sleep(self._retries.pause(attempt, failure))
             attempt += 1
@@ -166,6 +167,10 @@ class Connection:
     def _unreachable(self, reason: str | httpx2.TransportError) -> ControllerUnreachableError:
         # Some errors of the network have no text but their name.
         return ControllerUnreachableError(self.url, str(reason) or type(reason).__name__)
+
+
+def _came_too_often(failure: Failure) -> bool:
+    return isinstance(failure, ApiError) and failure.status == httpx2.codes.TOO_MANY_REQUESTS
 
 
 def _address(url: str) -> str:

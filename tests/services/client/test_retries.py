@@ -40,6 +40,15 @@ def test_other_changes_are_sent_once(client: Client, network: Any, search: Searc
     assert network.requests == [f"POST /v1/searches/{search.id}/pause", f"DELETE /v1/searches/{search.id}"]
 
 
+def test_any_change_that_came_too_often_is_asked_for_again(
+    client: Client, network: Any, search: SearchView
+) -> None:
+    network.answers_to_lose, network.status = 2, 429
+
+    assert client.pause(search.id).state == "paused"
+    assert network.requests == [f"POST /v1/searches/{search.id}/pause"] * 2
+
+
 def test_giving_up_tells_the_last_answer(client: Client, network: Any) -> None:
     network.answers_to_lose = 99
 
