@@ -352,3 +352,13 @@ def test_scripts_write_durations_as_the_server_does(tab: Tab) -> None:
     )
 
     assert written == [formats.seconds(value) for value in values]
+
+
+def test_a_controller_that_is_away_is_told_in_plain_words(tab: Tab, population: Population) -> None:
+    tab.page.route("**/curve?*", lambda route: route.abort())
+    page = tab.open(f"/meta-trainings/{population.meta_training}")
+    expect(page.locator("#notices")).to_have_text("The controller does not answer.")
+
+    tab.page.route("**/curve?*", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
+
+    expect(page.locator("#notices")).to_contain_text("answered 502")

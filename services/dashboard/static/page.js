@@ -24,10 +24,12 @@ export function pageData(id) {
   return JSON.parse(document.getElementById(id).textContent);
 }
 
-/** GET of the API, as JSON. Rejects with the problem's own words. */
+/** GET of the API, as JSON. Rejects with the problem's own words, or with words of ours where there are none. */
 export async function getJson(url) {
-  const answer = await fetch(url, { headers: { Accept: "application/json" } });
-  const body = await answer.json();
+  const answer = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => {
+    throw new Error("The controller does not answer.");
+  });
+  const body = await answer.json().catch(() => ({})); // of a proxy, for instance
   if (!answer.ok) throw new Error(body.detail || body.title || `${url} answered ${answer.status}`);
   return body;
 }
