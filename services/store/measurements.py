@@ -105,18 +105,23 @@ class MeasurementRepository(Repository):
         return [unique[each] for each in sorted(unique)][:limit]
 
     def recent_rate(self, search_id: str, *, over: int = 50) -> float | None:
-        """Candidates per second over the latest `over` to finish; None while fewer than two have."""
+        """Candidates per second over the latest `over` to finish, or since the start; None while none has.
+
+        Not between the first ends alone: candidates of several slots that began together end together.
+        """
+        progress = _DONE.add_columns(JOBS.columns.started_at)
         with self._database.read() as session:
-            done = session.execute(_DONE, {"id_": search_id}).scalar_one_or_none() or 0
+            row = session.execute(progress, {"id_": search_id}).one_or_none()
+            done, started_at = (0, None) if row is None else row
+            first = max(done - over, 0)
             ends = sa.select(_COLUMNS.completion, _COLUMNS.finished_at).where(
-                _COLUMNS.search_id == search_id, _COLUMNS.completion.in_([max(1, done - over), done])
+                _COLUMNS.search_id == search_id, _COLUMNS.completion.in_([first, done])
             )
-            times = sorted(tuple(row) for row in session.execute(ends))
-        if len(times) < 2:
-            return None
-        (first, began), (last, ended) = times
-        seconds = (ended - began).total_seconds()
-        return (last - first) / seconds if seconds > 0 else None
+            times = {completion: time for completion, time in session.execute(ends)}  # noqa: C416
+        times[0] = started_at
+        began, ended = times.get(first), times.get(done)
+        seconds = (ended - began).total_seconds() if began and ended else 0.0
+        return (done - first) / seconds if seconds > 0 else None
 
     def count_by_state(self, search_id: str) -> dict[CandidateState, int]:
         """How many candidates of a search are in each state; absent states have none."""

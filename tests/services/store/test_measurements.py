@@ -104,13 +104,15 @@ def test_parents_and_children(store: Store, running_search: MakeJob, succeed: Wr
 def test_rate_over_the_latest_candidates(store: Store, running_search: MakeJob, succeed: Write, clock):
     search = running_search(candidates=100)
     assert store.recent_rate(search.id) is None
-    succeed(search.id, 0)
-    assert store.recent_rate(search.id) is None
-    clock.advance(1000)  # a pause, long ago
-    for number in range(1, 12):
+    clock.advance(8)
+    for number in range(4):  # at once, as their slots began together
         succeed(search.id, number)
-        clock.advance(2)
-    assert store.recent_rate(search.id, over=10) == pytest.approx(0.5)
+    assert store.recent_rate(search.id) == pytest.approx(0.5)
+    clock.advance(1000)  # a pause, long ago
+    for number in range(4, 16):
+        succeed(search.id, number)
+        clock.advance(4)
+    assert store.recent_rate(search.id, over=10) == pytest.approx(0.25)
 
 
 def test_counts_by_state(store: Store, running_search: MakeJob, propose: Write, succeed: Write, fail: Write):
