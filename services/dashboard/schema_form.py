@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic_core import from_json
+
 from services.dashboard.formats import bound
 
 Json = dict[str, Any]
@@ -56,7 +58,7 @@ class FormField:
         if self.control == "text" or (self.control == "select" and text in self.choices and not self._truth):
             return text
         try:
-            return int(text) if self.integer else json.loads(text)
+            return int(text) if self.integer else from_json(text)
         except ValueError:
             return text
 

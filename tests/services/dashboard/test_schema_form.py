@@ -93,6 +93,8 @@ def test_an_untouched_form_says_nothing():
         ({"note": "12"}, {"note": "12"}),
         ({"members": '[{"name": "gtn"}]'}, {"members": [{"name": "gtn"}]}),
         ({"members": "[{"}, {"members": "[{"}),
+        ({"members": "[" * 20_000}, {"members": "[" * 20_000}),
+        ({"members": r'["\ud800"]'}, {"members": r'["\ud800"]'}),
         ({"limits.most": "5"}, {"limits": {"most": 5}}),
     ],
 )
