@@ -17,6 +17,7 @@ from nas.search_spaces.base import SearchSpace
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
+    from optuna.search_space import IntersectionSearchSpace
     from optuna.study import Study
 
 
@@ -56,7 +57,10 @@ class OptunaSearch(ABC):
             return self.space.sample(rng)
         from optuna.trial import TrialState
 
-        self._study.sampler = self.sampler(int(rng.integers(2**32)))
+        sampler = self.sampler(int(rng.integers(2**32)))
+        # A fresh one would look at all trials for what they have in common, for most of its time.
+        sampler._search_space = self._in_common  # type: ignore[attr-defined]
+        self._study.sampler = sampler
         self.prepare(self._study, self._told)
         trial = self._study.ask()
 
@@ -95,6 +99,13 @@ class OptunaSearch(ABC):
                 break
             architecture = self.space.mutate(architecture, rng)
         return architecture
+
+    @cached_property
+    def _in_common(self) -> "IntersectionSearchSpace":
+        """The choices that all told architectures have; it remembers which trials it has looked at."""
+        from optuna.search_space import IntersectionSearchSpace
+
+        return IntersectionSearchSpace()
 
     @cached_property
     def _distributions(self) -> "dict[str, BaseDistribution]":
