@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
@@ -11,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from services.errors import SchemaMismatchError
-from services.store.engine import Database, create_engine
+from services.store.engine import Database, create_engine, parse_url
 
 
 def upgrade(database_url: str) -> None:
@@ -31,7 +32,13 @@ def downgrade(database_url: str, revision: str) -> None:
 
 
 def current(database_url: str) -> str | None:
-    """The revision of the database's schema; None when it has none. Raises StoreUnavailableError."""
+    """The revision of the database's schema; None when it has none. Raises StoreUnavailableError.
+
+    A SQLite file that is not there has none either, and is not made by looking.
+    """
+    url = parse_url(database_url)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+        return None
     database = Database(create_engine(database_url))
     try:
         with database.read() as session:

@@ -1,6 +1,7 @@
 """Migrations: forward, back, forward again, and no difference from the tables."""
 
 import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -22,6 +23,11 @@ from services.store import (
 from services.store.engine import Database, create_engine
 from services.store.schema import require_schema
 from services.store.tables import Table
+
+
+def test_looking_for_a_database_makes_none(tmp_path: Path):
+    assert current(f"sqlite:///{tmp_path}/mistyped/gtn-nas.db") is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_forward_back_and_forward_with_rows_in_it(empty_database_url: str):
