@@ -1,5 +1,7 @@
 """How each metric is called and written on pages: a proxy accuracy is never just an accuracy."""
 
+from typing import Any
+
 from services.dashboard.formats import NOTHING, decimal, percent, seconds, short
 
 NAMES = {
@@ -36,6 +38,11 @@ def metric(value: float | None, name: str) -> str:
         case "latency_ms":
             return f"{decimal(value, 2)} ms"
     return decimal(value, 4)
+
+
+def measured(metrics: Any, name: str) -> str:
+    """The value of a candidate's metric, with its unit; candidates of other estimators may have none."""
+    return metric(getattr(metrics, name, None), name)
 
 
 def difference(value: float | None, name: str) -> str:

@@ -44,6 +44,7 @@ def _environment() -> Environment:
         short_id=formats.short_id,
         metric=metrics.metric,
         metric_name=metrics.metric_name,
+        measured=metrics.measured,
         difference=metrics.difference,
     )
     environment.globals["static"] = static_url

@@ -105,7 +105,7 @@ def _outcome(store: Store, job: JobRecord, api: str) -> Outcome | None:
             if best is None:
                 return None
             objective = first_objective(job.request)
-            value = metrics.metric(getattr(best.metrics, objective, None), objective)
+            value = metrics.measured(best.metrics, objective)
             return Outcome(f"best {metrics.metric_name(objective)}", value, f"/v1/candidates/{best.id}")
         case JobKind.META_TRAINING if "validation_accuracy" in result:
             return Outcome("validation accuracy", formats.percent(result["validation_accuracy"]), api)

@@ -91,8 +91,5 @@ def _latest(store: Store, state: JobState, count: int) -> list[JobRecord]:
     """The newest jobs of a state, of all kinds."""
     if not count:
         return []
-    return _newest([job for kind in JobKind for job in store.list_jobs(kind, state=state, limit=MOST_ACTIVE)])
-
-
-def _newest(jobs: list[JobRecord]) -> list[JobRecord]:
+    jobs = [job for kind in JobKind for job in store.list_jobs(kind, state=state, limit=MOST_ACTIVE)]
     return sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True)
