@@ -15,6 +15,7 @@ from services.store.access_paths import Bound, access_path
 from services.store.candidates import candidate_record
 from services.store.engine import Database
 from services.store.fronts import Fronts
+from services.store.hidden_columns import Hidden
 from services.store.json_values import storable_text
 from services.store.pagination import MAX_PAGE, Order, read_page
 from services.store.ranks import Ranks
@@ -111,7 +112,8 @@ class RankedCandidateRepository(Repository):
         """
         with self._database.read() as session:
             numbers = self._fronts.of(session, search_id, objectives)
-            succeeded = _COLUMNS.search_id == search_id, _COLUMNS.accuracy.is_not(None)
+            # Found by number: SQLite would rather go through all that succeeded, by an index of theirs.
+            succeeded = _COLUMNS.search_id == search_id, Hidden(_COLUMNS.accuracy).is_not(None)
             records: list[CandidateRecord] = []
             for start in range(0, len(numbers), MAX_PAGE):  # engines bound the parameters of a statement
                 chunk = _COLUMNS.number.in_(numbers[start : start + MAX_PAGE])

@@ -57,25 +57,26 @@ class Ranks:
         return copies
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Copy:
-    """The succeeded candidates of a search after `done` had finished: falling rewards, then numbers."""
+    """The succeeded candidates of a search after `done` had finished, the best first.
+
+    Each is one complex number, minus its reward and, as the imaginary part, its number: NumPy orders complex
+    numbers by their real parts and equal ones by their imaginary parts.
+    """
 
     done: int
-    losses: NDArray[np.float64]  # [N], minus the reward: the best first
-    numbers: NDArray[np.int64]  # [N]
+    keys: NDArray[np.complex128]  # [N], ascending
 
     @property
     def size(self) -> int:
-        return len(self.numbers)
+        return len(self.keys)
 
     def rank(self, reward: float, number: int) -> int:
-        first = int(np.searchsorted(self.losses, -reward, side="left"))
-        last = int(np.searchsorted(self.losses, -reward, side="right"))
-        return 1 + first + int(np.searchsorted(self.numbers[first:last], number))
+        return 1 + int(np.searchsorted(self.keys, complex(-reward, number)))
 
 
-_EMPTY = _Copy(-1, np.empty(0, np.float64), np.empty(0, np.int64))
+_EMPTY = _Copy(-1, np.empty(0, np.complex128))
 
 
 def _brought_forward(session: Session, search_id: str, known: _Copy, done: int) -> _Copy:
@@ -85,12 +86,9 @@ def _brought_forward(session: Session, search_id: str, known: _Copy, done: int) 
         _FINISHED if known is _EMPTY else _FINISHED_SINCE,
         {"search_id_": search_id, "after": known.done},
     )
-    if not len(rows):
-        return _Copy(done, known.losses, known.numbers)
-    losses = np.concatenate([known.losses, -rows[:, 0]])
-    numbers = np.concatenate([known.numbers, rows[:, 1].astype(np.int64)])
-    order = np.lexsort((numbers, losses))
-    return _Copy(done, losses[order], numbers[order])
+    rows[:, 0] *= -1
+    # What is read along the index, and what is known, is in order: a stable sort sees that.
+    return _Copy(done, np.sort(np.concatenate([known.keys, rows.view(np.complex128)[:, 0]]), kind="stable"))
 
 
 _COLUMNS = CANDIDATES.columns
