@@ -1,5 +1,6 @@
 """What every call is made of: requests that are tried again, answers read as models, pages and problems."""
 
+import logging
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -18,6 +19,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 PAGE_SIZE = 100
+ATTEMPTS_UNTOLD = 4
+"""Watching goes on in silence across a stream that breaks; an outage is told once, after so many attempts."""
+
+_log = logging.getLogger(__name__)
 
 
 class NothingMore(Exception):  # noqa: N818 - an answer, not a failure
@@ -128,8 +133,15 @@ class Connection:
             if after > received:
                 failures = 0
                 continue
-            await self._network.sleep(self._watch_retries.pause(failures, failure))
+            await self._network.sleep(self._pause_of_watching(failures, failure))
             failures += 1
+
+    def _pause_of_watching(self, failures: int, failure: Failure) -> float:
+        """Seconds until a watcher looks again, after `failures` others in a row. Raises the last failure."""
+        pause = self._watch_retries.pause(failures, failure)
+        if failures == ATTEMPTS_UNTOLD:
+            _log.warning("%s (still trying; the job may go on meanwhile)", failure)
+        return pause
 
     async def _stream(self, path: str, after: int) -> AsyncGenerator[EventView]:
         request = Request("GET", path, headers={"Last-Event-ID": str(after)})

@@ -63,7 +63,7 @@ class JobCalls(Connection):
             try:
                 job, pause, failures = await self._look(path, type(job)), poll_seconds, 0
             except (ApiError, ControllerUnreachableError) as failure:
-                pause = max(poll_seconds, self._watch_retries.pause(failures, failure))
+                pause = max(poll_seconds, self._pause_of_watching(failures, failure))
                 failures += 1
 
     @listing

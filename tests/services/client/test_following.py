@@ -46,7 +46,7 @@ def test_waiting_outlasts_a_restart_of_the_controller(
 
 
 def test_following_outlasts_a_restart_of_the_controller(
-    url: str, app: FastAPI, network: Any, store: Store, search: SearchView
+    url: str, app: FastAPI, network: Any, store: Store, search: SearchView, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Client(url, backoff=0.001) as client:
         events = client.events(search.id)
@@ -59,6 +59,9 @@ def test_following_outlasts_a_restart_of_the_controller(
 
     assert states == ["queued", "cancelled"]
     assert network.answers_to_lose == 0
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("services.client")]
+    assert len(told) == 1
+    assert "still trying" in told[0]
 
 
 def test_an_outage_does_not_stretch_the_time_that_one_waits(
