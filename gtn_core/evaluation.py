@@ -9,6 +9,7 @@ from torch import nn
 
 from gtn_core.data import Split
 from gtn_core.layers import batch_statistics as using_batch_statistics
+from gtn_core.layers import evaluation_mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +30,15 @@ def evaluate(
     learners are measured, since a running mean gathered over a dozen synthetic batches describes nothing.
     Without, it uses its running statistics, as a network in use does.
     """
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
     # Batches of nearly equal size: a last batch of one image would have no statistics.
     batches = -(-len(split.labels) // batch_size)
     correct, loss = 0.0, 0.0
-    try:
-        with using_batch_statistics(network) if batch_statistics else nullcontext():
-            for images, labels in zip(
-                split.images.tensor_split(batches), split.labels.tensor_split(batches), strict=True
-            ):
-                logits = network(images).float()  # a network under autocast may answer in another type
-                correct += (logits.argmax(dim=1) == labels).sum().item()
-                loss += F.cross_entropy(logits, labels, reduction="sum").item()
-    finally:
-        for module, training in modes:
-            module.training = training
+    statistics = using_batch_statistics(network) if batch_statistics else nullcontext()
+    with evaluation_mode(network), statistics:
+        for images, labels in zip(
+            split.images.tensor_split(batches), split.labels.tensor_split(batches), strict=True
+        ):
+            logits = network(images).float()  # a network under autocast may answer in another type
+            correct += (logits.argmax(dim=1) == labels).sum().item()
+            loss += F.cross_entropy(logits, labels, reduction="sum").item()
     return Evaluation(correct / len(split.labels), loss / len(split.labels))

@@ -68,6 +68,18 @@ class MeanOnlyBatchNorm(nn.Module):
 
 
 @contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Inside, every module is in evaluation mode: no dropout, and fresh batch norm is the identity."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
 def batch_statistics(network: nn.Module, *, second_derivative: bool = False) -> Iterator[None]:
     """Inside, batch norm uses the statistics of the batch at hand and leaves its running ones alone.
 

@@ -19,6 +19,7 @@ from nas.architecture import Architecture
 from nas.augmentation import augmentation, cutout
 from nas.final_training_config import FinalTrainingConfig
 from nas.final_training_state import EpochReport, FinalTrainingState, restore_state, save_state
+from nas.memory_format import channels_first, channels_last_if_it_runs
 from nas.regularization import RegularizedNetwork
 from nas.search_spaces import with_options
 from nas.search_spaces.base import SearchSpace
@@ -66,6 +67,8 @@ def final_train(
     network = space.build(
         architecture, image_shape=splits.image_shape, num_classes=splits.num_classes, seed=seed
     )
+    if torch.device(device).type == "cpu":
+        network = channels_last_if_it_runs(network, splits.image_shape)
     regularized = RegularizedNetwork(
         network,
         splits.image_shape,
@@ -90,6 +93,7 @@ def final_train(
         if on_epoch is not None:
             on_epoch(report)
     start, history = perf_counter(), state.history
+    channels_first(regularized)  # as it is handed on
     with seeded_noise(derive_seed(seed, "test"), device):
         test = evaluate(regularized, _on_device(splits.test, device))
     return FinalTraining(

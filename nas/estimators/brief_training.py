@@ -21,6 +21,7 @@ from nas.estimators.readouts import TrainingReadout, gain, sums_of_losses
 from nas.search_spaces.base import ImageShape, SearchSpace
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from gtn_core.curriculum import SyntheticCurriculum
@@ -43,8 +44,10 @@ class BriefTrainingConfig(StrictModel):
         "float32",
         description="What networks compute in, their weights staying float32; it changes scores a little.",
     )
-    channels_last: bool = Field(
-        False, description="Keep images with their channels last in memory: faster on GPUs with bfloat16."
+    channels_last: bool | None = Field(
+        None,
+        description="Keep features with their channels last in memory: faster on CPUs, and on GPUs with "
+        "bfloat16; null: on CPUs, for networks that can.",
     )
     cuda_graphs: bool = Field(
         False,
@@ -130,17 +133,13 @@ def _train_and_measure(
     *,
     seed: int,
 ) -> tuple[list[float], Evaluation]:
-    import torch
-
     from gtn_core.evaluation import evaluate
     from gtn_core.graphed_training import train_graphed
     from gtn_core.inner_loop import train_on_curriculum
     from gtn_core.precision import autocast
 
     device, bfloat16 = curriculum.images.device, config.precision == "bfloat16"
-    network = network.to(device)
-    if config.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's omission
+    network = _laid_out_network(network.to(device), curriculum.images, config)
     graphed = config.cuda_graphs and device.type == "cuda"
     train = train_graphed if graphed else train_on_curriculum
     with seeded_noise(seed, device):
@@ -151,6 +150,17 @@ def _train_and_measure(
     if not math.isfinite(evaluation.loss):
         raise CandidateFailed("non-finite", f"validation loss is {evaluation.loss} after {len(curve)} steps")
     return curve, evaluation
+
+
+def _laid_out_network(network: nn.Module, images: torch.Tensor, config: BriefTrainingConfig) -> nn.Module:
+    from nas.memory_format import channels_last, channels_last_if_it_runs
+
+    if config.channels_last:
+        return channels_last(network)
+    if config.channels_last is None and images.device.type == "cpu":
+        channels, height, width = images.shape[-3:]
+        return channels_last_if_it_runs(network, (channels, height, width))
+    return network
 
 
 def _require_finite(curve: Sequence[float]) -> None:

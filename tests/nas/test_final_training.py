@@ -47,6 +47,7 @@ def test_a_few_epochs_learn_the_digits(digits: DatasetSplits) -> None:
     assert torch.allclose(alone, result.network(digits.test.images[:20]), atol=1e-4)
     measured = evaluate(result.network, digits.test)
     assert (measured.accuracy, measured.loss) == (result.test_accuracy, result.test_loss)
+    assert all(weight.is_contiguous() for weight in result.network.parameters())
 
 
 def test_every_epoch_is_reported(few_digits: DatasetSplits) -> None:

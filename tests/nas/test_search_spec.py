@@ -18,7 +18,7 @@ def test_json_in_json_out() -> None:
             "readout": "accuracy",
             "initialisations": 1,
             "precision": "float32",
-            "channels_last": False,
+            "channels_last": None,
             "cuda_graphs": False,
             "validation_limit": None,
             "passes": 1,

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from nas.estimators.proxies.untrained import evaluation_mode
+from gtn_core.layers import evaluation_mode
 from nas.search_spaces.base import ImageShape
 
 

@@ -5,19 +5,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from gtn_core.layers import batch_statistics
-
-
-@contextmanager
-def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Inside, every module is in evaluation mode: no dropout, and fresh batch norm is the identity."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+from gtn_core.layers import batch_statistics, evaluation_mode
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import DatasetSplits, load_dataset
 from gtn_core.graphed_training import train_graphed
 from gtn_core.inner_loop import train_on_curriculum
+from gtn_core.randomness import seeded_initialisation
 from nas import get_search_space
 from nas.estimators import EstimatorData, estimator_data, make_estimator
 from nas.evaluation import evaluate, evaluation_of
@@ -54,10 +55,15 @@ def test_the_layout_changes_scores_by_rounding_alone_and_bfloat16_by_a_little(
         score = make_estimator(name, data, **options).estimate(space, space.parse(ENCODING), seed=0)
         return torch.tensor([*score.loss_curve, score.loss])
 
-    plain, last, rounded = losses(), losses(channels_last=True), losses(precision="bfloat16")
+    plain, last, rounded = (
+        losses(channels_last=False),
+        losses(channels_last=True),
+        losses(precision="bfloat16"),
+    )
     torch.testing.assert_close(last, plain, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(rounded, plain, rtol=0.1, atol=0.1)
     assert not torch.equal(rounded, plain)
+    assert torch.equal(losses(), last)  # on a CPU
 
 
 def test_batches_and_network_have_their_channels_last(data: EstimatorData) -> None:
@@ -88,6 +94,26 @@ def test_batches_and_network_have_their_channels_last(data: EstimatorData) -> No
     estimator.estimate(Space(), space_architecture(), seed=0)  # type: ignore[arg-type]
     assert seen
     assert all(seen)
+
+
+def test_a_network_that_needs_its_channels_first_is_scored_so(data: EstimatorData) -> None:
+    class Flat(torch.nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return features.view(len(features), -1)  # fails for features of another layout
+
+    class Space:
+        name = "flattened"
+
+        def build(self, *_: Any, seed: int, **__: Any) -> torch.nn.Module:
+            with seeded_initialisation(seed):
+                return torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), Flat(), torch.nn.Linear(4 * 36, 10))
+
+    space: Any = Space()
+    score = make_estimator("gtn", data).estimate(space, space_architecture(), seed=0)
+    plain = make_estimator("gtn", data, channels_last=False).estimate(space, space_architecture(), seed=0)
+    assert (score.loss_curve, score.loss) == (plain.loss_curve, plain.loss)
+    with pytest.raises(RuntimeError, match="view"):
+        make_estimator("gtn", data, channels_last=True).estimate(space, space_architecture(), seed=0)
 
 
 def space_architecture() -> Any:
