@@ -1,11 +1,13 @@
 """Names to implementations: the built-in ones, and plugins that other packages bring as entry points."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel
+from pydantic.errors import PydanticUserError
 
 from gtn_core.errors import GtnNasError, UnknownNameError
 
@@ -23,12 +25,20 @@ class Registered(Protocol):
 class PluginError(GtnNasError):
     """An entry point that cannot be imported, or whose object is not what its group promises."""
 
+    def __init__(self, kind: str, name: str, message: str) -> None:
+        self.kind, self.name = kind, name
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type["PluginError"], tuple[str, str, str]]:
+        return type(self), (self.kind, self.name, str(self))
+
 
 @dataclass(frozen=True)
 class Registry(Generic[Factory]):
     """The implementations of one kind; `Factory` is how they are called, such as `cls(config)`.
 
-    A plugin is imported when it is first asked for, so one that is broken harms only itself.
+    A plugin is imported when it is first asked for, so one that is broken harms only itself: lists of what
+    there is say what is wrong with it.
     """
 
     kind: str
@@ -47,17 +57,31 @@ class Registry(Generic[Factory]):
             return self._import(plugin)
         raise UnknownNameError(self.kind, name, self.names())
 
+    def sound(self) -> dict[str, Factory]:
+        """All classes by name, without the plugins that are broken."""
+        found = {}
+        for name in self.names():
+            with suppress(PluginError):
+                found[name] = self.get(name)
+        return found
+
     def config(self, name: str, /, **options: Any) -> BaseModel:
         """The class's own configuration from keyword options. Raises pydantic.ValidationError."""
         return _self_description(self.get(name)).Config.model_validate(options)
 
     def schema(self, name: str) -> dict[str, Any]:
-        """JSON Schema of the class's configuration."""
-        return _self_description(self.get(name)).Config.model_json_schema()
+        """JSON Schema of the class's configuration; for a plugin that is broken, one that nothing fulfils."""
+        try:
+            return _self_description(self.get(name)).Config.model_json_schema()
+        except PluginError:
+            return {"not": {}}
 
     def description(self, name: str) -> str:
-        """One sentence for people who choose."""
-        return _self_description(self.get(name)).description
+        """One sentence for people who choose; for a plugin that is broken, what is wrong with it."""
+        try:
+            return _self_description(self.get(name)).description
+        except PluginError as error:
+            return str(error)
 
     def _built_in_by_name(self) -> dict[str, Factory]:
         return {_self_description(factory).name: factory for factory in self.built_in}
@@ -66,23 +90,36 @@ class Registry(Generic[Factory]):
         return {entry_point.name: entry_point for entry_point in entry_points(group=self.group)}
 
     def _import(self, entry_point: EntryPoint) -> Factory:
-        plugin = f"{self.kind} plugin {entry_point.name!r} ({entry_point.value})"
         try:
             loaded = entry_point.load()
         except Exception as error:  # whatever foreign code raises while it is imported
-            raise PluginError(
-                f"{plugin} cannot be imported: {error!r}; fix or uninstall its package"
+            raise self._broken(
+                entry_point, f"cannot be imported: {error!r}; fix or uninstall its package"
             ) from error
         missing = [
             attribute for attribute in ("name", "description", "Config") if not hasattr(loaded, attribute)
         ]
         if missing:
-            raise PluginError(f"{plugin} lacks the class attribute(s) {', '.join(missing)}")
+            raise self._broken(entry_point, f"lacks the class attribute(s) {', '.join(missing)}")
         if loaded.name != entry_point.name:
-            raise PluginError(
-                f"{plugin} calls itself {loaded.name!r}; the entry point must have the same name"
+            raise self._broken(
+                entry_point, f"calls itself {loaded.name!r}; the entry point must have the same name"
             )
+        if not isinstance(loaded.description, str):
+            raise self._broken(entry_point, f"has the description {loaded.description!r}; expected text")
+        if not (isinstance(loaded.Config, type) and issubclass(loaded.Config, BaseModel)):
+            raise self._broken(
+                entry_point, f"has the Config {loaded.Config!r}; expected a subclass of pydantic.BaseModel"
+            )
+        try:
+            loaded.Config.model_json_schema()
+        except PydanticUserError as error:
+            raise self._broken(entry_point, f"has a Config without a JSON Schema: {error.message}") from error
         return cast(Factory, loaded)
+
+    def _broken(self, entry_point: EntryPoint, what: str) -> PluginError:
+        plugin = f"{self.kind} plugin {entry_point.name!r} ({entry_point.value})"
+        return PluginError(self.kind, entry_point.name, f"{plugin} {what}")
 
 
 def _self_description(factory: Callable[..., Any]) -> Registered:

@@ -152,7 +152,7 @@ def own_objective(estimator: NamedConfig) -> Objective:
 def _check_fidelities(spec: SearchSpec) -> None:
     algorithm, estimator = ALGORITHMS.get(spec.algorithm.name), ESTIMATORS.get(spec.estimator.name)
     if getattr(algorithm, "multi_fidelity", False) and not hasattr(estimator, "estimate_in_part"):
-        able = [name for name in ESTIMATORS.names() if hasattr(ESTIMATORS.get(name), "estimate_in_part")]
+        able = [name for name, each in ESTIMATORS.sound().items() if hasattr(each, "estimate_in_part")]
         raise refusal(
             "SearchSpec",
             ("estimator", "name"),

@@ -18,6 +18,7 @@ from nas.estimators.failures import failure_of
 from nas.estimators.measurements import OwnMeasurements, measure_all
 from nas.estimators.readouts import gain
 from nas.refusals import located
+from nas.registry import PluginError
 from nas.search_spaces.base import SearchSpace
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Member(BaseModel):
 
         try:
             config = self.config
-        except UnknownNameError as error:
+        except (UnknownNameError, PluginError) as error:
             raise ValueError(str(error)) from error
         # What it measures as it is configured, where that makes a difference.
         known = getattr(config, "readouts", getattr(ESTIMATORS.get(self.name), "readouts", None))

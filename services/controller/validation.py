@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from gtn_core import DatasetError, DatasetSpec, UnknownNameError, dataset_names
+from nas.registry import PluginError
 from nas.search_spec import validate_spec
 from services.checkpoints import lies_under_its_name, located
 from services.controller.error_handlers import field_problems
@@ -130,5 +131,7 @@ def named(fields: dict[str, str], check: Callable[[], Checked], prefix: tuple[st
     except UnknownNameError as error:
         known = f"one of: {', '.join(error.known)}"
         raise invalid_field(f"{fields[error.kind]}.name", str(error), error.name, known) from error
+    except PluginError as error:
+        raise invalid_field(f"{fields[error.kind]}.name", str(error), error.name) from error
     except ValidationError as error:
         raise invalid(*field_problems(error.errors(include_url=False), prefix=prefix)) from error

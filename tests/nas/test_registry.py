@@ -21,6 +21,8 @@ class Count:
 
 
 PLUGIN = """
+from collections.abc import Callable
+
 from pydantic import BaseModel
 
 class Config(BaseModel):
@@ -33,12 +35,24 @@ class Steps:
 
 class Nameless:
     pass
+
+class Unschemed:
+    name, description = "unschemed", "Has options that JSON cannot say."
+
+    class Config(BaseModel):
+        when: "Callable[[], int]" = print
+
+class Bare:
+    name, description, Config = "bare", "Has no model of its options.", dict
+
+class Untold:
+    name, description, Config = "untold", None, Config
 """
 
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Any]:
-    """A registry with one class built in, and an installed distribution with four plugins."""
+    """A registry with one class built in, and an installed distribution with seven plugins."""
     (tmp_path / "counting_plugin.py").write_text(PLUGIN)
     (tmp_path / "broken_plugin.py").write_text("import no_such_module_anywhere")
     metadata = tmp_path / "counting-1.0.dist-info"
@@ -50,13 +64,17 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Any]:
         "stairs = counting_plugin:Steps\n"
         "nameless = counting_plugin:Nameless\n"
         "broken = broken_plugin:Thing\n"
+        "unschemed = counting_plugin:Unschemed\n"
+        "bare = counting_plugin:Bare\n"
+        "untold = counting_plugin:Untold\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     return Registry("counter", "gtn_nas.tests_counting", (Count,))
 
 
 def test_names_are_those_of_built_ins_and_plugins(registry: Registry[Any]) -> None:
-    assert registry.names() == ["broken", "count", "nameless", "stairs", "steps"]
+    names = ("bare", "broken", "count", "nameless", "stairs", "steps", "unschemed", "untold")
+    assert tuple(registry.names()) == names
 
 
 def test_built_in(registry: Registry[Any]) -> None:
@@ -72,7 +90,9 @@ def test_plugin(registry: Registry[Any]) -> None:
 
 
 def test_unknown_name_lists_the_known_ones(registry: Registry[Any]) -> None:
-    with pytest.raises(UnknownNameError, match="unknown counter 'cuont'; known: broken, count, nameless"):
+    with pytest.raises(
+        UnknownNameError, match="unknown counter 'cuont'; known: bare, broken, count, nameless"
+    ):
         registry.get("cuont")
 
 
@@ -88,9 +108,14 @@ def test_bad_option_names_its_place(registry: Registry[Any]) -> None:
         ("broken", "cannot be imported: ModuleNotFoundError.*no_such_module_anywhere"),
         ("nameless", r"lacks the class attribute\(s\) name, description, Config"),
         ("stairs", "calls itself 'steps'"),
+        ("unschemed", "has a Config without a JSON Schema: Cannot generate"),
+        ("bare", r"has the Config <class 'dict'>; expected a subclass of pydantic\.BaseModel"),
+        ("untold", "has the description None; expected text"),
     ],
 )
 def test_a_broken_plugin_harms_only_itself(registry: Registry[Any], name: str, message: str) -> None:
-    with pytest.raises(PluginError, match=f"counter plugin '{name}' .*{message}"):
+    with pytest.raises(PluginError, match=f"counter plugin '{name}' .*{message}") as raised:
         registry.get(name)
     assert registry.get("count") is Count
+    assert registry.sound() == {"count": Count, "steps": registry.get("steps")}
+    assert (registry.description(name), registry.schema(name)) == (str(raised.value), {"not": {}})

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from gtn_core.errors import UnknownNameError
 from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS
-from nas.registry import Registry
+from nas.registry import PluginError, Registry
 from nas.search_spaces import SEARCH_SPACES
 from nas.search_spec import NamedConfig, own_objective
 from services.controller.cluster import cluster_view
@@ -244,7 +244,7 @@ def _own_objective(estimator: JsonObject) -> str:
     """What the search works for where the form leaves that to the estimator; further ones come after it."""
     try:
         return own_objective(NamedConfig.model_validate(estimator))
-    except (UnknownNameError, ValidationError):  # refused for its own sake
+    except (UnknownNameError, PluginError, ValidationError):  # refused for its own sake
         return "accuracy"
 
 
