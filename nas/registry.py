@@ -49,6 +49,10 @@ class Registry(Generic[Factory]):
         """All names, sorted; plugins are not imported for it."""
         return sorted({*self._built_in_by_name(), *self._plugins()})
 
+    def is_built_in(self, name: str) -> bool:
+        """Whether the name belongs to this package, and so to no plugin."""
+        return name in self._built_in_by_name()
+
     def get(self, name: str) -> Factory:
         """The class of that name. Raises UnknownNameError, or PluginError when the plugin is broken."""
         if built_in := self._built_in_by_name().get(name):

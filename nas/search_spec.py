@@ -149,6 +149,16 @@ def own_objective(estimator: NamedConfig) -> Objective:
     return "accuracy" if complete.options.get("readout", "accuracy") == "accuracy" else "score"
 
 
+def uses_plugins(spec: SearchSpec) -> bool:
+    """Whether another package, whose code may change at any time, has a part in what a score is."""
+    if not (
+        SEARCH_SPACES.is_built_in(spec.search_space.name) and ESTIMATORS.is_built_in(spec.estimator.name)
+    ):
+        return True
+    members = spec.estimator.options.get("members", ())
+    return not all(ESTIMATORS.is_built_in(member["name"]) for member in members)
+
+
 def _check_fidelities(spec: SearchSpec) -> None:
     algorithm, estimator = ALGORITHMS.get(spec.algorithm.name), ESTIMATORS.get(spec.estimator.name)
     if getattr(algorithm, "multi_fidelity", False) and not hasattr(estimator, "estimate_in_part"):

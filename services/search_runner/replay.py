@@ -5,7 +5,7 @@ from datetime import datetime
 
 from gtn_core import CheckpointManifest
 from nas.search import Search
-from nas.search_spec import SearchSpec
+from nas.search_spec import SearchSpec, uses_plugins
 from services.lifecycle import JobState
 from services.search_runner.earlier_scores import EarlierScores
 from services.search_runner.results import stored_proposal, stored_result
@@ -26,7 +26,7 @@ def rebuild_search(store: Store, search_id: str, spec: SearchSpec, manifest: Che
         manifest.num_classes,
         history=[stored_result(record) for record in store.history(search_id)],
         in_flight=[stored_proposal(record) for record in store.in_flight(search_id)],
-        recall=EarlierScores(store, search_id),
+        recall=None if uses_plugins(spec) else EarlierScores(store, search_id),
     )
 
 

@@ -1,6 +1,7 @@
 """A score that the database has already is used again, and says where it is from."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from services.search_runner.store_observer import StoreObserver
 from services.shutdown import Shutdown
 from services.store import JobRecord, Store
 
+PLUGIN = Path(__file__).parents[2] / "nas" / "plugin"
 SCORE = CandidateScore(0.75, 1.0, (2.0, 1.0), 100, 1000, 0.5, {"sum_training_loss": 3.0})
 
 
@@ -78,6 +80,27 @@ def test_other_conditions_do_not(
     proposal = score_first(store, queue_search(), checkpoint, SCORE)
     assert rebuilt(store, queue_search(), checkpoint).recall(proposal) is not None
     assert rebuilt(store, queue_search(**difference), checkpoint).recall(proposal) is None
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        {"search_space": {"name": "letters"}},
+        {"estimator": {"name": "scripted"}},
+        {"estimator": {"name": "ensemble", "members": [{"name": "zero_cost"}, {"name": "scripted"}]}},
+    ],
+    ids=["space", "estimator", "member"],
+)
+def test_what_a_plugin_had_a_part_in_is_measured_again(
+    store: Store,
+    queue_search: Callable[..., JobRecord],
+    checkpoint: FrozenCheckpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    plugin: dict[str, object],
+) -> None:
+    monkeypatch.syspath_prepend(PLUGIN)
+    proposal = score_first(store, queue_search(**plugin), checkpoint, SCORE)
+    assert rebuilt(store, queue_search(**plugin), checkpoint).recall(proposal) is None
 
 
 def test_a_score_of_a_candidate_that_was_stopped_early_is_none(
