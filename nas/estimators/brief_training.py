@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from statistics import fmean
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
@@ -172,11 +173,20 @@ def _require_finite(curve: Sequence[float]) -> None:
 def started() -> float:
     """The clock as a candidate begins, once all is there that the first one of a process would import.
 
-    That takes a second, which would stand in the first candidate's time as if its network were slow.
+    That takes seconds, which would stand in the first candidate's time as if its network were slow.
     """
-    import nas.cost  # noqa: F401 - and with it SymPy
-
+    _import_all()
     return perf_counter()
+
+
+@cache
+def _import_all() -> None:
+    """PyTorch imports its compiler, and with it SymPy, not before shapes are asked for."""
+    from torch import nn
+
+    from nas.cost import network_cost
+
+    network_cost(lambda: nn.Conv2d(1, 1, 1), (1, 1, 1))
 
 
 def candidate_cost(build: Callable[[int], nn.Module], image_shape: ImageShape) -> Cost:
