@@ -130,10 +130,14 @@ def _admitted_latency(
 def _with(score: CandidateScore, extra: dict[str, float]) -> CandidateScore:
     """The score with more readouts, all in Python's own types: estimators may come from other packages.
 
-    Raises CandidateFailed for a number that is not finite.
+    Raises CandidateFailed for what is no score, a number that is not finite, or an accuracy that is no share.
     """
+    if not isinstance(score, CandidateScore):
+        raise CandidateFailed("error", f"the estimator returned {score!r:.200}; expected a CandidateScore")
     numbers = {"accuracy": score.accuracy, "loss": score.loss, "seconds": score.seconds}
     plain = {name: _finite(name, value) for name, value in numbers.items()}
+    if not 0 <= plain["accuracy"] <= 1:
+        raise CandidateFailed("error", f"accuracy is {score.accuracy}; expected a share from 0 to 1")
     readouts = {name: _finite(name, value) for name, value in (score.extra | extra).items()}
     curve = tuple(_finite(f"loss_curve[{step}]", loss) for step, loss in enumerate(score.loss_curve))
     return CandidateScore(

@@ -1,0 +1,59 @@
+"""What estimators of other packages may return, and what becomes of a candidate when it is something else."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.estimators.base import CandidateScore
+from nas.evaluation import Evaluation, evaluate
+from nas.search import CandidateResult, Search
+from nas.search_spec import SearchSpec
+
+SCORE = CandidateScore(0.75, 1.0, (2.0, 1.0), 100, 1000, 0.5, {"own": 3.0})
+
+
+class Returns:
+    """Has looked at every architecture already."""
+
+    config = None
+
+    def __init__(self, returned: Any) -> None:
+        self.returned = returned
+
+    def estimate(self, *_: Any, **__: Any) -> Any:
+        return self.returned
+
+
+def outcome(returned: Any) -> CandidateResult:
+    spec = SearchSpec(max_candidates=1)
+    search = Search(spec, (1, 8, 8), 10)
+    proposal = search.propose()
+    assert proposal is not None
+    estimator: Any = Returns(returned)
+    (result,) = evaluate(search.space, estimator, proposal, Evaluation(spec, (1.0,), (1, 8, 8), 10))
+    return result
+
+
+def test_numbers_become_python_s_own() -> None:
+    numpys = replace(SCORE, accuracy=np.float64(0.75), params=np.int64(100), extra={"own": np.float32(3)})
+
+    assert outcome(numpys).score == SCORE
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason", "detail"),
+    [
+        (None, "error", "the estimator returned None; expected a CandidateScore"),
+        (0.5, "error", "the estimator returned 0.5; expected a CandidateScore"),
+        (replace(SCORE, accuracy=75.0), "error", "accuracy is 75.0; expected a share from 0 to 1"),
+        (replace(SCORE, accuracy=float("nan")), "non-finite", "accuracy is nan"),
+        (replace(SCORE, extra={"own": float("inf")}), "non-finite", "own is inf"),
+    ],
+)
+def test_what_is_no_score_fails_the_candidate(returned: Any, reason: str, detail: str) -> None:
+    failure = outcome(returned).failure
+
+    assert failure is not None
+    assert (failure.reason, failure.detail) == (reason, detail)
