@@ -196,10 +196,11 @@ class Search:
     def recall(self, proposal: Proposal) -> CandidateResult | None:
         """The result of an earlier evaluation that needs no repetition.
 
-        Never where algorithms judge candidates in the middle, or where latency is measured: it belongs to
-        the moment and the machine.
+        Never where algorithms judge candidates in the middle, or where times count: they belong to the
+        moment and the machine.
         """
-        if self._recall is None or self.shares != (1.0,) or self.spec.measures_latency:
+        times_count = self.spec.measures_latency or "seconds" in self.spec.objectives
+        if self._recall is None or self.shares != (1.0,) or times_count:
             return None
         return self._recall(proposal)
 
