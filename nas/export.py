@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gtn_core.data import Normalization
 from gtn_core.errors import ExportError
 from nas.architecture import Architecture
-from nas.exported_model import largest_uint8, render_model
+from nas.exported_model import render_model
 from nas.search_spaces.base import ImageShape, SearchSpace
 from nas.weights import weights_to_bytes
 
@@ -68,9 +68,7 @@ def export_python(trained: TrainedNetwork) -> dict[str, bytes]:
 def export_safetensors(trained: TrainedNetwork) -> bytes:
     """The state dict; the metadata's key `model` says how to build and feed the network, as JSON."""
     with torch.no_grad():
-        pixels = _Normalise(trained.normalization)(
-            _check_images(trained.image_shape) / largest_uint8(trained.normalization)
-        )
+        pixels = _Normalise(trained.normalization)(_check_images(trained.image_shape))
         logits = _frozen(trained.network)(pixels)
     description = _description(trained) | {"check_logits": logits.tolist()}
     # One key, because safetensors writes several in an order that changes from file to file.
@@ -136,9 +134,9 @@ class _Normalise(nn.Module):
 
 
 def _check_images(image_shape: ImageShape) -> Tensor:
-    """The pattern that an exported model.py checks itself with, uint8 [2, C, H, W]."""
+    """The pattern that an exported model.py checks itself with, float32 [2, C, H, W]."""
     index = torch.arange(2 * math.prod(image_shape))
-    return (index * index % 251).to(torch.uint8).reshape(2, *image_shape)
+    return (index * index % 251).reshape(2, *image_shape) / 255
 
 
 def _description(trained: TrainedNetwork) -> dict[str, object]:

@@ -38,7 +38,7 @@ CLASS_NAMES = $class_names
 MEAN = $mean
 STD = $std
 # What stored integers are divided by before.
-LARGEST = {torch.uint8: $largest_uint8, torch.uint16: 65535}
+LARGEST: dict[torch.dtype, int] = $largest
 
 WEIGHTS = Path(__file__).with_name("model.safetensors")
 
@@ -53,7 +53,7 @@ def load(path: Path = WEIGHTS) -> nn.Module:
 
 @torch.no_grad()
 def predict(image: Tensor) -> dict[str, float]:
-    """Probability of each class for an image [C, H, W]: uint8, or floating point as `normalise` has it."""
+    """Probability of each class for an image [C, H, W], of pixels that `normalise` takes."""
     logits = trained_network()(normalise(torch.as_tensor(image)).unsqueeze(0))
     probabilities = dict(zip(CLASS_NAMES, logits.softmax(dim=1)[0].tolist(), strict=True))
     return dict(sorted(probabilities.items(), key=lambda item: -item[1]))
@@ -68,12 +68,13 @@ def trained_network() -> nn.Module:
 def normalise(images: Tensor) -> Tensor:
     """Pixels [..., C, H, W] to what the network was trained on.
 
-    They are unsigned integers, or floating point: in [0, 1], unless the data set itself had other numbers.
+    They are floating point, in [0, 1] unless the data set itself had other numbers, or of a type in LARGEST.
     """
     if tuple(images.shape[-3:]) != IMAGE_SHAPE:
         raise ValueError(f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}")
     if not images.dtype.is_floating_point and images.dtype not in LARGEST:
-        raise ValueError(f"expected uint8, uint16 or floating point, got {images.dtype}")
+        known = ", ".join([*map(str, LARGEST), "floating point as the data set has it"])
+        raise ValueError(f"expected {known}; got {images.dtype}")
     pixels = images.float() / LARGEST.get(images.dtype, 1)
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
@@ -112,9 +113,9 @@ def main() -> None:
 
 
 def check_images() -> Tensor:
-    """Two images of a fixed pattern, uint8 [2, C, H, W]."""
+    """Two images of a fixed pattern, float32 [2, C, H, W]."""
     index = torch.arange(2 * math.prod(IMAGE_SHAPE))
-    return (index * index % 251).to(torch.uint8).reshape(2, *IMAGE_SHAPE)
+    return (index * index % 251).reshape(2, *IMAGE_SHAPE) / 255
 
 
 if __name__ == "__main__":
@@ -137,17 +138,27 @@ def render_model(
         class_names=_tuple([_literal(name) for name in class_names]),
         mean=_tuple([repr(value) for value in normalization.mean]),
         std=_tuple([repr(value) for value in normalization.std]),
-        largest_uint8=largest_uint8(normalization),
+        largest=_largest(normalization),
         network=network_source.strip(),
     )
 
 
-def largest_uint8(normalization: Normalization) -> int:
-    """What uint8 pixels are divided by: 255, unless the data set holds floating point in other units.
+def _largest(normalization: Normalization) -> str:
+    """What unsigned integers are divided by to be what was trained on, as Python.
 
-    Such numbers are trained on as they are; a mean above 1 shows it.
+    Floating point in other units than [0, 1] is trained on as it is, and so are integers in its place. Below
+    zero, as in [-1, 1], none can be told to stand for it.
     """
-    return 255 if max(normalization.mean) <= 1 else 1
+    if all(map(_within_unit_interval, normalization.mean, normalization.std)):
+        return "{torch.uint8: 255, torch.uint16: 65535}"
+    if min(normalization.mean) >= 0 and max(normalization.mean) > 1:
+        return "{torch.uint8: 1, torch.uint16: 1}"
+    return "{}"
+
+
+def _within_unit_interval(mean: float, std: float) -> bool:
+    """Whether numbers from 0 to 1 can have these: none spread more than zeros and ones alone."""
+    return 0 <= mean <= 1 and std**2 <= mean * (1 - mean) + 1e-6
 
 
 def _literal(text: str) -> str:

@@ -167,16 +167,19 @@ def test_many_classes_and_one_channel_are_valid_python() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "types"),
+    ("unit", "least", "types"),
     [
-        (1.0, {torch.uint8: 1 / 255, torch.uint16: 1 / 65535, torch.float64: 1.0}),
-        (255.0, {torch.uint8: 1.0, torch.float32: 1.0}),  # floats of 0 to 255, trained on as they are
+        (1.0, 0.0, {torch.uint8: 1 / 255, torch.uint16: 1 / 65535, torch.float64: 1.0}),
+        (255.0, 0.0, {torch.uint8: 1.0, torch.uint16: 1.0, torch.float32: 1.0}),  # trained on as they are
+        (2.0, -1.0, {torch.float32: 1.0}),  # floats of -1 to 1: no integer is one of them
     ],
 )
 def test_pixels_reach_the_network_as_in_training(
-    unit: float, types: dict[torch.dtype, float], tmp_path: Path
+    unit: float, least: float, types: dict[torch.dtype, float], tmp_path: Path
 ) -> None:
-    stored = Normalization((0.5 * unit, 0.4 * unit, 0.3 * unit), (0.2 * unit, 0.3 * unit, 0.25 * unit))
+    stored = Normalization(
+        (0.5 * unit + least, 0.4 * unit + least, 0.3 * unit + least), (0.2 * unit, 0.3 * unit, 0.25 * unit)
+    )
     trained = replace(exported(), normalization=stored)
     for name, content in export_python(trained).items():
         (tmp_path / name).write_bytes(content)
@@ -188,8 +191,9 @@ def test_pixels_reach_the_network_as_in_training(
             :, None, None
         ]
         torch.testing.assert_close(model["normalise"](integers.to(type_)), expected)
-    with pytest.raises(ValueError, match=r"expected uint8, uint16 or floating point, got torch\.int32"):
-        model["normalise"](integers.to(torch.int32))
+    for type_ in {torch.uint8, torch.uint16, torch.int32} - types.keys():
+        with pytest.raises(ValueError, match=f"floating point as the data set has it; got {type_}"):
+            model["normalise"](integers.to(type_))
 
 
 def test_a_space_that_writes_no_python_is_told(toy_space: SearchSpace) -> None:
