@@ -81,6 +81,7 @@ def rank(
             candidates = client.pareto(search)[:limit]
         else:
             candidates = list(client.candidates(search, limit=limit, **asked))
+        failed = [] if candidates else list(client.candidates(search, limit=1, state="failed"))
     if as_json:
         print_json(candidates)
     elif candidates:
@@ -88,7 +89,8 @@ def rank(
     else:
         bounded = set(narrowed) - {"order_by"}
         none = "no candidate is within these bounds" if bounded else "no candidate has a score"
-        advise(f"{none}; how the search is: gtn-nas status {search}")
+        why = [f"{each.id} failed, {each.error.reason}: {each.error.detail}" for each in failed if each.error]
+        advise("; ".join([none, *why, f"how the search is: gtn-nas status {search}"]))
 
 
 def show(candidate: CandidateId, as_json: options.AsJson = False, url: options.Url = None) -> None:

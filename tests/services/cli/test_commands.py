@@ -165,6 +165,18 @@ def test_rank_shows_latencies_where_they_were_measured(run: Run, store: Store, s
     assert run("rank", search_id, "--max-latency-ms", 1).stdout == ""
 
 
+def test_rank_tells_why_no_candidate_has_a_score(run: Run, store: Store, checkpoint_file: Path) -> None:
+    run("checkpoint", "import", checkpoint_file)
+    search = run("search", "--space", "nasbench201", "--candidates", 1).stdout.strip()
+    assert store.claim("search", "runner", 60, job_id=search) is not None
+    store.add_candidate("runner", search, 0, space="nasbench201", encoding="e", canonical_hash="h", seed=0)
+    store.finish_candidate("runner", search, 0, error={"reason": "non-finite", "detail": "loss is nan"})
+
+    told = " ".join(run("rank", search).stderr.split())
+
+    assert f"no candidate has a score; {search}-0 failed, non-finite: loss is nan; how the" in told
+
+
 def test_rank_narrows_and_orders(run: Run, search_id: str) -> None:
     candidates = json.loads(run("rank", search_id, "--json").stdout)
     accuracies = {entry["number"]: entry["metrics"]["accuracy"] for entry in candidates}
