@@ -62,6 +62,19 @@ def test_a_failure_is_told_with_its_remedy(http: TestClient, store: Store, searc
     assert "put it on again" in shown
 
 
+@pytest.mark.parametrize("page", ["/", "/searches/{}"])
+def test_a_failure_that_anybody_may_cause_has_no_remedy(
+    http: TestClient, store: Store, search_id: str, page: str
+) -> None:
+    store.claim(JobKind.SEARCH, "runner", 60, job_id=search_id)
+    store.finish(search_id, "runner", error={"title": "DatasetError", "detail": "labels are text"})
+
+    answer = http.get(page.format(search_id))
+
+    assert answer.status_code == 200
+    assert "labels are text" in answer.text
+
+
 def test_a_cluster_that_does_not_answer_takes_nothing_else_with_it(settings: Settings) -> None:
     app = create_app(Settings(**{**dict(settings), "ray_jobs_url": "http://127.0.0.1:1"}))
     with TestClient(app, base_url="http://127.0.0.1:8000") as http:
