@@ -105,6 +105,13 @@ def test_all_shuffled_mixes_the_samples_of_all_batches(tiny_config: MetaTraining
     assert not any(torch.equal(latents[t], curriculum.latents[t]) for t in range(3))
 
 
+def test_the_first_latents_have_the_deviation_that_is_asked_for(tiny_config: MetaTrainingConfig) -> None:
+    narrow, wide = (
+        make("full", tiny_config.model_copy(update={"latent_scale": scale})) for scale in (0.5, 2.0)
+    )
+    torch.testing.assert_close(wide.latents, 4 * narrow.latents)
+
+
 def test_none_has_no_latents_and_draws_fresh_noise(tiny_config: MetaTrainingConfig) -> None:
     curriculum = make("none", tiny_config)
     assert "latents" not in dict(curriculum.named_parameters())
@@ -138,6 +145,9 @@ def test_what_a_truncated_unroll_needs_is_the_beginning_of_the_whole(
     tiny_config: MetaTrainingConfig, kind: str, recompute: bool
 ) -> None:
     curriculum = make(kind, tiny_config.model_copy(update={"labels": "soft", "inner_steps": 4}))
+    with torch.no_grad():  # no step has the rates of another
+        for each in curriculum.schedule.parameters():
+            each.copy_(torch.arange(4.0))
     whole, part = curriculum(rng(1)), curriculum(rng(1), learned=range(1, 3), recompute=recompute)
     assert len(part) == 3
     for name in ("images", "labels", "learning_rates", "momenta"):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from gtn_core.layers import MeanOnlyBatchNorm, batch_statistics, weight_normalised
+from gtn_core.layers import MeanOnlyBatchNorm, batch_statistics, initialised, weight_normalised
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(3, 4), nn.Conv2d(3, 4, 2)], ids=["linear", "convolution"])
@@ -20,6 +20,15 @@ def test_weight_normalisation_differentiates_twice(layer: nn.Module) -> None:
     assert len(values) == 3  # bias, length, direction
     assert torch.autograd.gradcheck(outputs, values)
     assert torch.autograd.gradgradcheck(outputs, values)
+
+
+@pytest.mark.parametrize("weight_normalization", [False, True])
+def test_weights_are_drawn_after_he_and_biases_are_zero(weight_normalization: bool) -> None:
+    torch.manual_seed(0)
+    layer = initialised(nn.Conv2d(8, 400, 3), weight_normalization=weight_normalization)
+    # The variance is 2 / (1 + 0.1 squared) / 72: what a leaky ReLU takes, and 8 x 3 x 3 inputs.
+    assert layer.weight.std().item() == pytest.approx((2 / 1.01 / 72) ** 0.5, rel=0.02)
+    assert not layer.bias.any()
 
 
 def test_the_length_of_a_weight_is_its_own_parameter() -> None:

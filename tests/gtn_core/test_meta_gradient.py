@@ -236,7 +236,7 @@ def test_a_learner_trained_in_place_ends_where_the_unroll_does(
     with seeded_noise(0, "cpu"):
         unrolled = unroll(network, curriculum)
     with seeded_noise(0, "cpu"):
-        losses = train_on_curriculum(network, curriculum)
+        losses = train_on_curriculum(network.eval(), curriculum)
     torch.testing.assert_close(losses, unrolled.losses, rtol=1e-10, atol=1e-12)
     assert losses.shape == (T,)
     torch.testing.assert_close(
@@ -262,6 +262,9 @@ def test_snapshots_come_after_every_k_steps_and_the_last() -> None:
     after_each = unroll(network, curriculum, snapshot_every=1).snapshots
     after_three = unroll(network, curriculum, snapshot_every=3).snapshots[0]
     torch.testing.assert_close(after_three, after_each[2])
+    # Counted from the learner's first step, not from the window's: after steps 2 and 4.
+    inside = unroll(network, curriculum, snapshot_every=2, window=Window(1, 4)).snapshots
+    torch.testing.assert_close(inside, (after_each[1], after_each[3]))
 
 
 def test_steps_are_reported_in_order() -> None:

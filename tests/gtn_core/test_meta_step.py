@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from gtn_core import ConvNetSampler, DatasetSplits, MetaTrainingConfig, Split
+from gtn_core import ConvNetSampler, DatasetSplits, MetaTrainingConfig, Split, train_on_curriculum
 from gtn_core.config import AugmentPolicy, CurriculumKind, LabelKind, MetaGradientForm
+from gtn_core.evaluation import evaluate
 from gtn_core.meta_step import meta_step
 from gtn_core.meta_training_state import MetaTrainingState, initial_state
 from gtn_core.outer_loss import outer_loss
@@ -72,6 +73,16 @@ def test_the_outer_loss_weighs_the_learners_way(make: StateMaker, digits: Datase
     assert loss(outer_loss_every=2, intermediate_loss_weight=0.25) == pytest.approx(
         (0.25 * middle + last) / 1.25, rel=1e-5
     )
+
+
+def test_the_accuracy_is_that_of_the_last_inner_step(make: StateMaker, digits: DatasetSplits) -> None:
+    state, config = make(inner_steps=4, outer_loss_every=1, initial_learning_rate=1.0)
+    learner = ConvNetSampler(config)(image_shape=(1, 8, 8), num_classes=10, seed=0)
+    synthetic = state.curriculum(torch.Generator())
+    reported = outer_loss(learner, synthetic, digits.validation, config).accuracy.item()
+    train_on_curriculum(learner, synthetic)
+    trained = evaluate(learner, digits.validation, batch_size=1000, batch_statistics=True).accuracy
+    assert reported == pytest.approx(trained)
 
 
 def test_the_learning_rate_follows_a_cosine_to_a_tenth(make: StateMaker, digits: DatasetSplits) -> None:
@@ -145,3 +156,13 @@ def test_everything_that_is_learned_moves(
     meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
     for name, parameter in state.curriculum.named_parameters():
         assert not torch.equal(parameter, before[name]), name
+
+
+def test_a_schedule_that_is_not_learned_stays(make: StateMaker, digits: DatasetSplits) -> None:
+    state, config = make(learned_schedule=False)
+    for _ in range(2):
+        meta_step(state, digits.train, ConvNetSampler(config), config, seed=0)
+    synthetic = state.curriculum(torch.Generator())
+    torch.testing.assert_close(synthetic.learning_rates, torch.full((3,), config.initial_learning_rate))
+    torch.testing.assert_close(synthetic.momenta, torch.full((3,), config.initial_momentum))
+    assert state.curriculum.latents.grad is not None
