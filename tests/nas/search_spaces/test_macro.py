@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from gtn_core.errors import InvalidArchitectureError
 from nas.architecture import Architecture
 from nas.drawing import draw_text
-from nas.search_spaces import get_search_space, with_options
+from nas.search_spaces import get_search_space, macro_network, with_options
 from nas.search_spaces.base import SearchSpace
 from nas.search_spaces.macro_description import Block, read_description
 from nas.search_spaces.macro_network import Network
@@ -105,6 +106,33 @@ def test_every_block_runs_on_every_size(kind: str, size: int, stride: int) -> No
     assert isinstance(network, Network)
     features = network.body(network.stem(torch.randn(2, 2, size, size)))
     assert features.shape == (2, 6, -(-size // stride), -(-size // stride))
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"),
+    [
+        ("plain", 4 * 8 * 9 + 16),
+        ("depthwise_separable", 4 * 9 + 8 + 4 * 8 + 16),
+        ("inverted_residual", 4 * 12 + 24 + 12 * 9 + 24 + 12 * 8 + 16),
+        ("residual", 4 * 8 * 9 + 16 + 8 * 8 * 9 + 16 + 4 * 8 + 16),
+        ("bottleneck", 4 * 2 + 4 + 2 * 2 * 9 + 4 + 2 * 8 + 16 + 4 * 8 + 16),
+    ],
+)
+def test_blocks_have_the_weights_of_their_papers(kind: str, weights: int) -> None:
+    """From 4 to 8 channels, 3x3, expanded to 3 x 4; batch norm has two weights for each channel."""
+    block = macro_network.Block(kind, 4, 8, 3, 2, 3)
+    assert sum(parameter.numel() for parameter in block.parameters()) == weights
+
+
+@pytest.mark.parametrize(
+    ("kind", "activates"), [("residual", True), ("bottleneck", True), ("inverted_residual", False)]
+)
+def test_residual_blocks_add_their_input_where_it_fits(kind: str, activates: bool) -> None:
+    block = macro_network.Block(kind, 4, 4, 3, 1, 2)
+    nn.init.zeros_(block.branch[-1].weight)  # silences the branch
+    x = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(block(x), x.relu() if activates else x)
+    assert macro_network.Block(kind, 4, 4, 3, 2, 2)(x).shape == (2, 4, 3, 3)
 
 
 def test_depths_widths_and_strides_are_those_of_the_encoding() -> None:

@@ -5,6 +5,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -170,6 +171,25 @@ def literal_output(operations: CellOperations, modules: dict[int, nn.Module], x:
         already = nodes[target]
         nodes[target] = value if already is None else already + value
     return torch.zeros_like(x) if nodes[3] is None else nodes[3]
+
+
+def test_stem_reductions_and_head_are_the_benchmarks(space: SearchSpace) -> None:
+    """Written out with the network's own weights, around cells that hand their input on."""
+    passing_on = space.parse(format_cell((NONE, NONE, NONE, SKIP, NONE, NONE)))
+    network = space.build(passing_on, image_shape=(3, 8, 8), num_classes=10, seed=0)
+    images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def norm(x: Tensor) -> Tensor:
+        return F.batch_norm(x, None, None, training=True)
+
+    stem, *others = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)]
+    x = norm(F.conv2d(images, stem, padding=1))
+    for first, second, shortcut in (others[:3], others[3:]):
+        convolved = norm(F.conv2d(x.relu(), first, stride=2, padding=1))
+        convolved = norm(F.conv2d(convolved.relu(), second, padding=1))
+        x = F.conv2d(F.avg_pool2d(x, 2), shortcut) + convolved
+    logits = network.head[-1](norm(x).relu().mean(dim=(2, 3)))
+    torch.testing.assert_close(network(images), logits, rtol=1e-4, atol=1e-4)
 
 
 def test_a_disconnected_cell_still_trains_its_head(space: SearchSpace) -> None:

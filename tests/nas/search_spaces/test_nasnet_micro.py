@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from gtn_core.errors import InvalidArchitectureError
 from nas.architecture import Architecture
 from nas.search_spaces import get_search_space, nasnet_micro_cell
 from nas.search_spaces.base import SearchSpace
-from nas.search_spaces.nasnet_micro_network import OPERATIONS, Cell, Network
+from nas.search_spaces.nasnet_micro_network import OPERATIONS, Cell, FactorizedReduction, Network
 
 CHAIN: list[Any] = [[["conv_3x3", number - 1], ["identity", number - 2]] for number in range(2, 7)]
 """Each node reads the two states before it, so that the last node alone is a loose end."""
@@ -120,6 +121,8 @@ def test_stages_widths_and_sizes_are_the_papers() -> None:
     network(torch.randn(2, 3, 32, 32))
     assert shapes == [(18, 32, 32)] + [(6, 32, 32)] * 2 + [(12, 16, 16)] * 3 + [(24, 8, 8)] * 3
     assert network.auxiliary_module() is network.cells[5]
+    depths = {depth for _, depth in network.drop_path_modules()}
+    assert sorted(depths) == pytest.approx([number / 8 for number in range(1, 9)]), "each cell, the last at 1"
 
 
 def test_a_cell_computes_what_its_encoding_says() -> None:
@@ -161,6 +164,15 @@ def test_operations_keep_or_halve_any_size(operation: str, size: int) -> None:
     x = torch.randn(2, 4, size, size)
     assert OPERATIONS[operation](4, 1)(x).shape == (2, 4, size, size)
     assert OPERATIONS[operation](4, 2)(x).shape == (2, 4, -(-size // 2), -(-size // 2))
+
+
+def test_a_factorized_reduction_leaves_no_pixel_of_the_diagonals_out() -> None:
+    reduction = FactorizedReduction(1, 2).eval()
+    for convolution in (reduction.even, reduction.odd):
+        nn.init.ones_(convolution.weight)
+    halved = reduction(torch.arange(16.0).view(1, 1, 4, 4))[0]
+    expected = torch.tensor([[[0.0, 2.0], [8.0, 10.0]], [[5.0, 7.0], [13.0, 15.0]]])
+    torch.testing.assert_close(halved, expected, rtol=1e-4, atol=0)  # fresh batch norm divides by 1.000005
 
 
 def test_an_input_that_no_node_reads_is_passed_on_at_the_cells_size() -> None:
