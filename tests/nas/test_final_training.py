@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gtn_core.data import DatasetSplits, Split, load_dataset
 from gtn_core.errors import CheckpointError, FinalTrainingDiverged
 from gtn_core.evaluation import evaluate
+from gtn_core.randomness import torch_generator
 from nas.final_training import EpochReport, FinalTraining, FinalTrainingConfig, final_train
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
@@ -61,6 +63,33 @@ def test_every_epoch_is_reported(few_digits: DatasetSplits) -> None:
     # Seven steps an epoch, and a cosine over the 21 of them.
     expected = [0.1 * (1 + math.cos(math.pi * step / 21)) / 2 for step in (0, 7, 14)]
     assert [report.learning_rate for report in reports] == pytest.approx(expected)
+
+
+def test_a_step_is_nesterovs_with_weight_decay_on_a_cosine(few_digits: DatasetSplits) -> None:
+    """Against the update written out, over the batches in the order of the seed."""
+    config = {"epochs": 2, "batch_size": 40, "learning_rate": 0.05, "momentum": 0.8, "weight_decay": 0.01}
+    trained = train(few_digits, seed=3, augment="none", label_smoothing=0.1, **config)
+
+    network = SPACE.build(ARCHITECTURE, image_shape=(1, 8, 8), num_classes=10, seed=3).train()
+    weights, step = list(network.parameters()), 0
+    velocities = [torch.zeros_like(weight) for weight in weights]
+    for epoch in (1, 2):
+        order, total = torch.randperm(97, generator=torch_generator(3, "final training", epoch)), 0.0
+        for batch in order.tensor_split(3):
+            logits, labels = network(few_digits.train.images[batch]), few_digits.train.labels[batch]
+            loss = F.cross_entropy(logits, labels, label_smoothing=0.1)
+            gradients = torch.autograd.grad(loss, weights)
+            rate = 0.05 * (1 + math.cos(math.pi * step / 6)) / 2
+            with torch.no_grad():
+                for weight, gradient, velocity in zip(weights, gradients, velocities, strict=True):
+                    decayed = gradient + 0.01 * weight
+                    velocity.mul_(0.8).add_(decayed)
+                    weight -= rate * (decayed + 0.8 * velocity)
+            total, step = total + loss.item() * len(batch), step + 1
+        assert trained.history[epoch - 1].train_loss == pytest.approx(total / 97, rel=1e-4)
+    torch.testing.assert_close(
+        dict(trained.network.state_dict()), dict(network.state_dict()), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_the_seed_alone_decides(few_digits: DatasetSplits) -> None:
