@@ -37,9 +37,7 @@ def test_what_is_not_dropped_makes_up_for_what_is() -> None:
     # Odds of 0.8, at half of the depth and of the training: 0.2.
     assert outputs.unique().tolist() == [0.0, 1.25]
     assert (outputs == 0).float().mean().item() == pytest.approx(0.2, abs=0.03)
-    assert torch.equal(outputs.amin(dim=1), outputs.amax(dim=1)), (
-        "all or nothing of an image"
-    )
+    assert torch.equal(outputs.amin(dim=1), outputs.amax(dim=1)), "all or nothing of an image"
     assert torch.equal(network.eval()(images), torch.ones(2000, 3))
 
 

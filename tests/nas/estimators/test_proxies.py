@@ -1,6 +1,7 @@
 """Zero-cost proxies on networks whose numbers can be worked out by hand."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -111,6 +112,12 @@ class TestAzNas:
             expected = -scale - 1 / scale + 2
             assert trainability(before, scale * before, generator) == pytest.approx(expected, abs=1e-4)
 
+    def test_the_norm_of_a_cross_moment_is_the_spectral_one(self) -> None:
+        """Two channels, each three times itself: a norm of 3, but for the signs' own correlation."""
+        before = torch.ones(8, 2, 32, 32, requires_grad=True)
+        score = trainability(before, 3 * before, torch.Generator().manual_seed(0))
+        assert score == pytest.approx(-3 - 1 / 3 + 2, abs=0.2)
+
     def test_trainability_of_nothing(self) -> None:
         before = torch.ones(1, 1, 2, 2, requires_grad=True)
         generator = torch.Generator().manual_seed(0)
@@ -131,16 +138,18 @@ class TestAzNas:
         assert (terms.expressivity, terms.progressivity, terms.trainability) == (0, 0, 0)
 
     def test_terms_are_read_from_the_blocks_in_order(self) -> None:
-        network = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1))
-        terms = az_nas(network, (1, 6, 6), batch_size=8, generator=torch.Generator().manual_seed(0))
-        # The generator draws three weights, then the noise; the maps of one input channel have rank one.
+        network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1))
+        terms = az_nas(network, (3, 6, 6), batch_size=8, generator=torch.Generator().manual_seed(0))
+        # The generator draws three weights, then the noise, then the signs of the gradients.
         generator = torch.Generator().manual_seed(0)
         for layer in network:
             nn.init.kaiming_normal_(layer.weight.detach(), nonlinearity="relu", generator=generator)
-        maps = feature_maps(network, torch.randn(8, 1, 6, 6, generator=generator))
+        maps = feature_maps(network, torch.randn(8, 3, 6, 6, generator=generator))
         entropies = [entropy(each.detach()) for each in maps]
         assert terms.expressivity == pytest.approx(sum(entropies))
         assert terms.progressivity == pytest.approx(min(np.diff(entropies)))
+        steps = [trainability(before, after, generator) for before, after in pairwise(maps)]
+        assert terms.trainability == pytest.approx(sum(steps) / 2)
 
 
 def test_blocks_are_the_network_s_parts_and_not_their_layers() -> None:
