@@ -79,6 +79,15 @@ def test_a_fresh_process_gives_the_same_proposals(
     assert [architecture.encoding for architecture, _ in here] == fresh_process[name]
 
 
+def test_what_it_is_told_makes_its_proposals_better(name: str, toy_space: Any) -> None:
+    """Of 8 digits a quarter are 3s in random draws, and half or more of what learners propose."""
+    space = type(toy_space)(toy_space.Config(length=8))
+    told = search(get_algorithm(name, space), space, range(80))
+    late = np.mean([reward for _, reward in told[-20:] if reward is not None])
+    learns = name not in ("random_search", "successive_halving")
+    assert (late > 0.4) == learns
+
+
 def test_failed_evaluations_are_survived(name: str, toy_space: Any) -> None:
     told = search(get_algorithm(name, toy_space), toy_space, range(60), failing=1)
     assert len(told) == 60

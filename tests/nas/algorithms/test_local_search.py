@@ -41,3 +41,16 @@ def test_it_leaves_when_all_neighbours_that_are_admitted_are_evaluated(toy_space
         search.tell(found[-1], (0.1,))
     assert {each.encoding for each in found} == {"012010", "012011", "012013"}
     assert search.ask(np.random.default_rng(3)) == toy_space.sample(np.random.default_rng(3))
+
+
+def test_it_moves_to_the_best_of_all_neighbours_where_it_is_not_to_move_at_once(toy_space: Any) -> None:
+    space = type(toy_space)(toy_space.Config(length=2))
+    search = get_algorithm("local_search", space, initial_samples=1, move_at_once=False)
+    search.tell(toy("00"), (0.1,))
+    rewards = {"01": 0.2, "02": 0.4, "03": 0.3}  # all there are but for their reverses
+    for number in range(3):
+        neighbour = search.ask(np.random.default_rng(number))
+        assert search.parents == (toy("00"),)
+        search.tell(neighbour, (rewards[space.canonical_hash(neighbour)],))
+    search.ask(np.random.default_rng(3))
+    assert [space.canonical_hash(parent) for parent in search.parents] == ["02"]
