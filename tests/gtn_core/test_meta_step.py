@@ -137,6 +137,21 @@ def test_an_augmented_outer_batch_is_another_one(make: StateMaker, digits: Datas
     assert len(losses) == 3
 
 
+def test_learners_of_a_meta_step_meet_real_images_of_their_own(
+    make: StateMaker, digits: DatasetSplits
+) -> None:
+    losses = []
+    for learners in (1, 2):
+        state, config = make(learners_per_meta_step=learners)
+        sampler = ConvNetSampler(config)
+
+        def same(*, seed: int, sampler: ConvNetSampler = sampler, **shape: Any) -> nn.Module:
+            return sampler(seed=0, **shape)
+
+        losses.append(meta_step(state, digits.train, same, config, seed=0).loss)
+    assert losses[0] != pytest.approx(losses[1])
+
+
 def test_only_the_steps_of_the_window_are_moved(make: StateMaker, digits: DatasetSplits) -> None:
     state, config = make(inner_steps=6, window=2)
     drawn = draw_window(config, 0, torch_generator(0, "window", 0, 0))

@@ -57,6 +57,18 @@ def test_reports_come_in_order_with_validation_where_asked(
     assert checkpoint.manifest.learner == "pooled convnet, 3 channels, 8 hidden units"
 
 
+def test_what_is_reported_is_measured_on_validation_data(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig
+) -> None:
+    """Of two images each of four learners gets none, one or both right: the mean is a number of eighths."""
+    two = replace(digits, validation=Split(digits.validation.images[:2], digits.validation.labels[:2]))
+    reports: list[MetaStepReport] = []
+    checkpoint = meta_train(two, changed(tiny_config, meta_steps=4), on_step=reports.append)
+    for accuracy in (reports[-1].validation_accuracy, checkpoint.manifest.metrics["validation_accuracy"]):
+        assert accuracy is not None
+        assert (8 * accuracy).is_integer()
+
+
 def test_meta_training_teaches(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
     config = changed(
         tiny_config,
