@@ -152,6 +152,24 @@ def test_earlier_checkpoints_are_called_what_their_meta_trainings_were(empty_dat
     assert names == {"a": "mine", "b": None, "c": None}
 
 
+def test_a_database_that_was_made_before_databases_had_names_gets_one(empty_database_url: str):
+    upgrade(empty_database_url)
+    with open_store(empty_database_url) as store:
+        named = store.database_id()
+    downgrade(empty_database_url, "0009")
+    upgrade(empty_database_url)
+    with open_store(empty_database_url) as store:
+        assert store.database_id() == named
+    downgrade(empty_database_url, "0009")
+    engine = create_engine(empty_database_url)
+    with engine.begin() as connection:  # 0008 once made no more than an index
+        connection.execute(sa.text("DROP TABLE identity"))
+    engine.dispose()
+    upgrade(empty_database_url)
+    with open_store(empty_database_url) as store:
+        assert store.database_id() not in {"", named}
+
+
 def test_processes_that_upgrade_at_once_take_turns(empty_database_url: str):
     errors: list[Exception] = []
 
