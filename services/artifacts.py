@@ -21,6 +21,7 @@ class StoredArtifact:
     """A file of the store: an artifact, or what a writer that was killed left of one."""
 
     id: str  # SHA-256 in hex, also of what was to be
+    whole: bool  # whether its writer came to its end
     path: str
     size_bytes: int
     modified_at: datetime
@@ -78,7 +79,8 @@ class ArtifactStore:
         for path, about in self._files.find(self._root, detail=True).items():
             found = _FILE_NAME.fullmatch(path.rpartition("/")[2])
             if found is not None:  # nobody else's files are ours to judge
-                yield StoredArtifact(found[1], path, about["size"], self._modified_at(path))
+                whole = found[1] == found[0]
+                yield StoredArtifact(found[1], whole, path, about["size"], self._modified_at(path))
 
     def require_owner(self, database_id: str, *, claim: bool = True) -> None:
         """Raises ConflictError when the store is another database's, as `require_ownership`."""

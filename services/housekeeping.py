@@ -41,7 +41,7 @@ def collect_artifacts(
     dry_run: bool = False,
     clock: Clock = utc_now,
 ) -> Collected:
-    """Remove the artifacts that nothing names and that are older than the grace period.
+    """Remove the artifacts that nothing names, and halves of any, that are older than the grace period.
 
     The age is looked at first and the names afterwards, so that one that was named meanwhile stays; and
     whoever stores the content of an old artifact again makes it young (see `ArtifactStore.put`).
@@ -51,7 +51,7 @@ def collect_artifacts(
     youngest = clock() - timedelta(seconds=grace_seconds)
     old = [each for each in artifacts.stored() if each.modified_at < youngest]
     in_use = store.artifacts_in_use() if old else set()
-    garbage = [each for each in old if each.id not in in_use]
+    garbage = [each for each in old if not each.whole or each.id not in in_use]
     if not dry_run:
         for each in garbage:
             artifacts.remove(each)

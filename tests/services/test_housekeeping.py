@@ -71,6 +71,17 @@ def test_what_a_killed_writer_left_goes_and_other_files_stay(store: Store, tmp_p
     assert [path.name for path in folder.iterdir()] == ["README"]
 
 
+def test_what_a_killed_writer_left_goes_also_once_another_wrote_it(store: Store, tmp_path: Path):
+    artifacts = ArtifactStore(str(tmp_path))
+    checkpoint = artifacts.put(b"checkpoint")
+    store.add_checkpoint(checkpoint, {}, 10)
+    (path,) = tmp_path.glob(f"*/*/{checkpoint}")
+    path.with_name(f"{checkpoint}.12345678.partial").write_bytes(b"check")
+
+    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 1
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_an_old_artifact_that_is_stored_again_is_young_again(store: Store, tmp_path: Path):
     """Its new owner has not written its row yet when the collection comes."""
     artifacts = ArtifactStore(str(tmp_path))
