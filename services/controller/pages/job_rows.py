@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from services.controller.rankings import best_candidate
 from services.dashboard import formats, metrics
 from services.lifecycle import JobKind, JobState
 from services.objectives import first_objective
+from services.schemas import ProblemDetails
 from services.store import JobRecord, Store
 
 
@@ -39,7 +39,7 @@ class JobRow:
     finished_at: datetime | None
     outcome: Outcome | None
     waiting_for: str | None
-    error: dict[str, Any] | None
+    error: ProblemDetails | None
 
     @property
     def seconds(self) -> float | None:
@@ -77,7 +77,7 @@ def job_row(store: Store, job: JobRecord) -> JobRow:
         finished_at=job.finished_at,
         outcome=_outcome(store, job, f"/v1/{place}/{job.id}"),
         waiting_for=job.waiting_for if job.state is JobState.RUNNING else None,
-        error=job.error,
+        error=None if job.error is None else ProblemDetails.model_validate(job.error),
     )
 
 

@@ -62,17 +62,16 @@ def test_a_failure_is_told_with_its_remedy(http: TestClient, store: Store, searc
     assert "put it on again" in shown
 
 
-@pytest.mark.parametrize("page", ["/", "/searches/{}"])
-def test_a_failure_that_anybody_may_cause_has_no_remedy(
-    http: TestClient, store: Store, search_id: str, page: str
-) -> None:
-    store.claim(JobKind.SEARCH, "runner", 60, job_id=search_id)
-    store.finish(search_id, "runner", error={"title": "DatasetError", "detail": "labels are text"})
+def test_a_failure_without_a_remedy_is_told_too(http: TestClient, store: Store) -> None:
+    """Such as a job fails with that finds no data set."""
+    body = {"dataset": {"name": "digits"}, "config": {"meta_steps": 5}}
+    job_id = http.post("/v1/meta-trainings", json=body).json()["id"]
+    store.claim(JobKind.META_TRAINING, "worker", 60, job_id=job_id)
+    store.finish(job_id, "worker", error={"title": "DatasetError", "detail": "it is not here"})
 
-    answer = http.get(page.format(search_id))
-
-    assert answer.status_code == 200
-    assert "labels are text" in answer.text
+    for address in ("/", "/meta-trainings", f"/meta-trainings/{job_id}"):
+        shown = http.get(address)
+        assert (shown.status_code, "it is not here" in shown.text) == (200, True), address
 
 
 def test_a_cluster_that_does_not_answer_takes_nothing_else_with_it(settings: Settings) -> None:
