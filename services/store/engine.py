@@ -81,7 +81,13 @@ def create_engine(database_url: str, *, foreign_keys: bool = True) -> sa.Engine:
     url = parse_url(database_url)
     serializer = partial(json.dumps, allow_nan=False, separators=(",", ":"))
     if url.get_backend_name() == "postgresql":
-        return sa.create_engine(url, json_serializer=serializer, pool_pre_ping=True, pool_size=10)
+        return sa.create_engine(
+            url,
+            json_serializer=serializer,
+            pool_pre_ping=True,
+            pool_size=10,
+            connect_args={name: value for name, value in DEAD_PEER.items() if name not in url.query},
+        )
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -108,6 +114,20 @@ def parse_url(database_url: str) -> sa.URL:
 
 
 BUSY_SECONDS = 30.0
+
+DEAD_PEER = {
+    "connect_timeout": 10,  # seconds
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,  # milliseconds
+}
+"""When a connection to a PostgreSQL that went without a word is given up, unless the URL says otherwise.
+
+The system's own bounds are a quarter of an hour for what was sent and two hours for an answer. For so long a
+machine that lost its power, or a firewall that forgot the connection, would hold up the dispatcher.
+"""
+
 _AWAY = (
     sa.exc.OperationalError,
     sa.exc.InterfaceError,

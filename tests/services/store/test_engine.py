@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.errors import StoreUnavailableError
+from services.settings import Settings
 from services.store import open_store, upgrade
 from services.store.engine import Database, create_engine, parse_url
 from services.store.tables import Job
@@ -55,6 +56,18 @@ def test_a_database_out_of_reach_is_a_clear_error_without_the_password(url: str,
     with pytest.raises(StoreUnavailableError, match="GTN_NAS_DATABASE_URL") as refusal:
         opening(url)
     assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("asked", "idle"), [("", "5"), ("keepalives_idle=60", "60")])
+def test_a_postgresql_that_goes_without_a_word_is_noticed_within_a_lease(
+    postgres_url: str, asked: str, idle: str
+):
+    engine = create_engine(f"{postgres_url}&{asked}")
+    with engine.connect() as connection:
+        given = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+    engine.dispose()
+    assert given["keepalives_idle"] == idle
+    assert int(given["tcp_user_timeout"]) < 1000 * Settings().lease_seconds
 
 
 def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path):
