@@ -1,5 +1,6 @@
 """One claimed job up to its end: what its runner did decides what the store is told."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,7 +31,10 @@ class Ending(StrEnum):
     FAILED = "failed"
     LET_GO = "let go"  # paused, cancelled, extended, or this process was asked to end
     LEASE_LOST = "lease lost"  # another runner has it, or it was deleted
-    ABANDONED = "abandoned"  # database or cluster are away: the lease runs out, and a runner tries again
+    ABANDONED = "abandoned"  # database, cluster or room on the disk are away: a runner tries again later
+
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @traced_job
@@ -45,7 +49,8 @@ def execute(
     """Run `work` on a job that `owner` has just claimed, under its lease, and record how it ended.
 
     `work` returns the job's result and leaves by `Lease.raise_if_stopped` when it should stop. What else it
-    raises is the job's error, except that a database or a cluster which is away is no fault of the job.
+    raises is the job's error, except that a database or a cluster which is away is no fault of the job, and
+    neither is a full disk: days of training are not thrown away for it.
     A database that is away at the end is waited for as long as the lease lasts.
     """
     with Lease(store, job, owner, lease_seconds, shutdown) as lease:
@@ -99,6 +104,8 @@ def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
     except ClusterUnavailableError as error:
         return _Outcome(Ending.ABANDONED, reason=str(error), excused=not error.is_local)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return _Outcome(Ending.ABANDONED, reason=f"the disk is full: {error}", excused=True)
         expected = isinstance(error, GtnNasError | ValidationError)
         log.error("job failed", job=lease.job.id, error=str(error), exc_info=not expected)
         return _Outcome(Ending.FAILED, error=_problem(error, lease.job.id, expected), reason=str(error))
