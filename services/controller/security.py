@@ -34,6 +34,9 @@ from services.store import ApiKeyRecord, Scope, Store
 BOOTSTRAP = "bootstrap"
 """The id of a caller with the key of the settings."""
 
+OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+"""Headers by which a proxy tells that a request is not its own."""
+
 CREATE_KEY = "create one with `gtn-nas api-key create` or set GTN_NAS_API_KEY"
 
 _bearer = HTTPBearer(
@@ -79,7 +82,7 @@ def _identified(
         if not _names_this_machine(request):
             raise Problem(
                 FORBIDDEN,
-                "while no API key exists, only requests addressed to this machine's loopback are answered",
+                "while no API key exists, only requests from this machine to its loopback are answered",
                 remedy=f"use http://127.0.0.1:{settings.port}, or {CREATE_KEY}",
             )
         return Caller("", may_submit=True, may_administer=True)
@@ -208,6 +211,8 @@ def _keys_exist(settings: Settings, store: Store) -> bool:
 
 
 def _names_this_machine(request: Request) -> bool:
+    if any(name in request.headers for name in OF_PROXIES):
+        return False
     addresses = [f"//{request.headers.get('host', '')}", request.headers.get("origin")]
     return all(address is None or _names_loopback(address) for address in addresses)
 

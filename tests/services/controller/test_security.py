@@ -61,6 +61,17 @@ def test_without_keys_foreign_web_pages_are_turned_away(
     assert http.post(f"/v1/searches/{search_id}/cancel", headers={"Origin": origin}).status_code == status
 
 
+@pytest.mark.parametrize(
+    "header", [{"X-Forwarded-For": "203.0.113.9"}, {"Forwarded": "for=203.0.113.9"}, {"Via": "1.1 proxy"}]
+)
+def test_without_keys_a_proxy_on_this_machine_lets_nobody_in(
+    http: TestClient, header: dict[str, str]
+) -> None:
+    """Many proxies put the name of their target into `Host`, which is loopback's."""
+    answer = http.get("/v1/searches", headers=header)
+    assert (answer.status_code, "api-key create" in answer.json()["remedy"]) == (403, True)
+
+
 def test_without_keys_no_other_machine_is_served(serving: Callable[..., TestClient]) -> None:
     answer = serving(host="0.0.0.0").get("/v1/searches")
 
