@@ -87,9 +87,11 @@ class ArtifactStore:
         require_ownership(self._files, self._root, database_id, claim=claim)
 
     def remove(self, artifact: StoredArtifact) -> None:
-        """Remove a file; one that is gone is no error."""
+        """Remove a file, unless it was written again since it was listed; one that is gone is no error."""
+        self._files.invalidate_cache(artifact.path)
         try:
-            self._files.rm_file(artifact.path)
+            if self._modified_at(artifact.path) == artifact.modified_at:
+                self._files.rm_file(artifact.path)
         except FileNotFoundError:
             return
 

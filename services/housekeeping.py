@@ -44,7 +44,8 @@ def collect_artifacts(
     """Remove the artifacts that nothing names, and halves of any, that are older than the grace period.
 
     The age is looked at first and the names afterwards, so that one that was named meanwhile stays; and
-    whoever stores the content of an old artifact again makes it young (see `ArtifactStore.put`).
+    whoever stores the content of an old artifact again makes it young (see `ArtifactStore.put`), which is
+    looked at once more before it goes: its new name may come only after the names were read.
     Raises ConflictError when the artifacts are another database's.
     """
     artifacts.require_owner(store.database_id(), claim=not dry_run)

@@ -94,6 +94,25 @@ def test_an_old_artifact_that_is_stored_again_is_young_again(store: Store, tmp_p
     assert artifacts.get(sha256) == b"weights"
 
 
+def test_an_old_artifact_that_is_stored_again_during_the_collection_stays(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The same weights come again from the same training; the job that names them ends a moment later."""
+    artifacts = ArtifactStore(str(tmp_path))
+    sha256 = artifacts.put(b"weights")
+    long_ago = (datetime.now(UTC) - timedelta(days=30)).timestamp()
+    os.utime(tmp_path / sha256[:2] / sha256[2:4] / sha256, (long_ago, long_ago))
+
+    def names_read_while_it_is_stored() -> set[str]:
+        artifacts.put(b"weights")
+        return set()
+
+    monkeypatch.setattr(store, "artifacts_in_use", names_read_while_it_is_stored)
+    collect_artifacts(store, artifacts)
+
+    assert artifacts.get(sha256) == b"weights"
+
+
 def test_retention_spares_what_a_replay_needs(
     store: Store, running_search: MakeJob, succeed: Write, propose: Write, clock, tmp_path: Path
 ):
