@@ -25,15 +25,19 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the runner's own handler stops a search in order
 }
 
+_LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""What keeps a local Ray on loopback, also on Linux: whoever reaches its ports can run code here."""
+
 
 @contextmanager
-def ray_session(address: str) -> Iterator[None]:
+def ray_session(address: str, *, on_loopback: bool = False) -> Iterator[None]:
     """Connect to the Ray cluster at `address`, or start a local Ray when it is empty; leave it at the end.
 
+    `on_loopback` keeps a local one from the network, if Ray was not imported before.
     Raises ClusterUnavailableError when that fails, and when the cluster is lost inside the block. Must be
     entered in the main thread: the processes of a local Ray end with the thread that started them.
     """
-    for name, value in _ENVIRONMENT.items():
+    for name, value in (_ENVIRONMENT | (_LOCAL if on_loopback and not address else {})).items():
         os.environ.setdefault(name, value)
     from ray.exceptions import RayError  # after its environment is set: Ray reads some of it on import
 

@@ -2,12 +2,7 @@
 
 import structlog
 
-from nas.actor_engine import ActorEngine
-from nas.cluster import RoomWatch
 from nas.estimators import estimator_data
-from nas.search import Engine
-from nas.search_spec import SearchSpec
-from nas.tune_engine import TuneEngine
 from services.checkpoints import load_checkpoint, load_checkpoint_data
 from services.execution import Ending, execute
 from services.lease import Lease, new_owner
@@ -20,9 +15,6 @@ from services.settings import Settings
 from services.shutdown import Shutdown
 from services.store import JsonObject
 from services.wiring import Backend, make_backend
-
-MOST_CANDIDATES_OF_TUNE = 1000
-"""Tune keeps every trial in memory, and takes its time for each: see `benchmarks/bench_scaling.py`."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,28 +49,11 @@ def _evaluate_candidates(lease: Lease, backend: Backend) -> JsonObject:
     log.info("search rebuilt", done=lease.job.progress_done, total=lease.job.progress_total)
     lease.raise_if_stopped()
     if not search.finished:
-        with ray_session(backend.settings.ray_address):
-            engine = engine_for(backend.settings, search.spec, _room_watch(lease, backend))
+        with ray_session(backend.settings.ray_address, on_loopback=True):
+            from services.search_runner.engines import engine_for, room_watch
+
+            engine = engine_for(backend.settings, search.spec, room_watch(lease, backend))
             engine.run(search, data, StoreObserver(backend.store, lease))
     if not search.finished:
         lease.raise_if_stopped()
     return {"exhausted": search.exhausted, "timed_out": not search.finished}
-
-
-def engine_for(settings: Settings, spec: SearchSpec, watch: RoomWatch) -> Engine:
-    """The engine that the settings name; left to us, by the size of the search."""
-    large = spec.max_candidates > MOST_CANDIDATES_OF_TUNE
-    actors = settings.search_engine == "actors" or (settings.search_engine == "auto" and large)
-    return ActorEngine(watch) if actors else TuneEngine(watch)
-
-
-def _room_watch(lease: Lease, backend: Backend) -> RoomWatch:
-    """A search that finds no node says so where its users look; a local Ray gets no further node."""
-
-    def on_waiting(reason: str | None) -> None:
-        log.warning("no node can hold a candidate", reason=reason) if reason else log.info("there is room")
-        lease.insist(lambda: backend.store.set_waiting(lease.job.id, lease.owner, reason))
-
-    if not backend.settings.ray_address:
-        return RoomWatch(on_waiting, limit_seconds=0.0)
-    return RoomWatch(on_waiting, limit_seconds=backend.settings.resource_wait_seconds or None)

@@ -39,6 +39,24 @@ except ValueError:
     print([os.path.exists(folder) for folder in folders])
 """
 
+LISTENING = """
+import psutil
+from services.ray_session import ray_session
+
+with ray_session("", on_loopback=True):
+    import ray
+
+    @ray.remote
+    def answer():
+        return 42
+
+    ray.get(answer.remote())
+    ours = {process.pid for process in psutil.Process().children(recursive=True)} | {psutil.Process().pid}
+    connections = psutil.net_connections("inet")
+    listening = [each.laddr.ip for each in connections if each.status == "LISTEN" and each.pid in ours]
+print(len(listening) > 2, {address.removeprefix("::ffff:") for address in listening})
+"""
+
 FREEING = """
 import gc, threading, time
 from services.ray_session import ray_session
@@ -68,6 +86,18 @@ def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
 def test_a_local_session_leaves_its_folder_only_after_a_failure() -> None:
     done = subprocess.run([sys.executable, "-c", FOLDERS], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[False, True]"]), done.stderr
+
+
+def test_a_local_ray_can_be_reached_from_this_machine_alone() -> None:
+    done = subprocess.run([sys.executable, "-c", LISTENING], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["True {'127.0.0.1'}"]), done.stderr
+
+
+def test_a_runner_does_not_import_ray_before_its_session() -> None:
+    """Ray reads on its import where it is to listen."""
+    script = "import sys, services.search_runner.__main__; print('ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
 
 
 def test_a_session_ends_in_order_while_another_thread_frees_objects_of_ray() -> None:

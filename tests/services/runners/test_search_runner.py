@@ -19,7 +19,8 @@ from services.execution import Ending
 from services.exit_codes import EXIT_CODES
 from services.lifecycle import Action, CandidateState, JobKind, JobState
 from services.processes import start, stop
-from services.search_runner.runner import engine_for, run_search
+from services.search_runner.engines import engine_for
+from services.search_runner.runner import run_search
 from services.settings import Settings
 from services.shutdown import Shutdown
 from services.store import JobRecord, JsonObject, Store
