@@ -30,14 +30,14 @@ _LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 @contextmanager
-def ray_session(address: str, *, on_loopback: bool = False) -> Iterator[None]:
+def ray_session(address: str) -> Iterator[None]:
     """Connect to the Ray cluster at `address`, or start a local Ray when it is empty; leave it at the end.
 
-    `on_loopback` keeps a local one from the network, if Ray was not imported before.
+    A local one keeps to loopback, if Ray was not imported before.
     Raises ClusterUnavailableError when that fails, and when the cluster is lost inside the block. Must be
     entered in the main thread: the processes of a local Ray end with the thread that started them.
     """
-    for name, value in (_ENVIRONMENT | (_LOCAL if on_loopback and not address else {})).items():
+    for name, value in (_ENVIRONMENT if address else _ENVIRONMENT | _LOCAL).items():
         os.environ.setdefault(name, value)
     from ray.exceptions import RayError  # after its environment is set: Ray reads some of it on import
 

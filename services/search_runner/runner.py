@@ -49,7 +49,7 @@ def _evaluate_candidates(lease: Lease, backend: Backend) -> JsonObject:
     log.info("search rebuilt", done=lease.job.progress_done, total=lease.job.progress_total)
     lease.raise_if_stopped()
     if not search.finished:
-        with ray_session(backend.settings.ray_address, on_loopback=True):
+        with ray_session(backend.settings.ray_address):
             from services.search_runner.engines import engine_for, room_watch
 
             engine = engine_for(backend.settings, search.spec, room_watch(lease, backend))

@@ -43,7 +43,7 @@ LISTENING = """
 import psutil
 from services.ray_session import ray_session
 
-with ray_session("", on_loopback=True):
+with ray_session(""):
     import ray
 
     @ray.remote
@@ -93,9 +93,10 @@ def test_a_local_ray_can_be_reached_from_this_machine_alone() -> None:
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["True {'127.0.0.1'}"]), done.stderr
 
 
-def test_a_runner_does_not_import_ray_before_its_session() -> None:
+@pytest.mark.parametrize("process", ["search_runner", "meta_worker"])
+def test_a_process_does_not_import_ray_before_its_session(process: str) -> None:
     """Ray reads on its import where it is to listen."""
-    script = "import sys, services.search_runner.__main__; print('ray' in sys.modules)"
+    script = f"import sys, services.{process}.__main__; print('ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
 
