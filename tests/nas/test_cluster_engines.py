@@ -387,7 +387,7 @@ def test_should_stop_interrupts_candidates_in_flight(data: EstimatorData, make_e
 
 
 def test_max_seconds_ends_the_run(data: EstimatorData, make_engine: MakeEngine) -> None:
-    search = make_search(estimator={"name": "scripted", "seconds": 600}, max_seconds=1.0)
+    search = make_search(estimator={"name": "scripted", "seconds": 600}, max_seconds=2.0)
     make_engine().run(search, data, record := Record())
     assert record.results == []
     assert record.polls >= 1
