@@ -1,5 +1,6 @@
 """Random crops and flips, against what they may and must do to a picture."""
 
+import pytest
 import torch
 
 from gtn_core.augmentation import random_crop, random_flip
@@ -9,13 +10,20 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_a_crop_is_a_shift_with_a_repeated_border() -> None:
-    image = torch.arange(64.0).reshape(1, 1, 8, 8)
-    padded = torch.nn.functional.pad(image, (1, 1, 1, 1), mode="replicate")[0, 0]
-    windows = [padded[top : top + 8, left : left + 8] for top in range(3) for left in range(3)]
-    crops = random_crop(image.expand(200, 1, 8, 8), generator())
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 16), (16, 8)])
+def test_a_crop_is_a_shift_by_an_eighth_of_each_side_with_a_repeated_border(height: int, width: int) -> None:
+    image = torch.arange(float(height * width)).reshape(1, 1, height, width)
+    most_down, most_right = height // 8, width // 8
+    border = (most_right, most_right, most_down, most_down)
+    padded = torch.nn.functional.pad(image, border, mode="replicate")[0, 0]
+    windows = [
+        padded[top : top + height, left : left + width]
+        for top in range(2 * most_down + 1)
+        for left in range(2 * most_right + 1)
+    ]
+    crops = random_crop(image.expand(300, 1, height, width), generator())
     found = [next(i for i, window in enumerate(windows) if torch.equal(crop[0], window)) for crop in crops]
-    assert set(found) == set(range(9)), "each of the nine shifts comes up"
+    assert set(found) == set(range(len(windows))), "each of the shifts comes up"
 
 
 def test_channels_and_images_keep_their_places() -> None:

@@ -95,6 +95,8 @@ def test_a_drawn_shape_is_the_network_that_is_built(learner: str, depth: int) ->
     network = sampler(image_shape=(3, 9, 9), num_classes=5, seed=1)
     convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
     assert tuple(each.out_channels for each in convolutions) == sampler.shape(1).channels == (4, 6, 6)[:depth]
+    strides = {"pooled": (1, 1, 1), "strided": (1, 2, 1)}[learner]
+    assert tuple(each.stride[0] for each in convolutions) == strides[:depth]
     assert not any("parametrizations" in name for name, _ in network.named_parameters())
     assert network(torch.zeros(2, 3, 9, 9)).shape == (2, 5)
 

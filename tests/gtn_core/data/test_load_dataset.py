@@ -106,6 +106,20 @@ def test_normalisation_is_of_the_training_split_alone(tmp_path: Path) -> None:
     assert splits.test.images[0].flatten().tolist() == pytest.approx([998.5 / 1.25**0.5, 999.5 / 1.25**0.5])
 
 
+def test_it_does_not_matter_how_many_images_are_taken_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.random.default_rng(0).normal(size=(50, 3, 4, 4)).astype(np.float32)
+    spec = write_npz(tmp_path, images).model_copy(update={"image_size": 2})
+    whole = load_dataset(spec)
+    monkeypatch.setattr("gtn_core.data.splits._CHUNK", 7)
+    in_parts = load_dataset(spec)
+    assert in_parts.fingerprint == whole.fingerprint
+    assert in_parts.normalization.mean == pytest.approx(whole.normalization.mean)
+    assert in_parts.normalization.std == pytest.approx(whole.normalization.std)
+    torch.testing.assert_close(in_parts.test.images, whole.test.images)
+
+
 def test_normalisation_is_per_channel(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = rng.normal([[[[5.0]], [[-3.0]], [[0.0]]]], [[[[1.0]], [[10.0]], [[0.1]]]], size=(100, 3, 4, 4))
@@ -212,6 +226,21 @@ def test_spec_text_round_trips(text: str, spec: DatasetSpec) -> None:
 def test_spec_text_of_another_form(text: str) -> None:
     with pytest.raises(DatasetError, match="cannot read data set"):
         DatasetSpec.parse(text)
+
+
+def test_every_image_has_its_part_in_the_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gtn_core.data.splits._CHUNK", 7)
+    labels = np.arange(30) % 2
+    file = tmp_path / "data.npz"
+
+    def fingerprint(images: np.ndarray) -> str:
+        np.savez(file, x_train=images, y_train=labels, x_test=images[:2], y_test=labels[:2])
+        return load_dataset(f"npz:{file}").fingerprint
+
+    one_changed = [numbered_images(30) for _ in range(31)]
+    for number, images in enumerate(one_changed[:-1]):
+        images[number, 1, 1] += 1
+    assert len({fingerprint(images) for images in one_changed}) == 31
 
 
 def test_the_fingerprint_does_not_ask_for_the_test_images(tmp_path: Path) -> None:
