@@ -38,25 +38,26 @@ def ids(artifacts: ArtifactStore) -> set[str]:
 
 
 def test_what_a_checkpoint_or_a_job_names_stays_and_the_rest_goes(store: Store, artifacts: ArtifactStore):
-    checkpoint, weights, orphan = (
-        artifacts.put(content) for content in (b"checkpoint", b"weights", b"orphan")
+    checkpoint, weights, asked_for, orphan = (
+        artifacts.put(content) for content in (b"checkpoint", b"weights", b"asked for", b"orphan")
     )
     store.add_checkpoint(checkpoint, {}, 10)
-    job = store.create_job(JobKind.FINAL_TRAINING, name="", request={}, progress_total=1)
+    request = {"of": [asked_for]}
+    job = store.create_job(JobKind.FINAL_TRAINING, name="", request=request, progress_total=1)
     store.claim(JobKind.FINAL_TRAINING, "runner", 30)
     store.finish(job.id, "runner", result={"weights": weights})
 
     young = collect_artifacts(store, artifacts)
     looked = collect_artifacts(store, artifacts, clock=in_two_days, dry_run=True)
     assert (young.artifacts, looked.artifacts, looked.size_bytes) == (0, 1, len(b"orphan"))
-    assert ids(artifacts) == {checkpoint, weights, orphan}
+    assert ids(artifacts) == {checkpoint, weights, asked_for, orphan}
 
     assert collect_artifacts(store, artifacts, clock=in_two_days) == looked
-    assert ids(artifacts) == {checkpoint, weights}
+    assert ids(artifacts) == {checkpoint, weights, asked_for}
     assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 0
 
     store.delete_job(job.id)
-    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 1
+    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 2
     assert ids(artifacts) == {checkpoint}
 
 
@@ -122,6 +123,7 @@ def test_retention_spares_what_a_replay_needs(
         propose(search.id, 1, owner=owner)
         error = {"reason": "out of memory", "detail": "x" * 100}
         store.finish_candidate(owner, search.id, 1, error=error, loss_curve=[1.0])
+    store.extend(ended.id, lambda job: {"max_candidates": 10, "max_seconds": None})
     store.finish(ended.id, "a")
     before = {search.id: store.events_after(search.id) for search in (ended, running)}
     history = store.history(ended.id)
@@ -135,7 +137,12 @@ def test_retention_spares_what_a_replay_needs(
     assert housekeeping.forget() == 2
     assert housekeeping.forget() == 0
 
-    assert [event.type for event in store.events_after(ended.id)] == ["state", "state", "state"]
+    assert [event.type for event in store.events_after(ended.id)] == [
+        "state",
+        "state",
+        "extended",
+        "state",
+    ]
     assert store.events_after(running.id) == before[running.id]
     succeeded, failed = store.history(ended.id)
     assert succeeded == history[0]
@@ -209,9 +216,13 @@ def test_answers_to_submissions_are_remembered_for_a_month(store: Store, clock, 
     assert submit("old") != old
 
 
-def test_logs_of_deleted_searches_go_after_a_day(store: Store, running_search: MakeJob, tmp_path: Path):
-    kept, deleted = running_search(), running_search()
-    for search in (kept, deleted):
+def test_logs_of_deleted_searches_go_after_a_day(
+    store: Store, running_search: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Those of the others stay, however many there are: they are asked for a few at a time."""
+    monkeypatch.setattr("services.store.retention._AT_A_TIME", 2)
+    deleted, *kept = (running_search() for _ in range(5))
+    for search in (deleted, *kept):
         (tmp_path / f"search-{search.id}.log").write_text("a line")
     (tmp_path / "controller.log").write_text("a line")
     assert collect_logs(store, tmp_path, clock=in_two_days) == 0
@@ -222,8 +233,27 @@ def test_logs_of_deleted_searches_go_after_a_day(store: Store, running_search: M
 
     assert collect_logs(store, tmp_path) == 0, "somebody may want to know what went wrong"
     assert collect_logs(store, tmp_path, clock=in_two_days) == 1
-    assert {path.name for path in tmp_path.glob("*.log")} == {"controller.log", f"search-{kept.id}.log"}
+    assert {path.name for path in tmp_path.glob("*.log")} == {
+        "controller.log",
+        *(f"search-{search.id}.log" for search in kept),
+    }
     assert collect_logs(store, tmp_path / "nowhere") == 0
+
+
+def test_no_more_than_a_batch_is_forgotten_at_a_time_and_all_of_it_in_the_end(
+    store: Store, running_search: MakeJob, propose: Write, clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("services.store.retention._AT_A_TIME", 1)
+    search = running_search()
+    for number in range(3):
+        propose(search.id, number)
+        store.finish_candidate("runner", search.id, number, error={"reason": "error", "detail": "why"})
+        asked = IdempotencyKey(str(number), "POST /v1/searches", "hash of the body")
+        store.create_job(JobKind.SEARCH, name="", request={}, progress_total=5, idempotency=asked)
+    store.finish(search.id, "runner")
+    clock.advance(1)
+    for forget in (store.drop_events, store.drop_failure_details, store.drop_answers):
+        assert [forget(clock(), 2) for _ in range(3)] == [2, 1, 0]
 
 
 def test_nothing_is_forgotten_unless_asked(

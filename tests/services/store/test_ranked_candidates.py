@@ -136,7 +136,15 @@ def test_ranks_go_by_the_reward_whatever_the_accuracy(
         store.list_candidates(order_by="rank")
 
 
-def test_ranks_are_counted_within_each_search(store: Store, running_search: MakeJob, succeed: Write):
+@pytest.mark.parametrize("at_a_time", [1, 500])
+def test_ranks_are_counted_within_each_search(
+    store: Store,
+    running_search: MakeJob,
+    succeed: Write,
+    at_a_time: int,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("services.store.ranks.SEARCHES_AT_A_TIME", at_a_time)
     first, second = running_search("a"), running_search("b")
     succeed(first.id, 0, owner="a", accuracy=0.2)
     succeed(second.id, 0, owner="b", accuracy=0.4)
