@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from statistics import fmean
 from typing import Any, ClassVar, cast, get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import DatasetSplits, load_dataset
 from gtn_core.inner_loop import train_on_curriculum
+from gtn_core.randomness import derive_seed
 from nas import get_search_space, network_cost
 from nas.architecture import Architecture
 from nas.estimators import (
@@ -395,6 +397,38 @@ def test_real_data_goes_through_a_small_training_split_again_and_again(
     few = replace(data, train_images=data.train_images[:20], train_labels=data.train_labels[:20])
     score = make_estimator("real_data", few).estimate(space, architecture, seed=0)
     assert len(score.loss_curve) == STEPS
+    config = RealBatchesConfig(steps=-(-40 // BATCH_SIZE))
+    batches = RealBatches(few, config, torch.device("cpu")).curriculum(0, space)
+    first, second = batches.images.flatten(0, 1).flatten(1)[:40].split(20)
+    assert (
+        sorted(first.tolist()) == sorted(second.tolist()) == sorted(few.train_images.reshape(20, -1).tolist())
+    )
+    assert not torch.equal(first, second), "each pass has an order of its own"
+
+
+def test_a_score_in_part_is_that_of_the_first_steps(
+    data: EstimatorData, space: SearchSpace, architecture: Architecture
+) -> None:
+    """Of 5 steps, 0.7 are 3.5, which is 4; hardly any is one."""
+    estimator = make_estimator("real_data", data, steps=5)
+    whole = estimator.estimate(space, architecture, seed=2)
+    for share, steps in ((0.7, 4), (0.5, 2), (0.01, 1), (1.0, 5)):
+        part = estimator.estimate_in_part(space, architecture, seed=2, share=share)
+        assert part.loss_curve == whole.loss_curve[:steps]
+    assert same_but_for_the_time(part, whole)
+
+
+def test_several_initialisations_are_the_mean_of_single_ones(
+    data: EstimatorData, space: SearchSpace, architecture: Architecture
+) -> None:
+    seeds = [7, *(derive_seed(7, "initialisation", number) for number in (1, 2))]
+    single = [make_estimator("gtn", data).estimate(space, architecture, seed=seed) for seed in seeds]
+    mean = make_estimator("gtn", data, initialisations=3).estimate(space, architecture, seed=7)
+    assert mean.accuracy == pytest.approx(fmean(score.accuracy for score in single))
+    assert mean.loss == pytest.approx(fmean(score.loss for score in single))
+    curves = zip(*(score.loss_curve for score in single), strict=True)
+    assert mean.loss_curve == pytest.approx([fmean(losses) for losses in curves])
+    assert mean.score == mean.accuracy
 
 
 class FaultySpace:

@@ -40,6 +40,18 @@ class TestLogRank:
         ranks = relative_ranks(reference, np.array([[-100.0], [1.5], [100.0]]))[:, 0]
         assert ranks == pytest.approx([0.5 / 5, 0.5, 4.5 / 5])
 
+    def test_the_counts_are_smoothed_by_silverman_s_bandwidth(self) -> None:
+        """Two values: standard deviation 1, interquartile range 1, of which the smaller spread counts."""
+        reference = np.array([[-1.0], [1.0]])
+        bandwidth = 0.9 * (1 / 1.349) * 2**-0.2
+        below = stats.norm.cdf(2 / bandwidth) + 0.5  # the lower one is 2 away, the upper one is the value
+        assert relative_ranks(reference, np.array([[1.0]])) == pytest.approx((below + 0.5) / 3)
+
+        # Seven of eight are equal: no interquartile range, and the deviation, sqrt(7) / 8, takes its place.
+        reference = np.array([[0.0]] * 7 + [[1.0]])
+        below = 7 * stats.norm.cdf(1 / (0.9 * (7**0.5 / 8) * 8**-0.2)) + 0.5
+        assert relative_ranks(reference, np.array([[1.0]])) == pytest.approx((below + 0.5) / 9)
+
     def test_no_two_values_tie_and_outliers_do_not_blur_the_others(self) -> None:
         reference = np.array([[0.0], [1.0], [2.0], [3.0], [-1e6]])
         ranks = relative_ranks(reference, np.array([[1.2], [1.4], [3.1], [3.3]]))[:, 0]
@@ -187,6 +199,18 @@ class TestLogRankProcess:
         predicted, aggregate = self.predictor(lambda x: -x[:, 0] - x[:, 1], 50)
         assert aggregate < -0.9
         assert predicted > 0.8
+
+    def test_far_from_every_label_the_score_is_the_ensemble_s_unless_that_misleads(self) -> None:
+        rng = np.random.default_rng(0)
+        readouts, features = rng.normal(size=(60, 2)), rng.integers(2, size=(60, 3)).astype(float)
+        for sign in (1, -1):
+            accuracies = sign * readouts[:30].sum(axis=1)
+            process = LogRankProcess(readouts, readouts[:30], features[:30], accuracies)
+            predicted, aggregate = process.predict(readouts[30:], features[30:] + 1000)
+            if sign > 0:
+                assert spearman(predicted, aggregate) == pytest.approx(1)
+            else:
+                assert np.ptp(predicted) < 1e-6, "nobody knows"
 
 
 class TestCalibrated:
