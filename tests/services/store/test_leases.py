@@ -160,8 +160,9 @@ def test_a_resumed_job_whose_former_runner_died_can_be_claimed_after_its_lease(
     assert store.claim(JobKind.SEARCH, "new", 30).id == job.id
 
 
+@pytest.mark.parametrize("progress", ["a candidate", "a heartbeat that tells of more"])
 def test_attempts_count_deaths_since_the_last_progress(
-    store: Store, queued_search: MakeJob, succeed: Callable[..., None], clock
+    store: Store, queued_search: MakeJob, succeed: Callable[..., None], clock, progress: str
 ):
     job = queued_search()
     for attempt in (1, 2, 3):
@@ -169,7 +170,12 @@ def test_attempts_count_deaths_since_the_last_progress(
         clock.advance(31)
         store.requeue_expired()
     store.claim(JobKind.SEARCH, "runner 4", 30)
-    succeed(job.id, 0, owner="runner 4")
+    store.heartbeat(job.id, "runner 4", 30, progress_done=0)
+    assert store.get_job(job.id).attempts == 4
+    if progress == "a candidate":
+        succeed(job.id, 0, owner="runner 4")
+    else:
+        store.heartbeat(job.id, "runner 4", 30, progress_done=1)
     assert store.get_job(job.id).attempts == 1
 
 
