@@ -114,7 +114,6 @@ class LogRankProcess:
 
         self._reference = reference
         self._reference_aggregate = log_rank(reference, reference)[:, None]
-        self._centre = features.mean(axis=0)
         truth = normal_scores(relative_ranks(accuracies[:, None], accuracies[:, None]))[:, 0]
         prior = self._prior(log_rank(reference, readouts))
         self._slope = max(0.0, float(prior @ truth / (prior @ prior))) if prior.any() else 0.0
@@ -136,4 +135,4 @@ class LogRankProcess:
         return normal_scores(relative_ranks(self._reference_aggregate, aggregate[:, None]))[:, 0]
 
     def _inputs(self, readouts: Array, features: Array) -> Array:
-        return np.hstack([normal_scores(relative_ranks(self._reference, readouts)), features - self._centre])
+        return np.hstack([normal_scores(relative_ranks(self._reference, readouts)), features])
