@@ -17,6 +17,7 @@ from gtn_core.randomness import seeded_initialisation
 from nas import get_search_space
 from nas.estimators import EstimatorData, estimator_data, make_estimator
 from nas.evaluation import evaluate, evaluation_of
+from nas.memory_format import channels_last_if_it_runs
 from nas.search import Proposal
 from nas.search_spaces.base import SearchSpace
 from nas.search_spec import SearchSpec
@@ -114,6 +115,22 @@ def test_a_network_that_needs_its_channels_first_is_scored_so(data: EstimatorDat
     assert (score.loss_curve, score.loss) == (plain.loss_curve, plain.loss)
     with pytest.raises(RuntimeError, match="view"):
         make_estimator("gtn", data, channels_last=True).estimate(space, space_architecture(), seed=0)
+
+
+def test_to_try_the_layout_leaves_a_network_and_the_global_generator_as_they_were() -> None:
+    """Final training tries it too, and exports the running statistics."""
+
+    class Noisy(torch.nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return features + torch.rand_like(features)
+
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), Noisy(), torch.nn.BatchNorm2d(2))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    generator = torch.random.get_rng_state()
+    assert channels_last_if_it_runs(network, (1, 8, 8)) is network
+    assert torch.equal(torch.random.get_rng_state(), generator)
+    assert network.training
+    torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
 
 
 def space_architecture() -> Any:

@@ -123,13 +123,14 @@ def test_finish_keeps_what_a_user_decided_meanwhile(
 
 
 def test_release_queues_a_running_job_and_is_no_failed_attempt(
-    store: Store, running_search: MakeJob, propose: Callable[..., None]
+    store: Store, running_search: MakeJob, propose: Callable[..., None], clock
 ):
     job = running_search()
     propose(job.id, 0)
     released = store.release(job.id, "runner")
     assert (released.state, released.lease_owner, released.attempts) == (JobState.QUEUED, None, 0)
     assert [candidate.number for candidate in store.in_flight(job.id)] == [0]
+    clock.advance(5)
     again = store.claim(JobKind.SEARCH, "next", 30)
     assert (again.id, again.attempts, again.started_at) == (job.id, 1, job.started_at)
 
