@@ -1,13 +1,15 @@
 """Waiting for jobs and following their events, across streams that break."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi import FastAPI
 
 from services.client import Client, ControllerUnreachableError
+from services.client.connection import NothingMore
 from services.lifecycle import Action, JobState
 from services.schemas import EventView, SearchView
 from services.store import Store
@@ -62,6 +64,26 @@ def test_following_outlasts_a_restart_of_the_controller(
     told = [record.getMessage() for record in caplog.records if record.name.startswith("services.client")]
     assert len(told) == 1
     assert "still trying" in told[0]
+
+
+def test_any_number_of_outages_is_outlasted_as_long_as_something_is_heard_between_them(
+    url: str, search: SearchView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three attempts fail, a fourth one tells of an event and breaks, and so on; three in a row are borne."""
+    attempts: list[int] = []
+
+    async def faltering(_path: str, after: int) -> AsyncGenerator[EventView]:
+        attempts.append(after)
+        if after == 5:
+            raise NothingMore
+        if len(attempts) % 4 == 0:
+            yield EventView(id=after + 1, type="log", data={}, created_at=search.created_at)
+        raise httpx2.ReadError("broken")
+
+    with Client(url, backoff=0.001, watch_retries=3) as client:
+        monkeypatch.setattr(client, "_stream", faltering)
+        assert [event.id for event in client.events(search.id)] == [1, 2, 3, 4, 5]
+    assert attempts == [after for after in range(5) for _ in range(4)] + [5]
 
 
 def test_an_outage_does_not_stretch_the_time_that_one_waits(
