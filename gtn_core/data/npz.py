@@ -49,18 +49,45 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 def _part(arrays: dict[str, NDArray[Any]], names: tuple[str, str], path: Path) -> LabelledImages:
     images, labels = (arrays[name] for name in names)
     if images.dtype.kind not in "uf":
-        raise DatasetError(f"{path}: {names[0]} are {images.dtype}; expected unsigned integers or floats")
+        raise DatasetError(
+            f"{path}: {names[0]} are {images.dtype}; expected unsigned integers or floats"
+            f"{_conversion_of_images(images, names[0])}"
+        )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DatasetError(
             f"{path}: {names[1]} are {labels.dtype} {list(labels.shape)}; expected one integer for each image"
+            f"{_conversion_of_labels(labels, names[1])}"
         )
     if labels.size and labels.min() < 0:
         raise DatasetError(
             f"{path}: {names[1]} has the label {labels.min()}, out of range; labels start at 0"
         )
     return LabelledImages(_channels_first(images, f"{path}: {names[0]}"), labels.astype(np.int64))
+
+
+def _conversion_of_images(images: NDArray[Any], name: str) -> str:
+    """The way to images that can be read: most signed integers are bytes that were computed with."""
+    if images.dtype.kind not in "bi":
+        return ""
+    bytes_ = images.dtype.kind == "i" and images.size and images.min() >= 0 and images.max() <= 255
+    return f"; save {name}.astype('{'uint8' if bytes_ else 'float32'}')"
+
+
+def _conversion_of_labels(labels: NDArray[Any], name: str) -> str:
+    """The way to labels that can be read, where their values tell."""
+    if labels.ndim == 1 and labels.dtype.kind in "US":
+        return f"; number the names: save numpy.unique({name}, return_inverse=True)[1]"
+    if labels.ndim == 1 and (labels.dtype.kind == "b" or (labels.dtype.kind == "f" and _whole(labels))):
+        return f"; save {name}.astype('int64')"
+    if labels.ndim == 2 and labels.dtype.kind in "biuf" and (np.count_nonzero(labels, axis=1) == 1).all():
+        return f"; save {name}.argmax(axis=1)"
+    return ""
+
+
+def _whole(numbers: NDArray[Any]) -> bool:
+    return bool((np.isfinite(numbers) & (numbers == np.floor(numbers))).all())
 
 
 def _channels_first(images: NDArray[Any], source: str) -> NDArray[Any]:

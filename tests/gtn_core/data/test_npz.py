@@ -99,6 +99,31 @@ def test_wrong_arrays(tmp_path: Path, arrays: dict[str, np.ndarray], message: st
         load_dataset(save(tmp_path, **arrays))
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "advice"),
+    [
+        (pixels(20, 4, 4).astype(np.int32), LABELS, "images.astype('uint8')"),
+        (pixels(20, 4, 4).astype(np.int64) - 1, LABELS, "images.astype('float32')"),
+        (pixels(20, 4, 4).astype(np.int64) * 9, LABELS, "images.astype('float32')"),
+        (pixels(20, 4, 4) > 100, LABELS, "images.astype('float32')"),
+        (pixels(20, 4, 4), LABELS.astype(np.float32), "labels.astype('int64')"),
+        (pixels(20, 4, 4), LABELS == 1, "labels.astype('int64')"),
+        (pixels(20, 4, 4), np.array(["dog", "cat"])[LABELS], "numpy.unique(labels, return_inverse=True)[1]"),
+        (pixels(20, 4, 4), np.eye(2)[LABELS], "labels.argmax(axis=1)"),
+    ],
+)
+def test_wrong_types_tell_which_conversion_would_do(
+    tmp_path: Path, images: np.ndarray, labels: np.ndarray, advice: str
+) -> None:
+    with pytest.raises(DatasetError) as told:
+        load_dataset(save(tmp_path, images=images, labels=labels))
+    assert str(told.value).endswith(f"save {advice}")
+    arrays = {"images": images, "labels": labels}
+    changed = "images" if advice.startswith("images") else "labels"
+    arrays[changed] = eval(advice, {"numpy": np, **arrays})
+    assert load_dataset(save(tmp_path, **arrays)).num_classes == 2
+
+
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no file at .*nowhere\.npz"):
         load_dataset(f"npz:{tmp_path / 'nowhere.npz'}")
