@@ -94,12 +94,12 @@ class Lane:
                 self._pauses[job_id] = time.monotonic() + UNCLAIMED_PAUSE_SECONDS
             return None  # no fault of its own, and its lease is the pause before the next attempt
         if runner_exit.pid is not None:  # dead for certain: nobody need wait for its lease to run out
-            self._store.requeue_dead(job_id, owner_prefix("search-runner", runner_exit.pid))
+            had_claimed |= self._store.requeue_dead(job_id, owner_prefix("search-runner", runner_exit.pid))
         job = self._find(job_id)
         if job is None or runner_exit.exit_code == 0 or job.state.terminal:
             return self._forget(job_id)
         self._last_words[job_id] = runner_exit.log_tail
-        if job.state is JobState.QUEUED:  # it never claimed the job; other deaths the store counts
+        if job.state is JobState.QUEUED and not had_claimed:  # other deaths the store counts
             self._early_deaths[job_id] = self._early_deaths.get(job_id, 0) + 1
         return None
 
@@ -114,6 +114,7 @@ class Lane:
             return False
         if job is not None and job.state is JobState.RUNNING and job.lease_owner is not None:
             self._has_held.add(job_id)
+            self._early_deaths.pop(job_id, None)
             self._idle_since.pop(job_id, None)
             return False
         idle_since = self._idle_since.setdefault(job_id, time.monotonic())

@@ -160,6 +160,31 @@ def test_a_killed_runners_search_is_taken_back_before_its_lease_runs_out(
     assert store.get_job(search).attempts == 2
 
 
+def test_runners_that_die_after_some_progress_do_not_add_up(
+    store: Store,
+    make_dispatcher: MakeDispatcher,
+    queue_search: QueueSearch,
+    wait_until: WaitUntil,
+    succeed: Callable[..., None],
+) -> None:
+    search = queue_search().id
+    dispatcher, launcher = make_dispatcher(CLAIM_AND_SLEEP.format(url=store))
+    owners: list[str | None] = [None]
+
+    def passed_on() -> bool:
+        dispatcher.step()
+        job = store.get_job(search)
+        return job.state.terminal or job.lease_owner not in owners
+
+    for number in range(3):
+        wait_until(passed_on)
+        job = store.get_job(search)
+        assert job.state is JobState.RUNNING, job.error
+        owners.append(job.lease_owner)
+        succeed(search, number, owner=job.lease_owner)
+        launcher.end(search)
+
+
 def test_a_runner_that_hangs_is_killed_before_another_gets_its_search(
     store: Store,
     make_dispatcher: MakeDispatcher,
