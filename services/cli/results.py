@@ -4,7 +4,7 @@ import io
 import zipfile
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ from services.cli.tables import print_table
 
 if TYPE_CHECKING:
     from services.client.candidates import CandidateQuery
+    from services.schemas import ArchitectureView
 
 CandidateId = Annotated[str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.")]
 
@@ -104,12 +105,20 @@ def show(candidate: CandidateId, as_json: options.AsJson = False, url: options.U
     if as_json:
         print_json(found)
         return
+    say(describe(found, _drawing(found.architecture, space_config)))
+
+
+def _drawing(architecture: "ArchitectureView", space_config: dict[str, Any]) -> str:
+    """The cell; where this machine lacks the space, which another package may bring, only that."""
+    from gtn_core.errors import GtnNasError
     from nas import Architecture, get_search_space
     from nas.drawing import draw_text
 
-    space = get_search_space(**space_config)
-    drawing = draw_text(space, Architecture(found.architecture.space, found.architecture.encoding))
-    say(describe(found, drawing))
+    try:
+        space = get_search_space(**space_config)
+        return draw_text(space, Architecture(architecture.space, architecture.encoding))
+    except GtnNasError as error:
+        return f"not drawn: {error}"
 
 
 def export(

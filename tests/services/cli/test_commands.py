@@ -218,6 +218,18 @@ def test_show_draws_the_cell(run: Run, store: Store, search_id: str) -> None:
     assert json.loads(run("show", f"{search_id}-9", "--json").stdout)["loss_curve"] == [2.25, 1.5]
 
 
+def test_a_candidate_is_shown_where_its_search_space_is_not_installed(
+    run: Run, store: Store, search_id: str, succeed: Callable[..., None]
+) -> None:
+    request = store.get_job(search_id).request | {"search_space": {"name": "elsewhere"}}
+    gone = store.create_job(JobKind.SEARCH, name="", request=request, progress_total=1)
+    assert store.claim(JobKind.SEARCH, "runner", 60, job_id=gone.id)
+    succeed(gone.id, 0, accuracy=0.75)
+    shown = run("show", f"{gone.id}-0").stdout
+    assert "accuracy       0.75" in shown
+    assert "not drawn: unknown search space 'elsewhere'" in shown
+
+
 def test_steering_and_the_list_of_jobs(run: Run, store: Store, search_id: str) -> None:
     assert run("pause", search_id).stdout.strip() == "paused"
     assert run("resume", search_id).stdout.strip() == "queued"
