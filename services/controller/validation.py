@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from gtn_core import DatasetError, DatasetSpec, UnknownNameError, dataset_names
 from nas.registry import PluginError
+from nas.search_spaces.base import SearchSpace
 from nas.search_spec import validate_spec
 from services.checkpoints import lies_under_its_name, located
 from services.controller.error_handlers import field_problems
@@ -15,6 +16,7 @@ from services.controller.problems import Problem, invalid, invalid_field
 from services.errors import ConflictError, NotFoundError
 from services.schemas.requests import SearchRequest
 from services.schemas.search_steering import SearchExtension
+from services.search_analysis import space_of
 from services.settings import Settings
 from services.store import CheckpointRecord, JobRecord, JsonObject, Store
 
@@ -74,6 +76,11 @@ def require_checkpoint(checkpoint_id: str, settings: Settings, store: Store) -> 
     except Problem as problem:
         raise invalid_field("checkpoint_id", problem.detail, checkpoint_id) from problem
     return checkpoint
+
+
+def require_space(search: JobRecord) -> SearchSpace:
+    """The space of a search. Answers 422 when it is not here: its package may be gone since then."""
+    return named({"search space": "search_space"}, lambda: space_of(search), prefix=("search_space",))
 
 
 def check_dataset(dataset: DatasetSpec, settings: Settings, field: str) -> DatasetSpec:

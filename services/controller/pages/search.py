@@ -129,7 +129,7 @@ def extend(
     extension = from_form(
         SearchExtension, additional_candidates=additional_candidates, additional_seconds=additional_seconds
     )
-    searches.extend_search(job, extension, page.store, None)
+    searches.extend_search(job, extension, page.settings, page.store, None)
     return page.redirect(f"/searches/{job.id}")
 
 

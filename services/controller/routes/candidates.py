@@ -13,7 +13,7 @@ from services.controller.queries import CandidateParameters
 from services.controller.rankings import candidate_views, latest_final_training
 from services.controller.security import READS, SUBMITS
 from services.controller.space_options import check_space_options
-from services.controller.validation import require_checkpoint
+from services.controller.validation import require_checkpoint, require_space
 from services.controller.views import candidate_detail, final_training_view
 from services.export_files import ExportFormat
 from services.exports import export_trained, latest_training
@@ -83,8 +83,9 @@ def retrain_candidate(
         )
     search = store.get_job(candidate.search_id, JobKind.SEARCH)
     require_checkpoint(search.request["checkpoint_id"], settings, store)
+    space = require_space(search)
     if request.space_options:
-        check_space_options(search.request["search_space"], request.space_options, candidate)
+        check_space_options(space, request.space_options, candidate)
     job = store.create_job(
         JobKind.FINAL_TRAINING,
         name=request.name,

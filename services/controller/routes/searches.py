@@ -134,13 +134,19 @@ def cancel_search(job: Search, store: StoreDep) -> SearchView:
 
 @router.post("/{search_id}/extend", dependencies=[SUBMITS], summary="Extend a search")
 def extend_search(
-    job: Search, extension: SearchExtension, store: StoreDep, idempotency: IdempotencyKeyHeader
+    job: Search,
+    extension: SearchExtension,
+    settings: SettingsDep,
+    store: StoreDep,
+    idempotency: IdempotencyKeyHeader,
 ) -> SearchView:
     """Give a search more candidates, or more time. One that has ended goes on; nothing is evaluated twice.
 
     A search that succeeded or failed is queued again and starts from what it has. A running one takes the
     addition up when it comes to its old end. A cancelled one is over for good: clone it.
     """
+    # What it names may be gone since it was submitted, and its runner would only find that out.
+    check_search(changed_search(job, {}), settings, store)
     extended = store.extend(job.id, lambda found: extended_search(found, extension), idempotency=idempotency)
     return search_view(extended, best_candidate(store, extended))
 

@@ -17,6 +17,8 @@ from services.artifacts import ArtifactStore
 from services.lifecycle import JobKind
 from services.store import Store
 
+from .conftest import fields
+
 ENCODING = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|nor_conv_1x1~1|avg_pool_3x3~2|"
 
 
@@ -197,6 +199,24 @@ def test_a_candidate_without_a_score_is_not_retrained(http: TestClient, scored_s
     assert answer.status_code == 409
     assert "failed" in answer.json()["detail"]
     assert "scored" in answer.json()["remedy"]
+
+
+@pytest.mark.parametrize("body", [{}, {"space_options": {"channels": 8}}])
+def test_a_candidate_whose_search_space_is_gone_is_not_retrained(
+    http: TestClient, store: Store, search_id: str, succeed: Callable[..., None], body: dict[str, Any]
+) -> None:
+    request = store.get_job(search_id).request | {"search_space": {"name": "uninstalled"}}
+    gone = store.create_job(
+        JobKind.SEARCH, name="", request=request, subject_id=request["checkpoint_id"], progress_total=5
+    )
+    assert store.claim(JobKind.SEARCH, "runner", 60, job_id=gone.id)
+    succeed(gone.id, 0, accuracy=0.5)
+
+    answer = http.post(f"/v1/candidates/{gone.id}-0/retrain", json=body)
+
+    assert answer.status_code == 422
+    assert fields(answer) == ["search_space.name"]
+    assert not http.get("/v1/final-trainings").json()["items"]
 
 
 def test_the_test_accuracy_stands_apart_from_the_proxy_score(

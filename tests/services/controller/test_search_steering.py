@@ -115,6 +115,22 @@ def test_a_cancelled_search_is_cloned_instead(http: TestClient, store: Store, se
     assert "clone it" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("part", ["search_space", "algorithm", "estimator"])
+def test_a_search_whose_plugin_is_gone_does_not_go_on(
+    http: TestClient, store: Store, search_id: str, part: str
+) -> None:
+    request = store.get_job(search_id).request | {part: {"name": "uninstalled"}}
+    gone = store.create_job(
+        JobKind.SEARCH, name="", request=request, subject_id=request["checkpoint_id"], progress_total=5
+    )
+    end(store, gone.id, result={"timed_out": False})
+    for action, body in (("extend", {"additional_candidates": 1}), ("clone", {})):
+        answer = http.post(f"/v1/searches/{gone.id}/{action}", json=body)
+        assert answer.status_code == 422
+        assert fields(answer) == [f"{part}.name"]
+    assert store.get_job(gone.id).state is JobState.SUCCEEDED
+
+
 def test_time_is_added_to_a_search_that_has_a_limit(
     http: TestClient, store: Store, search_body: dict[str, Any]
 ) -> None:
