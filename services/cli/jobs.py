@@ -125,6 +125,7 @@ def _facts(job: "Job") -> dict[str, Any]:
         "waiting_for": job.waiting_for,
         "error": job.error,
         "ended": _ending(special.get("result")),
+        "failed": _failed(special.get("failures")),
         "best": best and f"{best['id']}, {_result(job, best['metrics'])}",
         "test_accuracy": "" if accuracy is None else f"{accuracy:.2%}",
         "created": local_time(job.created_at),
@@ -140,6 +141,12 @@ def _ending(result: Any) -> str:
     """Why a search ended before all its candidates."""
     told = result if isinstance(result, dict) else {}
     return told.get("exhausted") or ("by its time limit" if told.get("timed_out") else "")
+
+
+def _failed(failures: list[dict[str, Any]] | None) -> str:
+    """How many candidates, and why: each reason with the first that had it."""
+    reasons = [f"{each['count']:,} × {each['reason']}, first {each['first']}" for each in failures or ()]
+    return "; ".join(reasons)
 
 
 def _result(job: "Job", metrics: dict[str, Any]) -> str:

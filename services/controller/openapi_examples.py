@@ -64,6 +64,7 @@ SEARCH: dict[str, Any] = {
     "request": _SEARCH_REQUEST,
     "checkpoint_id": _CHECKPOINT_ID,
     "best": CANDIDATE,
+    "failures": [],
     "result": None,
 }
 FINAL_TRAINING: dict[str, Any] = {
@@ -88,6 +89,7 @@ CHECKPOINT: dict[str, Any] = {
     "created_at": "2026-01-01T11:00:00Z",
 }
 _NEW = {"state": "queued", "started_at": None}
+_NOT_LOOKED_UP = {"best": None, "failures": None}
 _CORES = {"total": 16, "busy": 4, "free": 12}
 _NO_GPUS = {"total": 0, "busy": 0, "free": 0}
 _CATALOGUE = {
@@ -129,7 +131,7 @@ ANSWERS: dict[tuple[str, str], Any] = {
     ("create_checkpoint", "200"): CHECKPOINT,
     ("list_checkpoints", "200"): _page(CHECKPOINT),
     ("get_checkpoint", "200"): CHECKPOINT,
-    ("create_search", "201"): SEARCH | _NEW | {"progress": {"done": 0, "total": 100}, "best": None},
+    ("create_search", "201"): SEARCH | _NEW | {"progress": {"done": 0, "total": 100}} | _NOT_LOOKED_UP,
     ("create_search", "200"): {
         "request": _SEARCH_REQUEST,
         "estimate": {
@@ -139,12 +141,12 @@ ANSWERS: dict[tuple[str, str], Any] = {
             "based_on": 40,
         },
     },
-    ("list_searches", "200"): _page(SEARCH | {"best": None}),
+    ("list_searches", "200"): _page(SEARCH | _NOT_LOOKED_UP),
     ("get_search", "200"): SEARCH,
     ("pause_search", "200"): SEARCH | {"state": "paused"},
     ("resume_search", "200"): SEARCH | {"state": "queued"},
     ("cancel_search", "200"): SEARCH | {"state": "cancelled"},
-    ("clone_search", "201"): SEARCH | _NEW | {"progress": {"done": 0, "total": 100}, "best": None},
+    ("clone_search", "201"): SEARCH | _NEW | {"progress": {"done": 0, "total": 100}} | _NOT_LOOKED_UP,
     ("extend_search", "200"): SEARCH | {"state": "queued", "progress": {"done": 100, "total": 150}},
     ("list_search_candidates", "200"): _page(CANDIDATE),
     ("download_candidates", "200"): [CANDIDATE],

@@ -1,12 +1,12 @@
-"""What is read from a search's candidates: its best, their final trainings, and what the next would cost."""
+"""What is read from candidates of a search: the best, failures, final trainings, and what more would cost."""
 
 from collections.abc import Sequence
 from statistics import median
 
 from services.controller.views import candidate_view
 from services.lifecycle import CandidateState, JobKind
-from services.schemas import CandidateView, CostEstimate
-from services.store import CandidateFilter, CandidateRecord, JobRecord, JsonObject, Store
+from services.schemas import CandidateView, CostEstimate, FailureSummary
+from services.store import CandidateFilter, CandidateRecord, JobRecord, JsonObject, Store, candidate_id
 
 SEARCHES_COMPARED = 50
 CANDIDATES_COMPARED = 200
@@ -18,6 +18,19 @@ def best_candidate(store: Store, search: JobRecord) -> CandidateView | None:
         CandidateFilter(search.id, CandidateState.SUCCEEDED), order_by="rank", limit=1
     )
     return next(iter(candidate_views(store, best.items)), None)
+
+
+def failures(store: Store, search: JobRecord) -> list[FailureSummary]:
+    """Why candidates of the search failed, the most frequent reason first."""
+    return [
+        FailureSummary(
+            reason=each.reason,
+            count=each.count,
+            first=candidate_id(search.id, each.first),
+            detail=each.detail,
+        )
+        for each in store.failures(search.id)
+    ]
 
 
 def candidate_views(store: Store, candidates: Sequence[CandidateRecord]) -> list[CandidateView]:

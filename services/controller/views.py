@@ -12,6 +12,7 @@ from services.schemas import (
     CandidateView,
     CheckpointView,
     EventView,
+    FailureSummary,
     FidelityReportView,
     FidelitySummary,
     FinalTrainingSummary,
@@ -47,9 +48,17 @@ def meta_training_view(job: JobRecord) -> MetaTrainingView:
     return MetaTrainingView(**_shared(job), checkpoint_id=checkpoint_id, result=job.result)
 
 
-def search_view(job: JobRecord, best: CandidateView | None = None) -> SearchView:
-    """A search, with its best candidate where the caller has looked it up."""
-    return SearchView(**_shared(job), checkpoint_id=job.subject_id or "", best=best, result=job.result)
+def search_view(
+    job: JobRecord, best: CandidateView | None = None, failures: list[FailureSummary] | None = None
+) -> SearchView:
+    """A search, with what the caller has looked up of its candidates."""
+    return SearchView(
+        **_shared(job),
+        checkpoint_id=job.subject_id or "",
+        best=best,
+        failures=failures,
+        result=job.result,
+    )
 
 
 def final_training_view(job: JobRecord) -> FinalTrainingView:

@@ -10,6 +10,7 @@ from services.schemas.candidates import (
     CandidateFailure,
     CandidateMetrics,
     CandidateView,
+    FailureSummary,
     FinalTrainingSummary,
 )
 from services.schemas.checkpoints import CheckpointView, FidelitySummary
@@ -46,6 +47,7 @@ __all__ = [
     "ClusterView",
     "CostEstimate",
     "EventView",
+    "FailureSummary",
     "FidelityReportView",
     "FidelitySummary",
     "FieldProblem",

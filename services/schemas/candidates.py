@@ -40,6 +40,15 @@ class CandidateFailure(BaseModel):
     detail: str = ""
 
 
+class FailureSummary(BaseModel):
+    """How many candidates of a search failed for one reason."""
+
+    reason: str = Field(examples=["out of memory"])
+    count: int
+    first: str = Field(description="id of the first candidate that failed so")
+    detail: str = Field(description="what went wrong with that one")
+
+
 class FinalTrainingSummary(BaseModel):
     """The candidate's latest final training: true accuracies, apart from the proxy score."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from services.schemas.candidates import CandidateView
+from services.schemas.candidates import CandidateView, FailureSummary
 from services.schemas.resources import JobView
 
 
@@ -21,6 +21,9 @@ class SearchView(JobView):
     checkpoint_id: str
     best: CandidateView | None = Field(
         description="the best candidate so far by the first objective; lists leave it out"
+    )
+    failures: list[FailureSummary] | None = Field(
+        None, description="why candidates failed, the most frequent reason first; lists leave it out"
     )
     result: dict[str, Any] | None
 

@@ -8,7 +8,7 @@ from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.jobs import OwnerKey, Search
 from services.controller.queries import SearchCandidateParameters
-from services.controller.rankings import best_candidate, candidate_views, estimate_cost
+from services.controller.rankings import best_candidate, candidate_views, estimate_cost, failures
 from services.controller.routes.job_routes import JobResource, add_events, add_list
 from services.controller.security import SUBMITS
 from services.controller.validation import changed_search, check_search, extended_search
@@ -17,7 +17,7 @@ from services.lifecycle import Action, JobKind
 from services.schemas import CandidateView, Page, SearchPlan, SearchView
 from services.schemas.requests import SearchRequest
 from services.schemas.search_steering import SearchChanges, SearchExtension
-from services.store import IdempotencyKey, Store
+from services.store import IdempotencyKey, JobRecord, Store
 from services.telemetry import current_origin
 
 SEARCHES = JobResource(
@@ -104,8 +104,8 @@ add_list(router, SEARCHES)
 
 @router.get("/{search_id}", summary="Get a search")
 def get_search(job: Search, store: StoreDep) -> SearchView:
-    """One search, with its best candidate so far."""
-    return search_view(job, best_candidate(store, job))
+    """One search, with its best candidate so far, and why others failed."""
+    return _whole_view(store, job)
 
 
 @router.delete("/{search_id}", status_code=204, dependencies=[SUBMITS], summary="Delete a search")
@@ -148,12 +148,15 @@ def extend_search(
     # What it names may be gone since it was submitted, and its runner would only find that out.
     check_search(changed_search(job, {}), settings, store)
     extended = store.extend(job.id, lambda found: extended_search(found, extension), idempotency=idempotency)
-    return search_view(extended, best_candidate(store, extended))
+    return _whole_view(store, extended)
 
 
 def _act(store: Store, search_id: str, action: Action) -> SearchView:
-    job = store.act(search_id, action)
-    return search_view(job, best_candidate(store, job))
+    return _whole_view(store, store.act(search_id, action))
+
+
+def _whole_view(store: Store, job: JobRecord) -> SearchView:
+    return search_view(job, best_candidate(store, job), failures(store, job))
 
 
 add_events(router, SEARCHES)

@@ -321,6 +321,17 @@ def test_status_tells_why_a_search_ended_early(run: Run, store: Store, search_id
     assert facts["ended"] == "no new architecture was found after 3 candidates"
 
 
+def test_status_tells_how_many_candidates_failed_and_why(
+    run: Run, store: Store, search_id: str, propose: Callable[..., None]
+) -> None:
+    assert "failed" not in run("status", search_id).stdout
+    for number in (3, 4):
+        propose(search_id, number)
+        store.finish_candidate("runner", search_id, number, error={"reason": "out of memory"})
+    facts = dict(line.split(maxsplit=1) for line in run("status", search_id).stdout.splitlines())
+    assert facts["failed"] == f"2 × out of memory, first {search_id}-3"
+
+
 def test_jobs_are_listed_by_kind_and_state_newest_first(run: Run, search_id: str) -> None:
     trained = run("train-gtn", "--dataset", "digits", "--name", "mine").stdout.strip()
     again = run("search", "--candidates", 3).stdout.strip()

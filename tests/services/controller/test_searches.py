@@ -1,5 +1,6 @@
 """Searches over HTTP: submit, check, look, steer, delete."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -76,6 +77,23 @@ def test_a_search_shows_its_best_candidate(http: TestClient, scored_search: str)
     assert search["started_at"] is not None
     assert search["progress"] == {"done": 4, "total": 5}
     assert (search["best"]["number"], search["best"]["rank"]) == (2, 1)
+
+
+def test_a_search_tells_how_many_candidates_failed_and_why(
+    http: TestClient, store: Store, search_id: str, propose: Callable[..., None]
+) -> None:
+    assert http.get(f"/v1/searches/{search_id}").json()["failures"] == []
+    assert store.claim(JobKind.SEARCH, "runner", 60, job_id=search_id)
+    for number, reason in enumerate(["too slow", "diverged", "diverged"]):
+        propose(search_id, number)
+        error = {"reason": reason, "detail": f"detail {number}"}
+        store.finish_candidate("runner", search_id, number, error=error)
+
+    assert http.get(f"/v1/searches/{search_id}").json()["failures"] == [
+        {"reason": "diverged", "count": 2, "first": f"{search_id}-1", "detail": "detail 1"},
+        {"reason": "too slow", "count": 1, "first": f"{search_id}-0", "detail": "detail 0"},
+    ]
+    assert http.get("/v1/searches").json()["items"][0]["failures"] is None
 
 
 def test_a_list_whose_only_item_is_refused_is_not_said_to_be_too_short_too(
