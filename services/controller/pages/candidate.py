@@ -126,13 +126,17 @@ def get_comparison(
 def _compared(store: Store, identifier: str) -> Compared:
     record = store.get_candidate(identifier)
     search = store.get_job(record.search_id, JobKind.SEARCH)
-    space = space_of(search)
     return Compared(
         detail=candidate_detail(record, latest_final_training(store, record.id)),
         search=search,
-        choices=_attempt(lambda: space.choices(space.parse(record.encoding))) or {},
+        choices=_attempt(lambda: _choices(search, record)) or {},
         cells=_drawing(lambda: cells_svg(search, record)),
     )
+
+
+def _choices(search: JobRecord, record: CandidateRecord) -> dict[str, str]:
+    space = space_of(search)
+    return space.choices(space.parse(record.encoding))
 
 
 def _label(column: Compared, beside: list[Compared]) -> str:

@@ -139,6 +139,21 @@ def test_nothing_new_is_answered_with_nothing(http: TestClient, search_id: str) 
     assert http.get(f"/searches/{search_id}/progress", params={"seen": "other"}).status_code == 200
 
 
+def test_candidates_of_a_search_space_that_is_gone_have_their_pages(
+    http: TestClient, store: Store, search_id: str, succeed: Callable[..., None]
+) -> None:
+    request = store.get_job(search_id).request | {"search_space": {"name": "uninstalled"}}
+    gone = store.create_job(
+        JobKind.SEARCH, name="", request=request, subject_id=request["checkpoint_id"], progress_total=5
+    )
+    assert store.claim(JobKind.SEARCH, "runner", 60, job_id=gone.id)
+    succeed(gone.id, 0, accuracy=0.5)
+    for path in (f"/candidates/{gone.id}-0", f"/compare?id={gone.id}-0"):
+        page = http.get(path)
+        assert page.status_code == 200
+        assert "50.00" in page.text
+
+
 def test_more_than_four_are_not_compared(http: TestClient, scored_search: str) -> None:
     ids = [f"{scored_search}-{number}" for number in range(5)]
     assert http.get("/compare", params={"id": ids}).status_code == 422
