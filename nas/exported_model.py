@@ -71,7 +71,11 @@ def normalise(images: Tensor) -> Tensor:
     They are floating point, in [0, 1] unless the data set itself had other numbers, or of a type in LARGEST.
     """
     if tuple(images.shape[-3:]) != IMAGE_SHAPE:
-        raise ValueError(f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}")
+        raise ValueError(
+            f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}; reduce larger ones as for "
+            "training, floating point in a batch [B, C, H, W]: "
+            f"torch.nn.functional.interpolate(images, {IMAGE_SHAPE[1:]}, mode='area')"
+        )
     if not images.dtype.is_floating_point and images.dtype not in LARGEST:
         known = ", ".join([*map(str, LARGEST), "floating point as the data set has it"])
         raise ValueError(f"expected {known}; got {images.dtype}")

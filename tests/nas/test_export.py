@@ -196,6 +196,18 @@ def test_pixels_reach_the_network_as_in_training(
             model["normalise"](integers.to(type_))
 
 
+def test_a_model_of_reduced_images_tells_how_larger_ones_are_reduced(tmp_path: Path) -> None:
+    for name, content in export_python(exported()).items():
+        (tmp_path / name).write_bytes(content)
+    model = runpy.run_path(str(tmp_path / "model.py"))
+    images = torch.rand(2, 3, 18, 24)
+    with pytest.raises(ValueError, match="reduce larger ones as for training") as told:
+        model["normalise"](images)
+    reduced = eval("torch" + str(told.value).partition(": torch")[2], {"torch": torch, "images": images})
+    torch.testing.assert_close(reduced, torch.nn.functional.avg_pool2d(images, 2))
+    model["normalise"](reduced)
+
+
 def test_a_space_that_writes_no_python_is_told(toy_space: SearchSpace) -> None:
     trained = exported()
     with pytest.raises(ExportError, match="'toy' does not write Python; export safetensors or onnx"):
