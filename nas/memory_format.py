@@ -23,8 +23,8 @@ def channels_first(network: nn.Module) -> nn.Module:
 def channels_last_if_it_runs(network: nn.Module, image_shape: ImageShape) -> nn.Module:
     """The network, on a CPU, with its channels last, or as it was where its `forward` cannot do with that.
 
-    Cells of NAS-Bench-201, NASNet and ResNet train so in 0.45 to 0.9 of the time and are measured in 0.35 to
-    0.85 of it, least where they are large. A `view` of features may ask for channels that come first.
+    So a candidate takes 0.44 to 0.86 of the time, least where it is large (`bench_memory_format.py`).
+    Whoever takes a `view` of features may count on channels that come first.
     """
     try:
         with torch.no_grad(), seeded_noise(0, "cpu"), evaluation_mode(network):
