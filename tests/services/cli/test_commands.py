@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from typer.testing import CliRunner, Result
 from gtn_core import FrozenCheckpoint
 from gtn_core.errors import GtnNasError
 from services.cli.app import app
+from services.cli.progress import News, _PlainLines
 from services.client import Client
 from services.lifecycle import Action, JobKind, JobState
 from services.settings import Settings
@@ -239,17 +239,33 @@ def test_steering_and_the_list_of_jobs(run: Run, store: Store, search_id: str) -
     assert [job["id"] for job in json.loads(run("jobs", "--json").stdout)] == [search_id]
 
 
+@pytest.fixture
+def once_shown(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Does something as soon as a command has shown its first line of progress."""
+    show, awaited = _PlainLines.show, []
+
+    def show_and_do(lines: _PlainLines, news: News) -> None:
+        show(lines, news)
+        while awaited:
+            awaited.pop()()
+
+    monkeypatch.setattr(_PlainLines, "show", show_and_do)
+    return awaited.append
+
+
 def test_follow_shows_progress_on_stderr_until_the_end(
-    run: Run, store: Store, search_id: str, succeed: Callable[..., None]
+    run: Run,
+    store: Store,
+    search_id: str,
+    succeed: Callable[..., None],
+    once_shown: Callable[[Callable[[], Any]], None],
 ) -> None:
     def go_on() -> None:
         succeed(search_id, 3, accuracy=0.95)
         store.finish(search_id, "runner", result={})
 
-    timer = threading.Timer(0.5, go_on)
-    timer.start()
+    once_shown(go_on)
     result = run("follow", search_id, "--json")
-    timer.join()
     assert json.loads(result.stdout)["state"] == "succeeded"
     lines = result.stderr.splitlines()
     assert lines[0].startswith("search: running, 3/5, ")  # where it stands, not where it began
@@ -257,16 +273,13 @@ def test_follow_shows_progress_on_stderr_until_the_end(
 
 
 def test_follow_of_an_extended_search_begins_where_it_stands(
-    run: Run, url: str, store: Store, search_id: str
+    run: Run, url: str, store: Store, search_id: str, once_shown: Callable[[Callable[[], Any]], None]
 ) -> None:
     store.finish(search_id, "runner", result={})
     assert run("follow", search_id).stderr == "search: succeeded, 3/5, best accuracy 90.0%\n"
     run("extend", search_id, "--candidates", 4)
-
-    timer = threading.Timer(0.5, lambda: store.act(search_id, Action.CANCEL))
-    timer.start()
+    once_shown(lambda: store.act(search_id, Action.CANCEL))
     followed = CliRunner().invoke(app, ["follow", search_id, "--url", url])
-    timer.join()
     assert followed.stderr.splitlines() == [
         "search: queued, 3/9, best accuracy 90.0%",
         "search: cancelled, 3/9, best accuracy 90.0%",
