@@ -130,7 +130,8 @@ def _admitted_latency(
 def _with(score: CandidateScore, extra: dict[str, float]) -> CandidateScore:
     """The score with more readouts, all in Python's own types: estimators may come from other packages.
 
-    Raises CandidateFailed for what is no score, a number that is not finite, or an accuracy that is no share.
+    Raises CandidateFailed for what is no score, a number that is not finite, an accuracy that is no share, or
+    a count that cannot be stored.
     """
     if not isinstance(score, CandidateScore):
         raise CandidateFailed("error", f"the estimator returned {score!r:.200}; expected a CandidateScore")
@@ -140,9 +141,14 @@ def _with(score: CandidateScore, extra: dict[str, float]) -> CandidateScore:
         raise CandidateFailed("error", f"accuracy is {score.accuracy}; expected a share from 0 to 1")
     readouts = {name: _finite(name, value) for name, value in (score.extra | extra).items()}
     curve = tuple(_finite(f"loss_curve[{step}]", loss) for step, loss in enumerate(score.loss_curve))
-    return CandidateScore(
-        **plain, loss_curve=curve, params=int(score.params), flops=int(score.flops), extra=readouts
-    )
+    params, flops = _count("params", score.params), _count("flops", score.flops)
+    return CandidateScore(**plain, loss_curve=curve, params=params, flops=flops, extra=readouts)
+
+
+def _count(name: str, value: float) -> int:
+    if not 0 <= value < 2**63:  # what databases hold
+        raise CandidateFailed("error", f"{name} is {value}; expected 0 to 2^63 - 1")
+    return int(value)
 
 
 def _finite(name: str, value: float) -> float:

@@ -47,6 +47,8 @@ def test_numbers_become_python_s_own() -> None:
     [
         (None, "error", "the estimator returned None; expected a CandidateScore"),
         (0.5, "error", "the estimator returned 0.5; expected a CandidateScore"),
+        (replace(SCORE, params=2**63), "error", f"params is {2**63}; expected 0 to 2^63 - 1"),
+        (replace(SCORE, flops=-1), "error", "flops is -1; expected 0 to 2^63 - 1"),
         (replace(SCORE, accuracy=75.0), "error", "accuracy is 75.0; expected a share from 0 to 1"),
         (replace(SCORE, accuracy=float("nan")), "non-finite", "accuracy is nan"),
         (replace(SCORE, extra={"own": float("inf")}), "non-finite", "own is inf"),
