@@ -103,6 +103,18 @@ def search_id(http: TestClient, search_body: dict[str, Any]) -> str:
 
 
 @pytest.fixture
+def candidate_of_a_gone_space(store: Store, search_id: str, succeed: Callable[..., None]) -> str:
+    """A scored candidate of a search whose search space is not installed any more; its accuracy is 0.5."""
+    request = store.get_job(search_id).request | {"search_space": {"name": "uninstalled"}}
+    gone = store.create_job(
+        JobKind.SEARCH, name="", request=request, subject_id=request["checkpoint_id"], progress_total=5
+    )
+    assert store.claim(JobKind.SEARCH, "runner", 60, job_id=gone.id)
+    succeed(gone.id, 0, accuracy=0.5)
+    return f"{gone.id}-0"
+
+
+@pytest.fixture
 def scored_search(
     store: Store, search_id: str, succeed: Callable[..., None], fail: Callable[..., None]
 ) -> str:

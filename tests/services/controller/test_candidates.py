@@ -203,16 +203,9 @@ def test_a_candidate_without_a_score_is_not_retrained(http: TestClient, scored_s
 
 @pytest.mark.parametrize("body", [{}, {"space_options": {"channels": 8}}])
 def test_a_candidate_whose_search_space_is_gone_is_not_retrained(
-    http: TestClient, store: Store, search_id: str, succeed: Callable[..., None], body: dict[str, Any]
+    http: TestClient, candidate_of_a_gone_space: str, body: dict[str, Any]
 ) -> None:
-    request = store.get_job(search_id).request | {"search_space": {"name": "uninstalled"}}
-    gone = store.create_job(
-        JobKind.SEARCH, name="", request=request, subject_id=request["checkpoint_id"], progress_total=5
-    )
-    assert store.claim(JobKind.SEARCH, "runner", 60, job_id=gone.id)
-    succeed(gone.id, 0, accuracy=0.5)
-
-    answer = http.post(f"/v1/candidates/{gone.id}-0/retrain", json=body)
+    answer = http.post(f"/v1/candidates/{candidate_of_a_gone_space}/retrain", json=body)
 
     assert answer.status_code == 422
     assert fields(answer) == ["search_space.name"]

@@ -140,15 +140,9 @@ def test_nothing_new_is_answered_with_nothing(http: TestClient, search_id: str) 
 
 
 def test_candidates_of_a_search_space_that_is_gone_have_their_pages(
-    http: TestClient, store: Store, search_id: str, succeed: Callable[..., None]
+    http: TestClient, candidate_of_a_gone_space: str
 ) -> None:
-    request = store.get_job(search_id).request | {"search_space": {"name": "uninstalled"}}
-    gone = store.create_job(
-        JobKind.SEARCH, name="", request=request, subject_id=request["checkpoint_id"], progress_total=5
-    )
-    assert store.claim(JobKind.SEARCH, "runner", 60, job_id=gone.id)
-    succeed(gone.id, 0, accuracy=0.5)
-    for path in (f"/candidates/{gone.id}-0", f"/compare?id={gone.id}-0"):
+    for path in (f"/candidates/{candidate_of_a_gone_space}", f"/compare?id={candidate_of_a_gone_space}"):
         page = http.get(path)
         assert page.status_code == 200
         assert "50.00" in page.text
