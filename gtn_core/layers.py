@@ -67,6 +67,12 @@ class MeanOnlyBatchNorm(nn.Module):
         return features - features.mean(dim=everything_else, keepdim=True) + bias
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network, its weights moved in place so that the channels of a pixel lie side by side."""
+    moved: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    return moved
+
+
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
     """Inside, every module is in evaluation mode: no dropout, and fresh batch norm is the identity."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gtn_core.config import Precision
 from gtn_core.errors import DeviceError
+from gtn_core.layers import channels_last
 
 
 def autocast(device: torch.device, *, bfloat16: bool) -> torch.autocast:
@@ -45,7 +46,7 @@ def prepared(learner: nn.Module, images: Tensor, precision: Precision) -> nn.Mod
     around it: a meta-gradient calls the learner again in the backward pass, on threads that know of no block.
     """
     if images.shape[-3] > 1:
-        learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        learner = channels_last(learner)
     return InBfloat16(learner) if precision == "bf16" else learner
 
 

@@ -3,15 +3,9 @@
 import torch
 from torch import nn
 
-from gtn_core.layers import evaluation_mode
+from gtn_core.layers import channels_last, evaluation_mode
 from gtn_core.randomness import seeded_noise
 from nas.search_spaces.base import ImageShape
-
-
-def channels_last(network: nn.Module) -> nn.Module:
-    """The network, its weights moved in place so that the channels of a pixel lie side by side."""
-    moved: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's omission
-    return moved
 
 
 def channels_first(network: nn.Module) -> nn.Module:

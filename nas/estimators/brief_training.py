@@ -154,7 +154,8 @@ def _train_and_measure(
 
 
 def _laid_out_network(network: nn.Module, images: torch.Tensor, config: BriefTrainingConfig) -> nn.Module:
-    from nas.memory_format import channels_last, channels_last_if_it_runs
+    from gtn_core.layers import channels_last
+    from nas.memory_format import channels_last_if_it_runs
 
     if config.channels_last:
         return channels_last(network)
