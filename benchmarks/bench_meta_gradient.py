@@ -9,7 +9,8 @@ stack gives to its meta-training worker where it is installed: what differs is h
 between what is kept. What tensors alone take is the peak of PyTorch's allocations in one more meta step: the
 process may hold less of it beyond its start, as the first step leaves it a heap to use. The plain unroll is
 written out here and shares no code with the forms; `higher` (Grefenstette et al., 2019) is measured where it
-is installed. The images are noise: neither number depends on them.
+is installed. On a CUDA device each form is also measured as it is recorded and replayed (`cuda_graphs`). The
+images are noise: neither number depends on them.
 """
 
 import argparse
@@ -40,11 +41,13 @@ from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.layers import batch_statistics
 from gtn_core.outer_loss import outer_loss
 from gtn_core.randomness import seeded_initialisation
+from gtn_core.recorded_meta_gradient import Recording
 from services.heap import heap_environment
 
 BASELINES = ("plain", "higher")
 HEAPS = {"default": {}, "jemalloc": heap_environment({})}
 FORMS = (*BASELINES, *get_args(MetaGradientForm))
+RECORDED = {f"{form}_recorded": form for form in get_args(MetaGradientForm)}
 IMAGE_SHAPE, CLASSES = (1, 28, 28), 10
 
 
@@ -55,8 +58,9 @@ def main() -> None:
         return
     cells = []
     heaps = [name for name in HEAPS if name == "default" or (HEAPS[name] and arguments.device == "cpu")]
+    forms = FORMS if arguments.device == "cpu" else (*FORMS, *RECORDED)
     for steps in arguments.steps:
-        for heap, form in product(heaps, FORMS):
+        for heap, form in product(heaps, forms):
             cell = in_fresh_process(form, steps, HEAPS[heap])
             cells.append({"heap": heap, "form": form, "inner_steps": steps, **cell})
             print(cells[-1], flush=True)
@@ -102,7 +106,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=5, help="meta steps timed, after one that is not")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--form", choices=FORMS, help="measure this one here, with the first of --steps")
+    parser.add_argument(
+        "--form", choices=(*FORMS, *RECORDED), help="measure this one here, with the first of --steps"
+    )
     return parser.parse_args()
 
 
@@ -137,7 +143,7 @@ def measured(form: str, steps: int, arguments: argparse.Namespace) -> dict[str, 
             torch.randn(config.outer_batch_size, *IMAGE_SHAPE).to(device),
             torch.arange(config.outer_batch_size).to(device) % CLASSES,
         )
-    step: Callable[..., None] = {"plain": plain, "higher": with_higher}.get(form, ours)
+    step = step_of(form)
     step(curriculum, real, configuration_of_one_step(config), form)  # the libraries' own memory
     memory = Memory(device)
     seconds = []
@@ -166,6 +172,12 @@ def measured(form: str, steps: int, arguments: argparse.Namespace) -> dict[str, 
     }
 
 
+def step_of(form: str) -> Callable[..., None]:
+    if form in RECORDED:
+        return Recorded(RECORDED[form])
+    return {"plain": plain, "higher": with_higher}.get(form, ours)
+
+
 def configuration_of_one_step(config: MetaTrainingConfig) -> MetaTrainingConfig:
     return config.model_copy(update={"inner_steps": 1})
 
@@ -178,6 +190,23 @@ def ours(
     loss = outer_loss(learner(config, real), leaves, real, config, form=form).loss
     torch.autograd.backward(loss)
     synthetic.backward_from(leaves)
+
+
+class Recorded:
+    """One of our forms, recorded when it is first asked for and replayed from then on."""
+
+    def __init__(self, form: MetaGradientForm) -> None:
+        self._form, self._recordings = form, dict[MetaTrainingConfig, Recording]()
+
+    def __call__(
+        self, curriculum: LearnedCurriculum, real: Split, config: MetaTrainingConfig, _form: str
+    ) -> None:
+        network = learner(config, real)
+        if config not in self._recordings:
+            self._recordings = {config: Recording(curriculum, network, real, config, self._form)}
+        recording = self._recordings[config]
+        recording.replay(network, real)
+        recording.add_gradient(1.0)
 
 
 def plain(curriculum: LearnedCurriculum, real: Split, config: MetaTrainingConfig, _form: str) -> None:
@@ -283,7 +312,7 @@ def targets(
     """The ratios that each form is held to, where their cells were measured."""
     found = {(cell["form"], cell["inner_steps"]): cell for cell in cells if "error" not in cell}
     ratios: dict[str, dict[str, float]] = {}
-    for form in get_args(MetaGradientForm):
+    for form in dict.fromkeys(cell["form"] for cell in cells if cell["form"] not in BASELINES):
         ratios[form] = {}
         if {(form, 64), ("plain", 64)} <= found.keys():
             ours, base = found[form, 64], found["plain", 64]
@@ -300,7 +329,8 @@ def targets(
 def print_table(results: dict[str, Any]) -> None:
     print(f"\none meta step on {results['device']}: processor seconds (least of n) and peak memory")
     for measure, (heap, peak) in measures(results["cells"]).items():
-        print(f"{measure:>13}  " + "  ".join(f"{form:>20}" for form in FORMS))
+        forms = dict.fromkeys(cell["form"] for cell in results["cells"])
+        print(f"{measure:>13}  " + "  ".join(f"{form:>23}" for form in forms))
         cells = [cell for cell in results["cells"] if cell["heap"] == heap]
         for steps in sorted({cell["inner_steps"] for cell in cells}):
             shown = [
@@ -308,7 +338,7 @@ def print_table(results: dict[str, Any]) -> None:
                 for cell in cells
                 if cell["inner_steps"] == steps
             ]
-            print(f"{steps:>7} steps  " + "  ".join(f"{text:>20}" for text in shown))
+            print(f"{steps:>7} steps  " + "  ".join(f"{text:>23}" for text in shown))
         for form, ratios in results["targets"][measure].items():
             print(form, {name: round(ratio, 2) for name, ratio in ratios.items()})
 

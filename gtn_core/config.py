@@ -193,6 +193,12 @@ class MetaTrainingConfig(StrictModel):
         description="tf32: products of matrices and convolutions in TensorFloat-32, on a CUDA device; bf16: "
         "learners computed in bfloat16 where that is safe, their weights kept in float32",
     )
+    cuda_graphs: bool = Field(
+        False,
+        description="record a meta step once and replay it, where kernels take longer to launch than to run: "
+        "on a CUDA device, for learners of one shape and full unrolls with outer losses alone; elsewhere "
+        "nothing is recorded",
+    )
     validate_every: int = Field(
         100, ge=0, le=1_000_000, description="meta steps between validations; 0: only at the end"
     )

@@ -166,9 +166,9 @@ class LearnedCurriculum(nn.Module):
             latents = self._noise(rng).to(classes) if self.kind == "none" else self.latents
             if shuffle and self.kind in ("shuffled_batches", "all_shuffled"):
                 latents, classes, targets = self._shuffled(rng, latents, classes, targets)
-            generate = (
-                partial(checkpoint, self.generator, use_reentrant=False) if recompute else self.generator
-            )
+            # The generator draws nothing that would have to be drawn again.
+            recomputed = partial(checkpoint, self.generator, use_reentrant=False, preserve_rng_state=False)
+            generate = recomputed if recompute else self.generator
             batches = list(zip(latents, classes, strict=True))
             with torch.no_grad():
                 constant = [self.generator(*batch) for batch in batches[: learned.start]]

@@ -1,20 +1,15 @@
-"""The inner loop as one recorded step that is replayed, without Python or launches in between: a CUDA graph.
+"""The inner loop as one recorded step that is replayed."""
 
-It pays for small networks, where launching kernels takes longer than running them.
-"""
-
-from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gtn_core.cuda_graphs import WARM_UP_RUNS, Computation, record, warm_up_stream
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.inner_optimizer import get_inner_optimizer
 from gtn_core.precision import autocast
-
-WARM_UP_STEPS = 3
-"""Steps taken before recording, on a stream of their own: libraries choose and load their kernels in them."""
 
 
 def train_graphed(network: nn.Module, curriculum: SyntheticCurriculum, *, bfloat16: bool = False) -> Tensor:
@@ -29,25 +24,16 @@ def train_graphed(network: nn.Module, curriculum: SyntheticCurriculum, *, bfloat
     step = _Step(network, curriculum, bfloat16=bfloat16)
     losses = torch.empty(len(curriculum), device=curriculum.images.device)
     on_cuda = curriculum.images.is_cuda
-    warm_up = min(WARM_UP_STEPS, len(curriculum)) if on_cuda else len(curriculum)
-    if on_cuda:
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's omission
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            _take(step, step, curriculum, losses, range(warm_up))
-        torch.cuda.current_stream().wait_stream(stream)
-    else:
+    warm_up = min(WARM_UP_RUNS, len(curriculum)) if on_cuda else len(curriculum)
+    with warm_up_stream() if on_cuda else nullcontext():
         _take(step, step, curriculum, losses, range(warm_up))
     if warm_up < len(curriculum):
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):  # records, computes nothing
-            step()
-        _take(step, graph.replay, curriculum, losses, range(warm_up, len(curriculum)))
+        _take(step, record(step), curriculum, losses, range(warm_up, len(curriculum)))
     return losses
 
 
 def _take(
-    step: "_Step", run: Callable[[], None], curriculum: SyntheticCurriculum, losses: Tensor, numbers: range
+    step: "_Step", run: Computation, curriculum: SyntheticCurriculum, losses: Tensor, numbers: range
 ) -> None:
     for number in numbers:
         step.load(curriculum, number)

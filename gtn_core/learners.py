@@ -60,6 +60,13 @@ class ConvNetSampler:
         with seeded_initialisation(seed):
             return network(image_shape, num_classes, shape)
 
+    @property
+    def draws_one_shape(self) -> bool:
+        """Whether its learners differ in their weights alone."""
+        config = self.config
+        ranges = (config.learner_width_range, config.learner_depth_range or (1, 1))
+        return config.learner_normalization != "either" and all(low == high for low, high in ranges)
+
     def shape(self, seed: int) -> ConvNetShape:
         """The shape that `seed` draws."""
         config, rng = self.config, np.random.default_rng(derive_seed(seed, "convnet shape"))

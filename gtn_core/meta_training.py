@@ -18,6 +18,7 @@ from gtn_core.first_images import start_from_real_images
 from gtn_core.inner_loop import train_on_curriculum
 from gtn_core.learners import ConvNetSampler, LearnerSampler, learner_name
 from gtn_core.memory import require_memory, suitable_form
+from gtn_core.meta_gradient import add_meta_gradient
 from gtn_core.meta_step import MetaStepOutcome, meta_step
 from gtn_core.meta_training_state import (
     MetaTrainingState,
@@ -30,6 +31,7 @@ from gtn_core.precision import arithmetic
 from gtn_core.randomness import derive_seed, seeded_noise, torch_generator
 from gtn_core.ranking import RankingReference
 from gtn_core.ranks import ALONE, Rank
+from gtn_core.recorded_meta_gradient import RecordedMetaGradient, can_be_recorded
 
 VALIDATION_LEARNERS = 4
 """Fresh learners behind a validation accuracy, which is their mean."""
@@ -99,11 +101,21 @@ def meta_train(
         # Each has fitted by itself, and not all devices add up in one order.
         rank.take_from_first(state.curriculum.parameters())
 
+    records = config.cuda_graphs and torch.device(device).type == "cuda" and can_be_recorded(config, sampler)
+    meta_gradient = RecordedMetaGradient() if records else add_meta_gradient
     while state.step < config.meta_steps:
         started = time.perf_counter()
         with arithmetic(config.precision, device):
             outcome = meta_step(
-                state, train, sampler, config, seed=seed, form=form, reference=reference, rank=rank
+                state,
+                train,
+                sampler,
+                config,
+                seed=seed,
+                form=form,
+                reference=reference,
+                rank=rank,
+                meta_gradient=meta_gradient,
             )
         seconds = time.perf_counter() - started
         accuracies = []

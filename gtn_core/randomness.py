@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,9 +65,14 @@ def seeded_noise(seed: int, device: str | torch.device) -> Iterator[None]:
 
 
 def remembered_noise(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
-    """Remember where the generators stand: inside of what is returned, a network draws the same once more."""
+    """Remember where the generators stand: inside of what is returned, a network draws the same once more.
+
+    Where a CUDA graph is being recorded, which must not ask the device where it stands, nothing is drawn.
+    """
     import torch
 
+    if _cuda(device) and torch.cuda.is_current_stream_capturing():
+        return nullcontext
     states = torch.get_rng_state(), [torch.cuda.get_rng_state(each) for each in _cuda(device)]
 
     @contextmanager
