@@ -1,8 +1,11 @@
 """What Prometheus scrapes: this process's requests and streams, what the store counts, and the cluster."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPMethod
+from itertools import accumulate, pairwise
+from typing import Literal
 
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
@@ -15,7 +18,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
+from services.controller.rising_counts import RisingCounts
 from services.errors import ServiceError
+from services.lifecycle import JobKind
 from services.schemas import ClusterView
 from services.store import Store
 
@@ -65,6 +70,8 @@ class StoreCollector(Collector):
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._losses = RisingCounts[JobKind]()
+        self._seconds = RisingCounts[float | Literal["sum"]]()
 
     def describe(self) -> list[Metric]:
         """Nothing to ask for at registration."""
@@ -78,17 +85,14 @@ class StoreCollector(Collector):
         losses = CounterMetricFamily(
             "gtn_nas_lease_losses", "Runners that fell silent while they held a job", labels=["kind"]
         )
-        seconds = HistogramMetricFamily("gtn_nas_scoring_seconds", "Time that scoring a candidate took")
         try:
             for (kind, state), count in self._store.count_jobs().items():
                 jobs.add_metric([kind, state], count)
             for (candidate_state, reason), count in self._store.count_candidates().items():
                 candidates.add_metric([candidate_state, reason or ""], count)
-            for kind, count in self._store.count_lease_losses().items():
-                losses.add_metric([kind], count)
-            counts, total = self._store.candidate_seconds(SCORING_SECONDS)
-            bounds = [*map(str, SCORING_SECONDS), "+Inf"]
-            seconds.add_metric([], list(zip(bounds, counts, strict=True)), total)
+            for kind, lost in self._losses.read(self._store.count_lease_losses()).items():
+                losses.add_metric([kind], lost)
+            seconds = self._scoring_seconds()
         except ServiceError as error:
             log.warning("metrics without the database", error=str(error))
             up.add_metric([], 0)
@@ -96,6 +100,17 @@ class StoreCollector(Collector):
         else:
             up.add_metric([], 1)
             yield from (up, jobs, candidates, losses, seconds)
+
+    def _scoring_seconds(self) -> Metric:
+        bounds = (*SCORING_SECONDS, math.inf)
+        counts, total = self._store.candidate_seconds(SCORING_SECONDS)
+        between = [count - below for below, count in pairwise([0, *counts])]
+        risen = self._seconds.read({"sum": total, **dict(zip(bounds, between, strict=True))})
+        counts_below = accumulate(risen[bound] for bound in bounds)
+        family = HistogramMetricFamily("gtn_nas_scoring_seconds", "Time that scoring a candidate took")
+        names = [*map(str, SCORING_SECONDS), "+Inf"]
+        family.add_metric([], list(zip(names, counts_below, strict=True)), risen["sum"])
+        return family
 
 
 class ClusterCollector(Collector):

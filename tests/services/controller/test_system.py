@@ -119,6 +119,20 @@ def test_scoring_seconds_are_a_histogram(
     assert samples["gtn_nas_scoring_seconds_sum",] == pytest.approx(3 * 0.25 + 0.07 + 99.0)
 
 
+def test_counters_do_not_fall_when_a_search_is_deleted(http: TestClient, scored_search: str) -> None:
+    """A counter that falls has begun anew for Prometheus: all that it then shows would have just happened."""
+    before = _samples(http)
+    http.post(f"/v1/searches/{scored_search}/cancel")
+    assert http.delete(f"/v1/searches/{scored_search}").status_code == 204
+
+    after = _samples(http)
+
+    assert before["gtn_nas_scoring_seconds_count",] == 3
+    assert ("gtn_nas_candidates", "", "succeeded") not in after
+    counted = [name for name in before if name[0].startswith(("gtn_nas_scoring_seconds", "gtn_nas_lease"))]
+    assert [after[name] for name in counted] == [before[name] for name in counted]
+
+
 def test_runners_that_fell_silent_are_counted(http: TestClient, store: Store, search_id: str) -> None:
     for _ in range(2):
         assert store.claim(JobKind.SEARCH, "runner", -1, job_id=search_id)
