@@ -16,6 +16,8 @@ GtnNasError
     └── ArtifactCorruptError      stored bytes are not those that were put there
 """
 
+import errno
+
 from gtn_core.errors import GtnNasError
 
 
@@ -102,3 +104,8 @@ class ArtifactCorruptError(ServiceError):
             "put the original content again to repair it"
         )
         self.sha256, self.actual, self.location = sha256, actual, location
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether there was no room for what was to be written: nobody's fault who asked for it."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

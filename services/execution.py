@@ -1,6 +1,5 @@
 """One claimed job up to its end: what its runner did decides what the store is told."""
 
-import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +13,7 @@ from services.errors import (
     InvalidValueError,
     LeaseLostError,
     StoreUnavailableError,
+    is_disk_full,
 )
 from services.lease import JobInterrupted, Lease
 from services.shutdown import Shutdown
@@ -32,9 +32,6 @@ class Ending(StrEnum):
     LET_GO = "let go"  # paused, cancelled, extended, or this process was asked to end
     LEASE_LOST = "lease lost"  # another runner has it, or it was deleted
     ABANDONED = "abandoned"  # database, cluster or room on the disk are away: a runner tries again later
-
-
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @traced_job
@@ -104,7 +101,7 @@ def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
     except ClusterUnavailableError as error:
         return _Outcome(Ending.ABANDONED, reason=str(error), excused=not error.is_local)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
+        if is_disk_full(error):
             return _Outcome(Ending.ABANDONED, reason=f"the disk is full: {error}", excused=True)
         expected = isinstance(error, GtnNasError | ValidationError)
         log.error("job failed", job=lease.job.id, error=str(error), exc_info=not expected)

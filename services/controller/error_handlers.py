@@ -22,6 +22,7 @@ from services.controller.events import NothingMore
 from services.controller.problems import (
     BY_STATUS,
     CONFLICT,
+    DISK_FULL,
     IDEMPOTENCY_CONFLICT,
     INTERNAL,
     INVALID_REQUEST,
@@ -50,6 +51,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(GtnNasError, _answer)
     app.add_exception_handler(ModuleNotFoundError, _answer)
+    app.add_exception_handler(OSError, _answer)
     app.add_exception_handler(NothingMore, lambda _, __: Response(status_code=204))
 
 
@@ -68,6 +70,12 @@ def problem_of(request: Request, error: Exception) -> Problem:
             return _of_status(request, error)
         case GtnNasError():
             return _of_domain(error)
+        case OSError() if errors.is_disk_full(error):
+            return Problem(
+                DISK_FULL,
+                f"what was to be stored found no room: {error.strerror}",
+                remedy="make room in GTN_NAS_DATA_DIR, or where GTN_NAS_ARTIFACTS_URL points, and try again",
+            )
         case ModuleNotFoundError(name="torch"):
             return Problem(
                 NEEDS_PYTORCH,

@@ -160,6 +160,8 @@ def _problem_statuses(operation: Json, path: str, method: str) -> list[int]:
         statuses.add(409)
     if path.endswith(("/export", "/samples.png", "/cost", "/network.svg")):
         statuses.add(501)
+    if (method, path) == ("post", "/v1/checkpoints"):
+        statuses.add(507)
     return sorted(statuses)
 
 

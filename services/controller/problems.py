@@ -60,6 +60,7 @@ NEEDS_PYTORCH = ProblemType(
 UNAVAILABLE = ProblemType(
     "unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Something the controller needs does not answer"
 )
+DISK_FULL = ProblemType("disk-full", HTTPStatus.INSUFFICIENT_STORAGE, "The controller's disk is full")
 
 PROBLEM_TYPES = (
     NOT_JSON,
@@ -77,6 +78,7 @@ PROBLEM_TYPES = (
     INTERNAL,
     NEEDS_PYTORCH,
     UNAVAILABLE,
+    DISK_FULL,
 )
 """All of them; where several share a status, the most general is the last."""
 

@@ -1,5 +1,6 @@
 """Checkpoints over HTTP: verified on the way in, the same bytes on the way out."""
 
+import errno
 import hashlib
 from typing import Any
 
@@ -9,6 +10,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from gtn_core import FrozenCheckpoint
+from services.artifacts import ArtifactStore
 from services.controller import limits
 from services.store import Store
 
@@ -142,6 +144,23 @@ def test_an_upload_that_is_too_large(http: TestClient, monkeypatch: pytest.Monke
     chunks = http.post("/v1/checkpoints", content=iter([b"x" * 600, b"x" * 600]), headers=OCTET_STREAM)
     assert (chunks.status_code, chunks.headers["Content-Type"]) == (413, "application/problem+json")
     assert upload(http, b"x" * 1000).status_code == 422
+
+
+def test_an_upload_that_the_disk_has_no_room_for(
+    http: TestClient, checkpoint: FrozenCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ArtifactStore, "put", full)
+        answer = upload(http, checkpoint.to_bytes())
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (507, "urn:gtn-nas:problem:disk-full")
+    assert "No space left on device" in problem["detail"]
+    assert "GTN_NAS_ARTIFACTS_URL" in problem["remedy"]
+    assert http.get("/v1/checkpoints").json()["items"] == []
+    assert upload(http, checkpoint.to_bytes()).status_code == 201
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "text/plain", None])
