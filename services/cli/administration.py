@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from services.store import ApiKeyRecord
 
 api_key_app = typer.Typer(help="API keys.", no_args_is_help=True)
-db_app = typer.Typer(help="The database's schema.", no_args_is_help=True)
+db_app = typer.Typer(
+    help="The database: its schema, copies, and what nothing in it refers to.", no_args_is_help=True
+)
 
 KEY_COLUMNS = (
     Column("id"),
@@ -122,6 +125,30 @@ def current_schema(settings: "Settings", as_json: options.AsJson = False) -> Non
     if revision != head():
         advise(f"this version needs {head()}; run `gtn-nas db upgrade`")
         raise typer.Exit(1)
+
+
+@db_app.command("backup")
+@options.takes_settings(*options.DATABASE)
+def back_up_database(
+    settings: "Settings",
+    path: Annotated[Path, typer.Argument(help="File to make; it must not be there yet.", dir_okay=False)],
+    as_json: options.AsJson = False,
+) -> None:
+    """Copy a SQLite database to a file, also while the services run; for PostgreSQL there is pg_dump.
+
+    Checkpoints, weights and pictures are files of their own: copy `artifacts` in the data directory after
+    this, so that nothing is missing that the copy refers to. To go back, put both where they were while
+    nothing runs.
+
+    Example: `gtn-nas db backup gtn-nas-2026-11-29.db`
+    """
+    from services.store import back_up
+
+    size = back_up(settings.resolved_database_url, path)
+    if as_json:
+        print_json({"path": str(path), "size_bytes": size})
+    else:
+        say(f"{path}: {size} bytes")
 
 
 @db_app.command("collect")

@@ -12,6 +12,7 @@ transaction, and every method that may lose a race says in its docstring what th
 from types import TracebackType
 
 from services.store.api_keys import ApiKeyRepository
+from services.store.backup import back_up
 from services.store.candidates import CandidateRepository
 from services.store.checkpoints import CheckpointRepository
 from services.store.engine import Clock, Database, create_engine, utc_now
@@ -117,6 +118,7 @@ __all__ = [
     "Scope",
     "SessionRecord",
     "Store",
+    "back_up",
     "candidate_id",
     "current",
     "downgrade",

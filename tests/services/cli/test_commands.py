@@ -477,6 +477,22 @@ def test_the_schema_is_told_and_brought_up_to_date(tmp_path: Path) -> None:
     assert json.loads(answer.stdout) == dict.fromkeys(("revision", "needed"), upgraded.stdout.strip())
 
 
+def test_a_database_is_copied_to_a_file_that_is_not_there(tmp_path: Path) -> None:
+    def db(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["db", *arguments, "--data-dir", str(tmp_path)])
+
+    target = tmp_path / "copy.db"
+    revision = db("upgrade").stdout
+    assert json.loads(db("backup", str(target), "--json").stdout) == {
+        "path": str(target),
+        "size_bytes": target.stat().st_size,
+    }
+    assert db("current", "--database-url", f"sqlite:///{target}").stdout == revision
+    again = db("backup", str(target))
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "name another file" in str(again.exception)
+
+
 def test_fidelity_answers_with_the_contracts_json(checkpoint_file: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     edges = ("nor_conv_3x3", "nor_conv_1x1", "skip_connect", "avg_pool_3x3")
