@@ -20,9 +20,9 @@ from services.store.candidates import NUMBERS_AT_A_TIME, candidate_record
 from services.store.copies import Copies
 from services.store.engine import Database
 from services.store.numeric_rows import numeric_rows
-from services.store.records import CandidateRecord
+from services.store.records import CandidateRecord, EventType
 from services.store.repository import Repository
-from services.store.tables import CANDIDATES, JOBS, METRIC_COLUMNS
+from services.store.tables import CANDIDATES, EVENTS, JOBS, METRIC_COLUMNS
 
 VALUES_KEPT = 24_000_000
 """Numbers in all copies of a process together, 8 bytes each; the searches not read for longest go first."""
@@ -105,23 +105,20 @@ class MeasurementRepository(Repository):
         return [unique[each] for each in sorted(unique)][:limit]
 
     def recent_rate(self, search_id: str, *, over: int = 50) -> float | None:
-        """Candidates per second over the latest `over` to finish, or since the start; None while none has.
+        """Candidates per second over the latest `over` to finish, or since its runner took the search if it
+        has finished fewer; None while it has finished none.
 
         Not between the first ends alone: candidates of several slots that began together end together.
         """
-        progress = _DONE.add_columns(JOBS.columns.started_at)
+        events = EVENTS.columns
+        telling = events.job_id == search_id, events.type.in_([EventType.STATE, EventType.CANDIDATE])
+        latest = sa.select(events.type, events.created_at).where(*telling).order_by(events.id.desc())
         with self._database.read() as session:
-            row = session.execute(progress, {"id_": search_id}).one_or_none()
-            done, started_at = (0, None) if row is None else row
-            first = max(done - over, 0)
-            ends = sa.select(_COLUMNS.completion, _COLUMNS.finished_at).where(
-                _COLUMNS.search_id == search_id, _COLUMNS.completion.in_([first, done])
-            )
-            times = {completion: time for completion, time in session.execute(ends)}  # noqa: C416
-        times[0] = started_at
-        began, ended = times.get(first), times.get(done)
-        seconds = (ended - began).total_seconds() if began and ended else 0.0
-        return (done - first) / seconds if seconds > 0 else None
+            rows = session.execute(latest.limit(over + 1)).all()
+        # What came before the latest change of state says nothing: the search was paused, or had ended.
+        done = next((place for place, row in enumerate(rows) if row.type == EventType.STATE), over)
+        seconds = (rows[0].created_at - rows[done].created_at).total_seconds() if rows else 0.0
+        return done / seconds if seconds > 0 else None
 
     def count_by_state(self, search_id: str) -> dict[CandidateState, int]:
         """How many candidates of a search are in each state; absent states have none."""

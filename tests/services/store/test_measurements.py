@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.errors import NotFoundError
-from services.lifecycle import CandidateState
+from services.lifecycle import Action, CandidateState, JobKind
 from services.store import Bounds, CandidateFilter, JobRecord, Store, measurements
 
 MakeJob = Callable[..., JobRecord]
@@ -113,6 +113,25 @@ def test_rate_over_the_latest_candidates(store: Store, running_search: MakeJob, 
         succeed(search.id, number)
         clock.advance(4)
     assert store.recent_rate(search.id, over=10) == pytest.approx(0.25)
+
+
+def test_a_rate_begins_where_a_runner_took_the_search(
+    store: Store, running_search: MakeJob, succeed: Write, clock
+):
+    search = running_search(candidates=100)
+    for number in range(4):
+        clock.advance(1)
+        succeed(search.id, number)
+    store.act(search.id, Action.PAUSE)
+    store.release(search.id, "runner")
+    clock.advance(100_000)
+    store.act(search.id, Action.RESUME)
+    store.claim(JobKind.SEARCH, "runner", 1e6, job_id=search.id)
+    assert store.recent_rate(search.id) is None
+    for number in range(4, 6):
+        clock.advance(10)
+        succeed(search.id, number)
+    assert store.recent_rate(search.id) == pytest.approx(0.1)
 
 
 def test_counts_by_state(store: Store, running_search: MakeJob, propose: Write, succeed: Write, fail: Write):
