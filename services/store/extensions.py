@@ -42,8 +42,9 @@ class ExtensionRepository(Repository):
             request = extended(job_record(job))
             check_json(request, "request")
             transition(session, job, Action.EXTEND, now)
-            job.request, job.progress_total = request, request["max_candidates"]
             limits = {name: request[name] for name in ("max_candidates", "max_seconds")}
+            limits["max_seconds_before"] = job.request.get("max_seconds")
+            job.request, job.progress_total = request, request["max_candidates"]
             record_event(session, job, EventType.EXTENDED, limits, now)
             if ended:
                 job.attempts = 0

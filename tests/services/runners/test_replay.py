@@ -168,6 +168,34 @@ def test_a_machine_that_was_off_did_no_work(
     assert rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds == 3600 - 90
 
 
+@pytest.mark.parametrize("while_it_runs", [False, True])
+def test_an_extension_is_not_used_up_by_what_a_run_took_beyond_its_limit(
+    while_it_runs: bool,
+    store: Store,
+    queue_search: Callable[..., JobRecord],
+    checkpoint: FrozenCheckpoint,
+    clock: Clock,
+) -> None:
+    search = queue_search(max_seconds=2)
+
+    def add(seconds: float) -> None:
+        limits = {"max_seconds": store.get_job(search.id).request["max_seconds"] + seconds}
+        store.extend(search.id, lambda job: job.request | limits)
+
+    for total in (12, 22):
+        request = _claim(store, search).request
+        if while_it_runs:
+            add(4)
+            add(6)
+        clock.now += timedelta(seconds=60)  # most of it until Ray was there
+        store.finish(search.id, OWNER, result={"timed_out": True}, request=request)
+        if not while_it_runs:
+            add(10)
+        extended = SearchRequest.model_validate(store.get_job(search.id).request)
+        assert extended.max_seconds == total
+        assert rebuild_search(store, search.id, extended, checkpoint.manifest).spec.max_seconds == 10
+
+
 def _claim(store: Store, search: JobRecord) -> JobRecord:
     job = store.claim(JobKind.SEARCH, OWNER, 10_000, job_id=search.id)
     assert job is not None

@@ -41,7 +41,8 @@ def test_a_succeeded_search_is_queued_again_as_if_it_had_not_ended(
     assert [candidate.number for candidate in store.in_flight(search.id)] == [1]
     assert [candidate.number for candidate in store.history(search.id)] == [0]
     events = [(event.type, event.data) for event in store.events_after(search.id)]
-    assert ("extended", {"max_candidates": 15, "max_seconds": None}) in events
+    limits = {"max_candidates": 15, "max_seconds": None, "max_seconds_before": None}
+    assert ("extended", limits) in events
     assert ("state", {"state": "queued", "action": "extend"}) in events
     assert store.claim(JobKind.SEARCH, "runner", 30).id == search.id
 
