@@ -141,6 +141,7 @@ def test_time_is_added_to_a_search_that_has_a_limit(
     assert "give additional_seconds" in refused.json()["detail"]
     search = http.post(f"/v1/searches/{timed}/extend", json={"additional_seconds": 5}).json()
     assert (search["state"], search["request"]["max_seconds"]) == ("queued", 15)
+    assert "in 15.0 s" in http.get(f"/searches/{timed}/history").text
 
     untimed = http.post("/v1/searches", json=search_body).json()["id"]
     refused = http.post(f"/v1/searches/{untimed}/extend", json={"additional_seconds": 5})
