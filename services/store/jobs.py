@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from services.errors import ConflictError, NotFoundError
 from services.lifecycle import Action, JobKind, JobState
-from services.store.events import record_event
+from services.store.events import TERMINAL_STATES, record_event
 from services.store.idempotency import first_answer
 from services.store.json_values import check_json
 from services.store.pagination import Order, read_page
@@ -120,10 +120,26 @@ class JobRepository(Repository):
         """Remove an ended job with its candidates and events.
 
         Raises ConflictError while the job is queued, running or paused (also if it was resumed just
-        before), NotFoundError when it is gone: of two deletions, the second finds nothing.
+        before), or a final training of its candidates is: what that one trains could not be exported. Raises
+        NotFoundError when it is gone: of two deletions, the second finds nothing.
         """
         with self._database.write() as session:
             job = find(session, Job, "job", job_id, lock=True)
             if not job.state.terminal:
                 raise ConflictError(f"job {job_id!r} is {job.state}; cancel it before deleting it")
+            training = session.scalars(_trainings_under_way(job_id)).first()
+            if training is not None:
+                raise ConflictError(
+                    f"final training {training.id} of candidate {training.subject_id} is {training.state}; "
+                    "wait for its end, or cancel it"
+                )
             session.delete(job)
+
+
+def _trainings_under_way(search_id: str) -> sa.Select[Job]:
+    """The final trainings of a search's candidates that have not ended."""
+    return sa.select(Job).where(
+        Job.kind == JobKind.FINAL_TRAINING,
+        Job.state.not_in(TERMINAL_STATES),
+        Job.subject_id.startswith(f"{search_id}-"),
+    )

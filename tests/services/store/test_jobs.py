@@ -118,6 +118,22 @@ def test_an_illegal_action_changes_nothing(store: Store, queued_search: MakeJob)
     assert store.events_after(cancelled.id) == events
 
 
+def test_a_search_stays_while_a_candidate_of_it_is_trained(
+    store: Store, running_search: MakeJob, succeed: Callable[..., None]
+):
+    search = running_search()
+    succeed(search.id, 0)
+    store.act(search.id, Action.CANCEL)
+    training = store.create_job(
+        JobKind.FINAL_TRAINING, name="", request={}, progress_total=1, subject_id=f"{search.id}-0"
+    )
+    with pytest.raises(ConflictError, match=f"final training {training.id} .* is queued; wait"):
+        store.delete_job(search.id)
+    store.act(training.id, Action.CANCEL)
+    store.delete_job(search.id)
+    assert store.get_job(training.id).state is JobState.CANCELLED
+
+
 def test_only_ended_jobs_can_be_deleted_and_all_of_theirs_goes_too(
     store: Store, running_search: MakeJob, succeed: Callable[..., None]
 ):
