@@ -116,7 +116,7 @@ class MeasurementRepository(Repository):
         with self._database.read() as session:
             rows = session.execute(latest.limit(over + 1)).all()
         # What came before the latest change of state says nothing: the search was paused, or had ended.
-        done = next((place for place, row in enumerate(rows) if row.type == EventType.STATE), over)
+        done = next((place for place, row in enumerate(rows) if row.type == EventType.STATE), len(rows) - 1)
         seconds = (rows[0].created_at - rows[done].created_at).total_seconds() if rows else 0.0
         return done / seconds if seconds > 0 else None
 
