@@ -69,7 +69,8 @@ class LeaseRepository(Repository):
             job = leased_job(session, job_id, owner)
             job.lease_expires_at = now + timedelta(seconds=lease_seconds)
             if progress_done is not None and progress_done > job.progress_done:
-                advance(job, progress_done)
+                # Real progress clears the count of runners that died without getting anywhere.
+                job.progress_done, job.attempts = progress_done, 1
                 progress = {"done": job.progress_done, "total": job.progress_total}
                 record_event(session, job, EventType.PROGRESS, progress, now)
             return job.state
@@ -204,12 +205,3 @@ def _take_back(session: Session, job: Job, now: datetime) -> bool:
     drop_lease(session, job, now)
     transition(session, job, Action.RELEASE, now, held_until=held_until.isoformat())
     return was_running
-
-
-def advance(job: Job, progress_done: int) -> None:
-    """Move the progress forward, never back: who repeats lost work makes none until it is made up for.
-
-    Real progress clears the count of runners that died without getting anywhere.
-    """
-    if progress_done > job.progress_done:
-        job.progress_done, job.attempts = progress_done, 1
