@@ -79,6 +79,21 @@ def test_pages_in_every_order_have_no_gap_and_no_repeat(store: Store, search_id:
             assert read_all(store, only, order_by, limit) == listed, (only, order_by, limit)
 
 
+def test_pages_across_searches_have_no_gap_where_candidates_of_one_number_are_alike(
+    store: Store, running_search: MakeJob, succeed: Write, fail: Write
+):
+    """In every order all candidates are tied, but for the number and the search."""
+    searches = [running_search(), running_search(), running_search()]
+    for search, number in itertools.product(searches, range(2)):
+        succeed(search.id, number)
+    for search in searches:
+        fail(search.id, 2)
+    ids = sorted(f"{search.id}-{number}" for search, number in itertools.product(searches, range(3)))
+    for order_by, limit in itertools.product(ORDERS, (1, 2)):
+        listed = [candidate.id for candidate in read_all(store, CandidateFilter(), order_by, limit)]
+        assert sorted(listed) == ids, (order_by, limit)
+
+
 def test_ranks_by_hand(store: Store, running_search: MakeJob, succeed: Write, fail: Write):
     search = running_search()
     for number, accuracy in enumerate([0.5, 0.9, 0.5, 0.9, 0.1]):
@@ -134,6 +149,30 @@ def test_ranks_go_by_the_reward_whatever_the_accuracy(
         assert (ranked[-1], len(ranked)) == (1, 5), some
     with pytest.raises(InvalidValueError, match="order_by is 'rank'; known: accuracy"):
         store.list_candidates(order_by="rank")
+
+
+def test_ranks_follow_a_search_that_runs(store: Store, running_search: MakeJob, succeed: Write, fail: Write):
+    """Asked for after every candidate, in whichever order they finish."""
+    search, chance = running_search(candidates=40), random.Random(0)
+    finished: dict[int, float] = {}
+    for number in chance.sample(range(40), 40):
+        if number % 8 == 0:
+            fail(search.id, number)
+        else:
+            finished[number] = chance.choice([0.1, 0.5, 0.9])
+            succeed(search.id, number, accuracy=finished[number])
+        best_first = sorted(finished, key=lambda each: (-finished[each], each))
+        listed = store.list_candidates(CandidateFilter(search.id, CandidateState.SUCCEEDED), order_by="rank")
+        assert [(each.number, each.rank) for each in listed] == [
+            (number, place) for place, number in enumerate(best_first, start=1)
+        ]
+
+
+def test_a_reward_of_zero_is_a_reward(store: Store, running_search: MakeJob, succeed: Write):
+    search = running_search()
+    succeed(search.id, 0, accuracy=0.9, reward=0.0)
+    succeed(search.id, 1, accuracy=0.2, reward=0.1)
+    assert [store.get_candidate(f"{search.id}-{number}").rank for number in range(2)] == [2, 1]
 
 
 @pytest.mark.parametrize("at_a_time", [1, 500])
@@ -230,6 +269,26 @@ def test_an_unknown_candidate_is_not_found(store: Store, search_id: str):
             store.get_candidate(candidate_id)
 
 
+def test_earlier_scores_are_those_that_succeeded_in_other_searches_the_oldest_first(
+    store: Store, running_search: MakeJob, succeed: Write, fail: Write, propose: Write, clock
+):
+    searches = []
+    for owner in "abc":
+        searches.append(running_search(owner))
+        clock.advance(1)
+    oldest, older, own = searches
+    fail(oldest.id, 0, owner="a")
+    succeed(oldest.id, 1, owner="a")
+    propose(oldest.id, 2, owner="a")
+    for number in (0, 1):
+        succeed(older.id, number, owner="b")
+    succeed(own.id, 3, owner="c")
+
+    assert store.earlier_scores(own.id) == {"hash1": f"{oldest.id}-1", "hash0": f"{older.id}-0"}
+    with pytest.raises(NotFoundError):
+        store.earlier_scores("nosuchsearch")
+
+
 def test_pareto_front_by_hand(store: Store, running_search: MakeJob, succeed: Write, fail: Write):
     """Accuracy up, params down: 0 is dominated by 1, 3 by 2; 4 equals 2 and stands with it."""
     search = running_search()
@@ -245,13 +304,16 @@ def test_pareto_front_by_hand(store: Store, running_search: MakeJob, succeed: Wr
     assert store.pareto("nosuchsearch", ["accuracy"]) == []
 
 
+@pytest.mark.parametrize("head_start", [0.0, 0.5])
 def test_pareto_of_more_candidates_than_are_sampled(
-    monkeypatch: pytest.MonkeyPatch, store: Store, running_search: MakeJob, succeed: Write
+    monkeypatch: pytest.MonkeyPatch, store: Store, running_search: MakeJob, succeed: Write, head_start: float
 ):
-    """What the database leaves out by comparison with a sample is on no front."""
+    """What the database leaves out by comparison with a sample is on no front, however poor the sample."""
     monkeypatch.setattr(fronts, "MANY", 20)
     monkeypatch.setattr(fronts, "SAMPLED", 2)
-    search, points = running_search(), scattered(60)
+    search = running_search()
+    scores = enumerate(scattered(60))
+    points = [(accuracy + head_start * (number % 2), params) for number, (accuracy, params) in scores]
     for number, (accuracy, params) in enumerate(points):
         succeed(search.id, number, accuracy=accuracy, params=params)
     front = store.pareto(search.id, ["accuracy", "params"])
@@ -263,7 +325,10 @@ def test_pareto_of_more_candidates_than_are_sampled(
 def test_a_pareto_front_follows_a_search_that_runs(
     store: Store, running_search: MakeJob, succeed: Write, fail: Write
 ):
-    """Asked for again and again, it is that of all that has finished, in whichever order it did."""
+    """Asked for again and again, it is that of all that has finished, in whichever order it did.
+
+    The objectives come in either order, too.
+    """
     search, points = running_search(), scattered(60)
     numbers = random.Random(1).sample(range(60), 60)
     sizes = set()
@@ -273,7 +338,8 @@ def test_a_pareto_front_follows_a_search_that_runs(
         if place % 7 == 0:
             finished = sorted(numbers[: place + 1])
             best = undominated([points[each] for each in finished])
-            front = store.pareto(search.id, ["accuracy", "params"])
+            objectives = ["accuracy", "params"] if place % 2 else ["params", "accuracy"]
+            front = store.pareto(search.id, objectives)
             assert {candidate.number for candidate in front} == {finished[index] for index in best}
             sizes.add(len(front))
     assert len(sizes) > 3
