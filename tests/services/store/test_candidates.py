@@ -78,12 +78,14 @@ def test_the_event_of_a_candidate_tells_what_a_dashboard_needs(
 
 def test_finishing_twice_keeps_the_first_outcome(store: Store, running_search: MakeJob, propose: Write):
     job = running_search()
-    propose(job.id, 0)
-    first = store.finish_candidate("runner", job.id, 0, metrics=METRICS)
-    events = store.events_after(job.id)
-    assert store.finish_candidate("runner", job.id, 0, error={"title": "late"}) == first
-    assert store.events_after(job.id) == events
-    assert store.get_job(job.id).progress_done == 1
+    outcomes = [{"metrics": METRICS}, {"error": {"title": "out of memory"}}]
+    for number, outcome in enumerate(outcomes):
+        propose(job.id, number)
+        first = store.finish_candidate("runner", job.id, number, **outcome)
+        events = store.events_after(job.id)
+        assert store.finish_candidate("runner", job.id, number, **outcomes[1 - number]) == first
+        assert store.events_after(job.id) == events
+        assert store.get_job(job.id).progress_done == number + 1
 
 
 def test_history_is_in_order_of_completion_whatever_the_clock_says(
@@ -109,6 +111,8 @@ def test_cancel_in_flight_spares_what_is_finished(
     assert store.cancel_in_flight(job.id) == 0
     states = [store.get_candidate(f"{job.id}-{number}").state for number in range(3)]
     assert states == ["succeeded", "cancelled", "cancelled"]
+    assert store.finish_candidate("runner", job.id, 1, metrics=METRICS).state is CandidateState.CANCELLED
+    assert store.get_job(job.id).progress_done == 1
     assert [candidate.number for candidate in store.history(job.id)] == [0]
 
 
@@ -132,6 +136,7 @@ def test_what_is_not_a_finite_number_never_gets_in(store: Store, running_search:
             "metrics.params is 1.5; a succeeded candidate has a whole number there",
         ),
         ({"metrics": METRICS | {"flops": 2**63}}, "metrics.flops is 9223372036854775808"),
+        ({"metrics": METRICS | {"loss": -1e19}}, r"metrics.loss is -1e\+19; at most"),
         ({"metrics": METRICS | {"accuracy": "high"}}, "metrics.accuracy is 'high'"),
     ]:
         with pytest.raises(InvalidValueError, match=place):

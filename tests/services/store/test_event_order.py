@@ -83,7 +83,7 @@ def test_news_of_many_jobs_come_in_bounded_pieces_without_a_gap(
     store: Store, queued_search: Callable[..., JobRecord]
 ) -> None:
     jobs = [queued_search(str(number)) for number in range(JOBS_AT_A_TIME + 20)]
-    positions = {job.id: 0 for job in jobs}
+    positions = {job.id: 0 for job in reversed(jobs)}
     received: list[int] = []
     while True:
         events, _ = store.news_of_jobs(positions, 7)
