@@ -114,6 +114,24 @@ def test_an_old_artifact_that_is_stored_again_during_the_collection_stays(
     assert artifacts.get(sha256) == b"weights"
 
 
+def test_nothing_of_a_job_is_forgotten_before_its_runner_has_let_go(
+    store: Store, running_search: MakeJob, propose: Write, clock, tmp_path: Path
+):
+    """It was cancelled long ago, and the runner that comes back still has to be told."""
+    search = running_search(lease_seconds=100 * 86400)
+    propose(search.id, 0)
+    error = {"reason": "out of memory", "detail": "x" * 100}
+    store.finish_candidate("runner", search.id, 0, error=error)
+    store.act(search.id, Action.CANCEL)
+    settings = Settings(data_dir=tmp_path, event_retention_days=30, failed_candidate_retention_days=10)
+    housekeeping = Housekeeping(store, ArtifactStore(str(tmp_path)), settings, clock)
+    clock.advance(31 * 86400)
+
+    assert housekeeping.forget() == 0
+    store.release(search.id, "runner")
+    assert housekeeping.forget() == 2
+
+
 def test_retention_spares_what_a_replay_needs(
     store: Store, running_search: MakeJob, succeed: Write, propose: Write, clock, tmp_path: Path
 ):

@@ -52,13 +52,15 @@ def test_a_session_expires_and_goes_with_the_next_one(store: Store, clock, datab
     token = store.create_session(key.id, HOUR)
     clock.advance(3599)
     assert store.find_session(token) is not None
+    elsewhere = store.create_session(key.id, HOUR)
     clock.advance(1)
     assert store.find_session(token) is None
 
     store.create_session(key.id, HOUR)
+    assert store.find_session(elsewhere) is not None, "who logs in logs nobody out"
     engine = create_engine(database_url)
     with engine.connect() as connection:
-        assert connection.execute(sa.text("SELECT count(*) FROM sessions")).scalar() == 1
+        assert connection.execute(sa.text("SELECT count(*) FROM sessions")).scalar() == 2
     engine.dispose()
 
 
