@@ -57,6 +57,32 @@ def test_buckets_are_bounded_in_number(seconds: Seconds) -> None:
     assert buckets.take(str(MOST_REMEMBERED)) > 0, "those seen last are remembered"
 
 
+def test_whoever_keeps_asking_is_remembered(seconds: Seconds) -> None:
+    buckets = TokenBuckets(2, seconds)
+    buckets.take("busy")
+    for number in range(MOST_REMEMBERED - 1):
+        buckets.take(str(number))
+    buckets.take("busy")
+    buckets.take("another")
+
+    assert buckets.take("busy") > 0
+    assert buckets.take("0") == 0, "it was not seen for the longest"
+
+
+def test_whoever_is_refused_is_never_told_to_come_back_too_early(seconds: Seconds) -> None:
+    limits = RateLimits(per_key=2, failures_per_address=0, clock=seconds)
+    for _ in range(2):
+        limits.admit_request("key")
+
+    for passed, told in ((0.0, "30"), (29.5, "1")):
+        seconds.now += passed
+        with pytest.raises(Problem) as refused:
+            limits.admit_request("key")
+        assert refused.value.headers["Retry-After"] == told
+    seconds.now += 1
+    limits.admit_request("key")
+
+
 @pytest.mark.parametrize(
     ("first", "second", "one_client"),
     [
