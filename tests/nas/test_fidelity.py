@@ -105,14 +105,19 @@ def test_top_shares_are_the_truly_best_candidates(toy_space: Any) -> None:
 
 
 def test_failed_candidates_are_left_out_and_counted(toy_space: Any) -> None:
-    estimators = {"failing": HandMade(fails_below_a_half), "nan": HandMade(lambda encoding, seed: math.nan)}
+    estimators = {
+        "failing": HandMade(fails_below_a_half),
+        "nan": HandMade(lambda encoding, seed: math.nan),
+        "infinite": HandMade(lambda encoding, seed: -math.inf),
+    }
     report = measure_fidelity(toy_space, estimators, TABLE, candidates=100, population="all", resamples=10)
-    failing, nan = report.estimators
+    failing, *non_finite = report.estimators
     assert failing.failed + failing.overall.n == 100
     assert 30 < failing.failed < 70
     assert failing.overall.spearman.value == pytest.approx(1)
-    assert (nan.failed, nan.overall.n) == (100, 0)
-    assert math.isnan(nan.overall.spearman.value)
+    for each in non_finite:
+        assert (each.failed, each.overall.n) == (100, 0)
+        assert math.isnan(each.overall.spearman.value)
 
 
 def test_populations(toy_space: Any) -> None:

@@ -60,6 +60,9 @@ def test_strongest_by_hand() -> None:
     points = [(0.95, 20), (0.9, 10), (0.5, 1), (0.8, 11), (0.7, 12), (0.6, 13), (0.4, 2), (0.95, 30)]
     assert strongest(points, (+1, -1), 1) == [(0.9, 10.0)]
     assert strongest(points, (+1, -1), 8) == [(0.9, 10.0), (0.5, 1.0)]
+    # (6, 3) beats two that (5, 5) beats already, (1, 9) one that nobody else beats.
+    grid = [(5, 5), (6, 3), (1, 9), (4, 2), (3, 2), (2, 4), (0, 8)]
+    assert strongest(grid, (+1, +1), 2) == [(5.0, 5.0), (1.0, 9.0)]
     assert strongest([], (+1, -1), 8) == []
     assert strongest([(1, 1), (1, 1)], (+1, -1), 8) == []
 
@@ -108,6 +111,7 @@ def test_spearman_by_hand() -> None:
     """Rank differences 0, 1, 1, 1, 1: rho = 1 - 6 * 4 / (5 * 24) = 0.8."""
     assert spearman([1, 2, 3, 4, 5], [10, 30, 20, 50, 40]) == pytest.approx(0.8)
     assert spearman([1, 2, 3], [0.1, 10, 1000]) == pytest.approx(1)
+    assert spearman([1, 2], [4, 3]) == pytest.approx(-1), "two values have an order"
     assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
 
 

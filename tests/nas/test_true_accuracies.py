@@ -79,6 +79,8 @@ def test_candidates_are_distinct_and_fixed_by_the_seed(toy_space: Any) -> None:
     )
     assert first == second != other
     assert len({entry.accuracy for entry in first}) == 20
+    more = draw_candidates(table, toy_space, number=50, population="all", seed=1)
+    assert more[:20] == first, "what comes after them may be labels"
 
 
 @pytest.mark.parametrize("number", [0, 3])

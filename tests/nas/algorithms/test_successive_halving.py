@@ -12,3 +12,4 @@ def test_a_third_of_those_that_reach_a_rung_goes_on(toy_space: Any) -> None:
     judged = [halving.goes_on(0, reward) for reward in (0.5, 0.4, 0.6, 0.45, 0.6)]
     assert judged == [True, False, True, False, True]
     assert halving.goes_on(1, 0.1), "the first at its rung, whatever the rung before has seen"
+    assert [halving.goes_on(1, reward) for reward in (0.0, 0.08)] == [False, False], "nor does one in two"
