@@ -56,6 +56,11 @@ class TestNaswot:
         assert kernel.tolist() == [[4.0, 2.0], [2.0, 4.0]]
         assert naswot(nn.Sequential(nn.Flatten(), nn.ReLU()), self.IMAGES) == pytest.approx(math.log(12))
 
+    def test_kernel_adds_up_all_rectifiers_and_zero_is_switched_off(self) -> None:
+        """A second one sees zeros where the first is off, and switches as it does."""
+        kernel = activation_kernel(nn.Sequential(nn.Flatten(), nn.ReLU(), nn.ReLU()), self.IMAGES)
+        assert kernel.tolist() == [[8.0, 4.0], [4.0, 8.0]]
+
     def test_sees_rectifiers_that_are_functions(self) -> None:
         class Functional(nn.Module):
             def forward(self, images: Tensor) -> Tensor:
@@ -101,6 +106,8 @@ class TestAzNas:
         signs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
         both = signs.T.reshape(1, 2, 2, 2)
         assert entropy(both) == pytest.approx(math.log(2))
+        shifted = both + torch.tensor([5.0, 0.0]).view(1, 2, 1, 1)
+        assert entropy(shifted) == pytest.approx(math.log(2)), "covariances have no mean"
         assert entropy(both * torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)) == pytest.approx(0, abs=1e-6)
         assert entropy(torch.zeros(1, 2, 2, 2)) == 0
 
