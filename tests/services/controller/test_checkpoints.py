@@ -64,6 +64,8 @@ def test_what_the_client_has_by_its_etag_is_not_sent_again(
 
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
     assert (other.status_code, other.content) == (200, first.content)
+    for answer in (first, again):
+        assert answer.headers["Cache-Control"] == "private, no-cache", "a key opened it"
 
 
 def test_an_upload_repeated_with_its_key_gets_the_first_answer(
