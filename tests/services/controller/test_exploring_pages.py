@@ -139,6 +139,20 @@ def test_nothing_new_is_answered_with_nothing(http: TestClient, search_id: str) 
     assert http.get(f"/searches/{search_id}/progress", params={"seen": "other"}).status_code == 200
 
 
+def test_what_a_pause_interrupted_is_not_in_flight(
+    http: TestClient, store: Store, scored_search: str
+) -> None:
+    store.add_candidate(
+        "runner", scored_search, 4, space="nasbench201", encoding="", canonical_hash="", seed=0
+    )
+    address = f"/searches/{scored_search}/progress"
+    assert re.search(r"In flight</dt>\s*<dd><a[^>]*>1<", http.get(address).text)
+    http.post(f"/v1/searches/{scored_search}/pause")
+    paused = http.get(address).text
+    assert "In flight" not in paused
+    assert re.search(r"To be repeated</dt>\s*<dd><a[^>]*>1<", paused)
+
+
 def test_candidates_of_a_search_space_that_is_gone_have_their_pages(
     http: TestClient, candidate_of_a_gone_space: str
 ) -> None:
