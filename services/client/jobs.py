@@ -1,5 +1,6 @@
 """Calls that serve every kind of job: look it up, wait for it, follow its events, cancel it."""
 
+import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -48,7 +49,7 @@ class JobCalls(Connection):
         `on_progress` gets the job first as it is, then whenever its state or progress has changed. Raises
         TimeoutError when `timeout` seconds were not enough; the job goes on.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = time.monotonic() + (math.inf if timeout is None else timeout)
         path, job = await self._find(job_id)
         reported, pause, failures = None, poll_seconds, 0
         while True:
@@ -57,9 +58,10 @@ class JobCalls(Connection):
                 on_progress(job)
             if job.state.terminal:
                 return job
-            if deadline is not None and time.monotonic() + pause > deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise TimeoutError(f"job {job_id} is {job.state} after {timeout:g} s; it goes on")
-            await self._network.sleep(pause)
+            await self._network.sleep(min(pause, left))
             try:
                 job, pause, failures = await self._look(path, type(job)), poll_seconds, 0
             except (ApiError, ControllerUnreachableError) as failure:

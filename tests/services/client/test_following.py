@@ -32,6 +32,20 @@ def test_waiting_reports_progress_and_has_an_end(
     assert seen == [(JobState.QUEUED, 0), (JobState.SUCCEEDED, 4)]
 
 
+def test_the_last_look_is_when_the_time_is_up(
+    client: Client, search: SearchView, run: Callable[[str], None]
+) -> None:
+    """However long the pause between two looks is."""
+
+    def end(job: Any) -> None:
+        if job.state is JobState.QUEUED:
+            run(search.id)
+
+    ended = client.wait(search.id, timeout=0.2, on_progress=end, poll_seconds=3600)
+
+    assert ended.state is JobState.SUCCEEDED
+
+
 def test_waiting_outlasts_a_restart_of_the_controller(
     url: str, network: Any, store: Store, search: SearchView
 ) -> None:
