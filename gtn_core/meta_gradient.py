@@ -1,8 +1,7 @@
 """The meta-gradient: fresh learners are taught, and their loss on real data goes back to what taught them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -31,57 +30,51 @@ class Taught:
     trajectory_loss: float | None = None  # distance from the experts, where there were any
 
 
-class MetaGradient(Protocol):
-    """Adds the gradient of a meta step's objective to the `.grad` of what is learned."""
+@dataclass(frozen=True, slots=True)
+class MetaStepInputs:
+    """What a meta-gradient depends on; all that is random is drawn from (`seed`, `step`)."""
 
-    def __call__(
-        self,
-        curriculum: LearnedCurriculum,
-        train: Split,
-        sampler: LearnerSampler,
-        config: MetaTrainingConfig,
-        *,
-        seed: int,
-        step: int,
-        form: MetaGradientForm,
-        reference: RankingReference | None,
-        rank: Rank,
-    ) -> Taught:
-        """Of the rank's share of the learners; all that is random is drawn from (`seed`, `step`).
-
-        Raises MetaTrainingDiverged when a loss or a gradient is not finite.
-        """
-        ...
+    curriculum: LearnedCurriculum
+    train: Split
+    sampler: LearnerSampler
+    config: MetaTrainingConfig
+    seed: int
+    step: int  # meta steps done before this one
+    form: MetaGradientForm
+    reference: RankingReference | None
+    rank: Rank
 
 
-def add_meta_gradient(
-    curriculum: LearnedCurriculum,
-    train: Split,
-    sampler: LearnerSampler,
-    config: MetaTrainingConfig,
-    *,
-    seed: int,
-    step: int,
-    form: MetaGradientForm,
-    reference: RankingReference | None,
-    rank: Rank,
-) -> Taught:
+MetaGradient = Callable[[MetaStepInputs], Taught]
+"""Adds the gradient of the objective of the rank's learners to the `.grad` of what is learned.
+
+Raises MetaTrainingDiverged when a loss or a gradient is not finite.
+"""
+
+
+def add_meta_gradient(inputs: MetaStepInputs) -> Taught:
     """The meta-gradient of any configuration, computed operation by operation."""
-    compared = reference is not None and config.ranking_weight > 0
-    synthetic = curriculum(
-        torch_generator(seed, "order", step),
+    form, reference = inputs.form, inputs.reference
+    compared = reference is not None and inputs.config.ranking_weight > 0
+    synthetic = inputs.curriculum(
+        torch_generator(inputs.seed, "order", inputs.step),
         recompute=form != "graph",
-        learned=_learned_steps(config, seed, step, compared=compared),
+        learned=_learned_steps(inputs.config, inputs.seed, inputs.step, compared=compared),
     )
     # The learners' gradients add up in these leaves, so that the generator is gone back through only once.
     leaves = synthetic.detach_as_leaves()
-    loss, accuracy, trajectory_loss = _backward_outer_losses(
-        leaves, train, sampler, config, seed=seed, step=step, form=form, rank=rank
-    )
+    loss, accuracy, trajectory_loss = _backward_outer_losses(leaves, inputs)
     ranking_loss = None
     if reference is not None and compared:
         ranking_loss = backward_ranking_loss(
-            leaves, train, reference, config, seed=seed, step=step, form=form, rank=rank
+            leaves,
+            inputs.train,
+            reference,
+            inputs.config,
+            seed=inputs.seed,
+            step=inputs.step,
+            form=form,
+            rank=inputs.rank,
         )
     synthetic.backward_from(leaves)
     return Taught(loss, accuracy, ranking_loss, trajectory_loss)
@@ -99,27 +92,17 @@ def _learned_steps(config: MetaTrainingConfig, seed: int, step: int, *, compared
 
 
 def _backward_outer_losses(
-    leaves: SyntheticCurriculum,
-    train: Split,
-    sampler: LearnerSampler,
-    config: MetaTrainingConfig,
-    *,
-    seed: int,
-    step: int,
-    form: MetaGradientForm,
-    rank: Rank,
+    leaves: SyntheticCurriculum, inputs: MetaStepInputs
 ) -> tuple[float, float, float | None]:
     """Add the gradient of the mean objective over the rank's learners to `leaves`.
 
     Returns the means of loss, accuracy and, where there are experts, trajectory loss over the learners of all
     ranks.
     """
-    image_shape, num_classes = leaves.images.shape[2:], leaves.labels.shape[2]
+    train, config, seed, step = inputs.train, inputs.config, inputs.seed, inputs.step
     totals = torch.zeros(3, dtype=torch.float64)
-    for index in rank.share(config.learners_per_meta_step):
-        drawn = draw_learner(
-            train, sampler, config, image_shape, num_classes, seed=seed, step=step, index=index
-        )
+    for index in inputs.rank.share(config.learners_per_meta_step):
+        drawn = draw_learner(inputs, index)
         window = draw_window(config, step, torch_generator(seed, "window", step, index))
         taught, window = with_real_steps(
             leaves, window, train, config, torch_generator(seed, "real steps", step, index)
@@ -127,7 +110,7 @@ def _backward_outer_losses(
         expert = expert_batches(taught, window, train, config, torch_generator(seed, "expert", step, index))
         with seeded_noise(drawn.seed, train.labels.device):
             found = outer_loss(
-                drawn.learner, taught, drawn.real, config, form=form, window=window, expert=expert
+                drawn.learner, taught, drawn.real, config, form=inputs.form, window=window, expert=expert
             )
             objective = _objective(found, drawn.name, step, config)
             torch.autograd.backward(objective / config.learners_per_meta_step)
@@ -135,7 +118,7 @@ def _backward_outer_losses(
         require_finite(norm, "norm of the meta-gradient in the synthetic images", drawn.name, step, config)
         distance = 0.0 if found.trajectory_loss is None else found.trajectory_loss.item()
         totals += torch.tensor([found.loss.item(), found.accuracy.item(), distance])
-    rank.add_up(totals)
+    inputs.rank.add_up(totals)
     loss, accuracy, trajectory_loss = (totals / config.learners_per_meta_step).tolist()
     return loss, accuracy, trajectory_loss if config.trajectory_weight else None
 
@@ -150,26 +133,20 @@ class DrawnLearner:
     name: str  # for errors
 
 
-def draw_learner(
-    train: Split,
-    sampler: LearnerSampler,
-    config: MetaTrainingConfig,
-    image_shape: Sequence[int],
-    num_classes: int,
-    *,
-    seed: int,
-    step: int,
-    index: int,
-) -> DrawnLearner:
+def draw_learner(inputs: MetaStepInputs, index: int) -> DrawnLearner:
     """Learner number `index` of the meta step, on the device of the training data."""
-    channels, height, width = image_shape
-    learner_seed = derive_seed(seed, "learner", step, index)
-    learner = sampler(image_shape=(channels, height, width), num_classes=num_classes, seed=learner_seed)
+    learner_seed = derive_seed(inputs.seed, "learner", inputs.step, index)
+    learner = inputs.sampler(
+        image_shape=inputs.curriculum.image_shape,
+        num_classes=inputs.curriculum.num_classes,
+        seed=learner_seed,
+    )
+    rng = torch_generator(inputs.seed, "real", inputs.step, index)
     return DrawnLearner(
-        learner.to(train.labels.device),
-        outer_batch(train, config, torch_generator(seed, "real", step, index)),
+        learner.to(inputs.train.labels.device),
+        outer_batch(inputs.train, inputs.config, rng),
         learner_seed,
-        f"{learner_name(sampler)} (seed {learner_seed})",
+        f"{learner_name(inputs.sampler)} (seed {learner_seed})",
     )
 
 

@@ -10,7 +10,7 @@ from gtn_core.config import MetaGradientForm, MetaTrainingConfig
 from gtn_core.data import Split
 from gtn_core.divergence import require_finite
 from gtn_core.learners import LearnerSampler
-from gtn_core.meta_gradient import MetaGradient, add_meta_gradient
+from gtn_core.meta_gradient import MetaGradient, MetaStepInputs, add_meta_gradient
 from gtn_core.meta_training_state import MetaTrainingState
 from gtn_core.ranking import RankingReference
 from gtn_core.ranks import ALONE, Rank
@@ -61,15 +61,7 @@ def meta_step(
     curriculum = state.curriculum
     curriculum.zero_grad()
     taught = meta_gradient(
-        curriculum,
-        train,
-        sampler,
-        config,
-        seed=seed,
-        step=state.step,
-        form=form,
-        reference=reference,
-        rank=rank,
+        MetaStepInputs(curriculum, train, sampler, config, seed, state.step, form, reference, rank)
     )
     gradients = [parameter.grad for parameter in curriculum.parameters() if parameter.grad is not None]
     for gradient in gradients:

@@ -13,10 +13,8 @@ from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.data import Split
 from gtn_core.divergence import require_finite
 from gtn_core.learners import ConvNetSampler, LearnerSampler
-from gtn_core.meta_gradient import Taught, draw_learner
+from gtn_core.meta_gradient import MetaStepInputs, Taught, draw_learner
 from gtn_core.outer_loss import outer_loss
-from gtn_core.ranking import RankingReference
-from gtn_core.ranks import Rank
 
 
 def can_be_recorded(config: MetaTrainingConfig, sampler: LearnerSampler) -> bool:
@@ -37,41 +35,21 @@ class RecordedMetaGradient:
     def __init__(self) -> None:
         self._recording: Recording | None = None
 
-    def __call__(
-        self,
-        curriculum: LearnedCurriculum,
-        train: Split,
-        sampler: LearnerSampler,
-        config: MetaTrainingConfig,
-        *,
-        seed: int,
-        step: int,
-        form: MetaGradientForm,
-        reference: RankingReference | None,  # noqa: ARG002 - none where it can be recorded
-        rank: Rank,
-    ) -> Taught:
+    def __call__(self, inputs: MetaStepInputs) -> Taught:
         """Add the gradient; the recording is made of the first learner."""
+        config, learners = inputs.config, inputs.config.learners_per_meta_step
         totals = torch.zeros(2, dtype=torch.float64)
-        for index in rank.share(config.learners_per_meta_step):
-            drawn = draw_learner(
-                train,
-                sampler,
-                config,
-                curriculum.image_shape,
-                curriculum.num_classes,
-                seed=seed,
-                step=step,
-                index=index,
-            )
+        for index in inputs.rank.share(learners):
+            drawn = draw_learner(inputs, index)
             if self._recording is None:
-                self._recording = Recording(curriculum, drawn.learner, drawn.real, config, form)
+                self._recording = Recording(inputs.curriculum, drawn.learner, drawn.real, config, inputs.form)
             recording = self._recording
             recording.replay(drawn.learner, drawn.real)
-            require_finite(recording.loss.item(), "outer loss", drawn.name, step, config)
-            recording.add_gradient(1 / config.learners_per_meta_step)
+            require_finite(recording.loss.item(), "outer loss", drawn.name, inputs.step, config)
+            recording.add_gradient(1 / learners)
             totals += torch.tensor([recording.loss.item(), recording.accuracy.item()])
-        rank.add_up(totals)
-        loss, accuracy = (totals / config.learners_per_meta_step).tolist()
+        inputs.rank.add_up(totals)
+        loss, accuracy = (totals / learners).tolist()
         return Taught(loss, accuracy)
 
 
