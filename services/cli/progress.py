@@ -38,16 +38,14 @@ def follow(client: "Client", job: "Job", description: str) -> "Job":
     Raises GtnNasError if it did not succeed.
     """
     news = News(total=job.progress.total, objective=first_objective(job.request))
-    behind = True  # what was over before one looked is learnt from, not shown
+    known = job.last_event_id or 0  # what was over before one looked is learnt from, not shown
     with progress_display(description) as display:
         for event in client.events(job.id):
             news.take(event)
-            behind = behind and not news.has_reached(job)
-            if not behind:
+            if event.id == known:  # the steps of an old job are forgotten
+                news.done = max(news.done, job.progress.done)
+            if event.id >= known:
                 display.show(news)
-        if behind:  # an old job, whose steps are forgotten
-            news.done = job.progress.done
-            display.show(news)
     return _succeeded(client.get_job(job.id), description)
 
 
@@ -98,11 +96,6 @@ class News:
             self.detail = f"validation accuracy {data['validation_accuracy']:.1%}"
         if event.type not in {"state", "log", "waiting"}:
             self.pace.note(event.created_at, self.done)
-
-    def has_reached(self, job: "Job") -> bool:
-        """Whether the events so far tell all that the job did when it was looked at."""
-        told = (self.state, self.total) == (job.state, job.progress.total)
-        return told and self.done >= job.progress.done
 
     def _take_result(self, value: float | None) -> None:
         from nas.ranking import DIRECTIONS

@@ -53,6 +53,11 @@ class EventRepository(Repository):
             )
             return [_record(event) for event in events]
 
+    def last_event_id(self, job_id: str) -> int:
+        """The id of the newest event of a job; 0 for an unknown job."""
+        with self._database.read() as session:
+            return session.scalar(sa.select(sa.func.max(Event.id)).where(Event.job_id == job_id)) or 0
+
     def latest_events(self, job_id: str, types: Sequence[str], limit: int) -> list[EventRecord]:
         """The latest events of a job that are of these types, the newest first."""
         wanted = sa.select(Event).where(Event.job_id == job_id, Event.type.in_(types))

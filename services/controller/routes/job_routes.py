@@ -15,7 +15,7 @@ from services.controller.security import READS, SUBMITS
 from services.controller.views import page_view
 from services.lifecycle import Action, JobKind
 from services.schemas import JobView, Page
-from services.store import JobRecord
+from services.store import JobRecord, Store
 
 View = TypeVar("View", bound=JobView)
 
@@ -63,8 +63,8 @@ def add_get(router: APIRouter, resource: JobResource[View], description: str) ->
     """GET of one job."""
     job_of_path = find_job(resource.kind)
 
-    def get_job(job: Annotated[JobRecord, Depends(job_of_path)]) -> Any:
-        return resource.view(job)
+    def get_job(job: Annotated[JobRecord, Depends(job_of_path)], store: StoreDep) -> Any:
+        return with_position(resource.view(job), store)
 
     router.get(
         f"/{{{resource.word}_id}}",
@@ -73,6 +73,13 @@ def add_get(router: APIRouter, resource: JobResource[View], description: str) ->
         summary=f"Get a {resource.noun}",
         description=description,
     )(get_job)
+
+
+def with_position(view: View, store: Store) -> View:
+    """A job as it is shown alone, with the id of its newest event. That is looked up last: it may tell more
+    than the job shows, and never less.
+    """
+    return view.model_copy(update={"last_event_id": store.last_event_id(view.id)})
 
 
 def add_cancel(router: APIRouter, resource: JobResource[View]) -> None:

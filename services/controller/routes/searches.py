@@ -9,7 +9,7 @@ from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.jobs import OwnerKey, Search
 from services.controller.queries import SearchCandidateParameters
 from services.controller.rankings import best_candidate, candidate_views, estimate_cost, failures
-from services.controller.routes.job_routes import JobResource, add_events, add_list
+from services.controller.routes.job_routes import JobResource, add_events, add_list, with_position
 from services.controller.security import SUBMITS
 from services.controller.validation import changed_search, check_search, extended_search
 from services.controller.views import search_view
@@ -105,7 +105,7 @@ add_list(router, SEARCHES)
 @router.get("/{search_id}", summary="Get a search")
 def get_search(job: Search, store: StoreDep) -> SearchView:
     """One search, with its best candidate so far, and why others failed."""
-    return _whole_view(store, job)
+    return with_position(_whole_view(store, job), store)
 
 
 @router.delete("/{search_id}", status_code=204, dependencies=[SUBMITS], summary="Delete a search")

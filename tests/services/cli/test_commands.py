@@ -286,6 +286,21 @@ def test_follow_of_an_extended_search_begins_where_it_stands(
     ]
 
 
+def test_follow_does_not_take_an_earlier_life_of_a_search_for_this_one(
+    run: Run, url: str, store: Store, search_id: str, once_shown: Callable[[Callable[[], Any]], None]
+) -> None:
+    store.act(search_id, Action.PAUSE)
+    store.release(search_id, "runner")
+    store.act(search_id, Action.RESUME)
+    store.claim(JobKind.SEARCH, "next runner", 60, job_id=search_id)
+    once_shown(lambda: store.act(search_id, Action.CANCEL))
+    followed = CliRunner().invoke(app, ["follow", search_id, "--url", url])
+    assert followed.stderr.splitlines() == [
+        "search: running, 3/5, best accuracy 90.0%",
+        "search: cancelled, 3/5, best accuracy 90.0%",
+    ]
+
+
 def test_follow_of_a_job_whose_steps_are_forgotten_tells_how_it_ended(
     run: Run, store: Store, search_id: str
 ) -> None:

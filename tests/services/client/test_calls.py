@@ -143,8 +143,13 @@ def test_jobs_of_every_kind_are_found_by_their_id(
     final_training = client.retrain(f"{search.id}-1", epochs=2)
 
     assert client.get_job(search.id) == client.get_search(search.id)
-    assert client.get_job(meta_training.id) == client.get_meta_training(meta_training.id) == meta_training
-    assert client.get_job(final_training.id) == client.get_final_training(final_training.id) == final_training
+    for submitted, get in (
+        (meta_training, client.get_meta_training),
+        (final_training, client.get_final_training),
+    ):
+        found = client.get_job(submitted.id)
+        assert found == get(submitted.id)
+        assert found == submitted.model_copy(update={"last_event_id": found.last_event_id})
     assert (meta_training.progress.total, meta_training.name) == (7, "a name")
     assert meta_training.request["priority"] == 3
     assert final_training.progress.total == 2
