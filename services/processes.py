@@ -98,12 +98,20 @@ def bound_log(log_path: Path, *, most_bytes: int = LOG_BYTES) -> None:
             os.truncate(log_path, 0)
 
 
-def log_tail(log_path: Path, *, lines: int = 30, bytes_read: int = 16_384) -> str:
-    """The last lines of a log file; empty when there is none."""
+def log_size(log_path: Path) -> int:
+    """The bytes of a log file; 0 when there is none."""
+    try:
+        return log_path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def log_tail(log_path: Path, *, lines: int = 30, bytes_read: int = 16_384, start: int = 0) -> str:
+    """The last lines of a log file, none from before the byte `start`; empty when there are none."""
     try:
         with log_path.open("rb") as log:
             log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - bytes_read))
+            log.seek(max(start, log.tell() - bytes_read))
             text = log.read().decode(errors="replace")
     except FileNotFoundError:
         return ""

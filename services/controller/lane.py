@@ -145,7 +145,7 @@ class Lane:
         owner = "dispatcher"
         if self._store.claim(job.kind, owner, lease_seconds=60, job_id=job.id) is None:
             return  # someone else has it after all
-        last_words = self._last_words.get(job.id, "nothing that is known here; look into the runners' logs")
+        last_words = self._last_words.get(job.id) or "nothing that is known here; look into the runners' logs"
         problem = {
             "type": "urn:gtn-nas:problem:runner-died",
             "title": f"The {job.kind.value.replace('_', ' ')}'s runners keep dying",

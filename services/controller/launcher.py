@@ -80,6 +80,7 @@ class SubprocessLauncher:
         self._environment, self._log_dir, self._command = environment, log_dir, command
         self._runners: dict[str, Popen[bytes]] = {}
         self._orphans: dict[str, int] = {}  # search id -> process id
+        self._log_starts: dict[str, int] = {}  # where the log of a search's latest runner begins
         self._lock = threading.Lock()  # the dispatcher's thread launches, the server's thread shuts down
         self._closed = False
 
@@ -91,6 +92,7 @@ class SubprocessLauncher:
             held = runner_locks.acquire(self._lock_path(search_id))
             if held is None:
                 return
+            self._log_starts[search_id] = processes.log_size(self.log_path(search_id))
             try:
                 self._runners[search_id] = processes.start(
                     [*self._command, search_id],
@@ -183,7 +185,8 @@ class SubprocessLauncher:
             processes.kill_group(pid)
 
     def _log_tail(self, search_id: str) -> str:
-        return processes.log_tail(self.log_path(search_id))
+        # What the runners before it said is no news; of one that was adopted nobody knows where it began.
+        return processes.log_tail(self.log_path(search_id), start=self._log_starts.pop(search_id, 0))
 
     def _lock_path(self, search_id: str) -> Path:
         return self._log_dir / "runners" / f"{search_id}.lock"

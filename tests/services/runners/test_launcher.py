@@ -34,6 +34,27 @@ def test_a_runner_is_active_until_it_is_reaped_with_its_last_words(
     assert launcher.reap() == []
 
 
+def test_the_last_words_of_a_runner_are_its_own(
+    make_launcher: MakeLauncher, tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    code = f"""
+import pathlib, sys
+told = pathlib.Path({str(tmp_path)!r}, "told")
+if not told.exists():
+    told.touch()
+    sys.exit("the first one")
+"""
+    launcher = make_launcher(code)
+    tails = []
+    for _ in range(2):
+        launcher.launch("a1")
+        exits: list[RunnerExit] = []
+        wait_until(lambda: exits.extend(launcher.reap()) or exits)  # noqa: B023 - called at once
+        tails.append(exits[0].log_tail)
+    assert tails == ["the first one", ""]
+    assert launcher.log_path("a1").read_text() == "the first one\n"
+
+
 def test_one_search_has_one_runner_at_a_time(make_launcher: MakeLauncher, tmp_path: Path) -> None:
     launcher = make_launcher("import os, time; print(os.getpid(), flush=True); time.sleep(600)")
     for _ in range(3):
