@@ -354,6 +354,21 @@ def test_scripts_write_durations_as_the_server_does(tab: Tab) -> None:
     assert written == [formats.seconds(value) for value in values]
 
 
+def test_steps_that_a_second_worker_repeats_take_the_place_of_the_first_ones(tab: Tab) -> None:
+    news = [{"step": [1, 2, 3], "loss": [3, 2, 1]}, {"step": [4, 2, 3], "loss": [0, 2.5, 1.5]}]
+
+    points = tab.open("/searches").evaluate(
+        """news => import('/static/steps.js').then(({ append }) => {
+            const points = { step: [], loss: [] };
+            for (const each of news) append(points, each, 'step');
+            return points;
+        })""",
+        news,
+    )
+
+    assert points == {"step": [1, 2, 3], "loss": [3, 2.5, 1.5]}
+
+
 def test_a_controller_that_is_away_is_told_in_plain_words(tab: Tab, population: Population) -> None:
     tab.page.route("**/curve?*", lambda route: route.abort())
     page = tab.open(f"/meta-trainings/{population.meta_training}")

@@ -161,14 +161,19 @@ def _progress(store: Store, job: JobRecord) -> Progress:
     latest = store.latest_events(job.id, [kind.event], 1)
     now = job.finished_at or datetime.now(UTC)
     seconds = None if job.started_at is None else (now - job.started_at).total_seconds()
-    per_step: float | None = latest[0].data["seconds"] if latest and not job.state.terminal else None
-    left = job.progress_total - job.progress_done
     return Progress(
         row=job_row(store, job),
         figures=kind.figures(job, latest[0].data if latest else None),
         seconds=seconds,
-        seconds_left=None if per_step is None else per_step * left,
+        seconds_left=_seconds_left(job, latest[0].data) if latest and not job.state.terminal else None,
     )
+
+
+def _seconds_left(job: JobRecord, latest: JsonObject) -> float:
+    """At the rate of the latest step. A worker that took over may be behind the furthest one."""
+    done: int = latest[TRAININGS[job.kind].curves.x]
+    per_step: float = latest["seconds"]
+    return (job.progress_total - done) * per_step
 
 
 def _curve(store: Store, job: JobRecord, after: int) -> Response:

@@ -2,6 +2,7 @@
 
 import { curve } from "./charts.js";
 import { getJson, notify, pageData } from "./page.js";
+import { append } from "./steps.js";
 
 const POLL_MS = 1000;
 const MOST_POINTS = 6000;
@@ -12,8 +13,8 @@ let last = 0;
 const drawn = [];
 
 function add(news) {
-  if (!last) points = news.points;
-  else for (const key of Object.keys(points)) points[key].push(...news.points[key]);
+  if (!last) points = Object.fromEntries(Object.keys(news.points).map((key) => [key, []]));
+  append(points, news.points, x);
   // Of many points the controller picks those that tell enough: the next time, all are asked for anew.
   last = points[x].length > MOST_POINTS ? 0 : news.last;
 }

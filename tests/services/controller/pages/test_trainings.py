@@ -46,6 +46,17 @@ def test_a_page_shows_where_a_training_stands(http: TestClient, meta_training_id
     assert "Cancel" in page
 
 
+def test_the_time_left_counts_from_the_step_that_a_second_worker_is_at(
+    http: TestClient, store: Store, meta_training_id: str
+) -> None:
+    store.append_event(meta_training_id, "meta_step", report(1))
+
+    page = http.get(f"/meta-trainings/{meta_training_id}/progress").text
+
+    assert "3 / 5" in page
+    assert "8.0 s" in page  # 4 steps of 2 s
+
+
 def test_curves_come_in_pieces_until_the_end(http: TestClient, store: Store, meta_training_id: str) -> None:
     first = http.get(f"/meta-trainings/{meta_training_id}/curve").json()
     store.append_event(meta_training_id, "meta_step", report(4))
