@@ -15,13 +15,19 @@ Calls raise ApiError when the controller refuses them and ControllerUnreachableE
 
 from services.client.candidates import ExportFormat
 from services.client.clients import AsyncClient, Client
-from services.client.errors import ApiError, ControllerUnreachableError, InvalidApiKeyError
+from services.client.errors import (
+    ApiError,
+    ControllerSilentError,
+    ControllerUnreachableError,
+    InvalidApiKeyError,
+)
 from services.client.jobs import Job
 
 __all__ = [
     "ApiError",
     "AsyncClient",
     "Client",
+    "ControllerSilentError",
     "ControllerUnreachableError",
     "ExportFormat",
     "InvalidApiKeyError",

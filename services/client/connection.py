@@ -10,7 +10,12 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from services.client.errors import ApiError, ControllerUnreachableError, InvalidApiKeyError
+from services.client.errors import (
+    ApiError,
+    ControllerSilentError,
+    ControllerUnreachableError,
+    InvalidApiKeyError,
+)
 from services.client.network import Network, Request
 from services.client.retries import Failure, Retries, retry_after
 from services.schemas import EventView, Page, ProblemDetails
@@ -177,8 +182,9 @@ class Connection:
             raise self._unreachable("something else answers there") from error
 
     def _unreachable(self, reason: str | httpx2.TransportError) -> ControllerUnreachableError:
+        kind = ControllerSilentError if isinstance(reason, httpx2.ReadTimeout) else ControllerUnreachableError
         # Some errors of the network have no text but their name.
-        return ControllerUnreachableError(self.url, str(reason) or type(reason).__name__)
+        return kind(self.url, str(reason) or type(reason).__name__)
 
 
 def _came_too_often(failure: Failure) -> bool:

@@ -21,12 +21,20 @@ class ApiError(GtnNasError):
 class ControllerUnreachableError(GtnNasError):
     """Nothing that speaks this API answers at the URL."""
 
+    message = "no controller at {url} ({reason}): start one with `gtn-nas up` or pass --url"
+
     def __init__(self, url: str, reason: str) -> None:
         self.url, self.reason = url, reason
-        super().__init__(f"no controller at {url} ({reason}): start one with `gtn-nas up` or pass --url")
+        super().__init__(self.message.format(url=url, reason=reason))
 
     def __reduce__(self) -> tuple[type["ControllerUnreachableError"], tuple[str, str]]:
         return type(self), (self.url, self.reason)
+
+
+class ControllerSilentError(ControllerUnreachableError):
+    """Something took the request at the URL, and no answer came in time."""
+
+    message = "the controller at {url} does not answer in time: it may be busy; try again later"
 
 
 class InvalidApiKeyError(GtnNasError):

@@ -1,12 +1,13 @@
 """What the client does when answers get lost, and when nobody answers."""
 
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
-from services.client import ApiError, Client, ControllerUnreachableError
+from services.client import ApiError, Client, ControllerSilentError, ControllerUnreachableError
 from services.client.retries import Retries, retry_after
 from services.schemas import ProblemDetails, SearchView
 
@@ -132,6 +133,15 @@ def test_no_controller_is_one_clear_line(url: str) -> None:
 
     assert str(unreachable.value).startswith(f"no controller at {url} (")
     assert "start one with `gtn-nas up` or pass --url" in str(unreachable.value)
+
+
+def test_a_controller_that_is_too_busy_to_answer_is_not_said_to_be_missing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # takes nothing up
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(ControllerSilentError) as silent, Client(url, timeout=0.01, retries=0) as client:
+            client.health()
+
+    assert str(silent.value).startswith(f"the controller at {url} does not answer in time")
 
 
 def test_something_else_at_the_address_is_no_controller() -> None:
