@@ -17,6 +17,7 @@ from services import processes
 from services.controller.security import require_key_beyond_loopback
 from services.errors import ServiceError
 from services.heap import heap_environment
+from services.lease import owner_prefix
 from services.ports import bind
 from services.settings import Settings
 from services.shutdown import Shutdown
@@ -66,7 +67,13 @@ class LocalStack:
         worker_environment |= heap_environment(worker_environment)
         self.children = [
             Child("controller", ("services.cli", "serve"), with_key, logs / "controller.log"),
-            Child("meta-worker", ("services.meta_worker",), worker_environment, logs / "meta-worker.log"),
+            Child(
+                "meta-worker",
+                ("services.meta_worker",),
+                worker_environment,
+                logs / "meta-worker.log",
+                on_end=self._requeue_trainings,
+            ),
         ]
         self._leaving = threading.Event()
         # The children end with the thread that started them, so one thread starts and restarts them all.
@@ -112,6 +119,15 @@ class LocalStack:
         running = [child.process for child in self.children if child.process is not None]
         processes.stop(running, grace_seconds=GRACE_SECONDS)
 
+    def _requeue_trainings(self, pid: int) -> None:
+        """What a worker that is dead for certain had in hand need not wait for its lease to run out."""
+        try:
+            with make_store(self.settings) as store:
+                for job in store.requeue_all_of_dead(owner_prefix("meta-worker", pid)):
+                    log.info("back in the queue", job=job.id, kind=job.kind.value)
+        except ServiceError as error:
+            log.warning("a dead worker's job waits for its lease to run out", error=str(error))
+
     def _note_failures(self) -> None:
         failures = [child.failure for child in self.children if child.failure is not None]
         if failures and self.failure is None:
@@ -130,8 +146,10 @@ class Child:
         environment: dict[str, str],
         log_path: Path,
         first_pause: float = 1.0,
+        on_end: Callable[[int], None] = lambda _pid: None,
     ) -> None:
-        self.name, self.log_path, self._first_pause = name, log_path, first_pause
+        """`on_end` gets the id of a process that has died, once its whole group is gone."""
+        self.name, self.log_path, self._first_pause, self._on_end = name, log_path, first_pause, on_end
         self.process: Popen[bytes] | None = None
         self.failure: str | None = None
         self._command, self._environment = [sys.executable, "-m", *module], environment
@@ -151,6 +169,7 @@ class Child:
     def _note_end(self, process: Popen[bytes]) -> None:
         processes.kill_group(process.pid)
         self.process = None
+        self._on_end(process.pid)
         if time.monotonic() - self._started_at >= STABLE_SECONDS:
             self._restarts = 0
         if self._restarts == MAX_RESTARTS:

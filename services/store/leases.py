@@ -166,6 +166,16 @@ class LeaseRepository(Repository):
                 return False
             return _take_back(session, job, now)
 
+    def requeue_all_of_dead(self, owner_prefix: str) -> list[JobRecord]:
+        """`requeue_dead` for every job that an owner of that prefix holds; those now queued are returned."""
+        now = self._now()
+        held = sa.select(Job).where(
+            Job.lease_expires_at.is_not(None), Job.lease_owner.startswith(owner_prefix, autoescape=True)
+        )
+        with self._database.write() as session:
+            rows = session.scalars(held.with_for_update()).all()
+            return [job_record(job) for job in rows if _take_back(session, job, now)]
+
 
 def _queued_in_turn(
     kinds: Collection[JobKind], now: datetime, starting: Collection[str] = ()

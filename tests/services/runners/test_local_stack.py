@@ -2,16 +2,20 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from services.errors import ServiceError
+from services.lease import owner_prefix
+from services.lifecycle import JobKind, JobState
 from services.local_stack import MAX_RESTARTS, Child, LocalStack
 from services.ports import bind
 from services.processes import stop
 from services.settings import Settings
+from services.store import Store
 
 
 def test_a_taken_port_is_refused_before_anything_is_started(settings: Settings) -> None:
@@ -43,6 +47,28 @@ def test_a_child_that_dies_is_started_again(tmp_path: Path, wait_until: Callable
     assert child.failure is None
     assert child.process is not None
     stop([child.process], grace_seconds=5)
+
+
+def test_what_a_dead_worker_had_in_hand_is_queued_again_at_once(
+    settings: Settings, store: Store, wait_until: Callable[..., None]
+) -> None:
+    """Its lease would hold it for half a minute; the worker's own death is noticed at once."""
+    training = store.create_job(JobKind.META_TRAINING, name="", request={}, progress_total=1)
+    stack = LocalStack(settings.model_copy(update={"port": 0}))
+    worker = stack.children[1]
+    worker._command = [sys.executable, "-m", "http.server", "0"]
+    worker.keep_alive()
+    assert worker.process is not None
+    owner = f"{owner_prefix('meta-worker', worker.process.pid)}1"
+    assert store.claim(JobKind.META_TRAINING, owner, 3600, job_id=training.id)
+    worker.process.send_signal(signal.SIGKILL)
+
+    def is_noticed() -> bool:
+        worker.keep_alive()
+        return worker.process is None
+
+    wait_until(is_noticed)
+    assert store.get_job(training.id).state is JobState.QUEUED
 
 
 def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(

@@ -109,6 +109,17 @@ def test_a_dead_runners_job_is_taken_back_at_once(store: Store, running_search: 
     assert not store.requeue_dead("gone", "search-runner")
 
 
+def test_all_that_a_dead_worker_held_is_taken_back_at_once(
+    store: Store, running_search: Callable[..., JobRecord]
+) -> None:
+    mine, others = running_search("meta_worker@host:7:abc"), running_search("metaXworker@host:7:abc")
+    running_search("meta_worker@host:71:abc")
+    assert [job.id for job in store.requeue_all_of_dead("meta_worker@host:7:")] == [mine.id]
+    assert store.get_job(mine.id).state is JobState.QUEUED
+    assert store.get_job(others.id).state is JobState.RUNNING
+    assert store.requeue_all_of_dead("meta_worker@host:7:") == []
+
+
 def test_what_a_job_waits_for_is_told_once_and_forgotten_when_it_moves_on(
     store: Store, running_search: Callable[..., JobRecord]
 ):
