@@ -317,7 +317,7 @@ def test_every_expert_draws_its_own_batches_by_the_seed(
         drawn.append(batches.images)
         return batches
 
-    monkeypatch.setattr("gtn_core.meta_step.expert_batches", recorded)
+    monkeypatch.setattr("gtn_core.meta_gradient.expert_batches", recorded)
     config = changed(config, learners_per_meta_step=2)
 
     def images_of_two_meta_steps(seed: int) -> list[Tensor]:
