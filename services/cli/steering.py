@@ -61,7 +61,7 @@ def cancel(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
 
 
 def delete(search: SearchId, as_json: options.AsJson = False, url: options.Url = None) -> None:
-    """Delete a search that has ended, with its candidates.
+    """Delete a search that has ended, with its candidates; final trainings of these are cancelled.
 
     Example: `gtn-nas delete 1f0c9a7be2d34c58`
     """

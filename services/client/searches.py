@@ -85,7 +85,7 @@ class SearchCalls(Connection):
 
     @call
     async def delete(self, search_id: str) -> None:
-        """Delete a search that has ended, with its candidates."""
+        """Delete a search that has ended, with its candidates; cancels final trainings of these."""
         await self._send(Request("DELETE", path_of("searches", search_id)))
 
     @call

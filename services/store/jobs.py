@@ -117,29 +117,28 @@ class JobRepository(Repository):
             return job_record(job)
 
     def delete_job(self, job_id: str) -> None:
-        """Remove an ended job with its candidates and events.
+        """Remove an ended job with its candidates and events; final trainings of these are cancelled.
 
         Raises ConflictError while the job is queued, running or paused (also if it was resumed just
-        before), or a final training of its candidates is: what that one trains could not be exported. Raises
-        NotFoundError when it is gone: of two deletions, the second finds nothing.
+        before), NotFoundError when it is gone: of two deletions, the second finds nothing.
         """
         with self._database.write() as session:
             job = find(session, Job, "job", job_id, lock=True)
             if not job.state.terminal:
                 raise ConflictError(f"job {job_id!r} is {job.state}; cancel it before deleting it")
-            training = session.scalars(_trainings_under_way(job_id)).first()
-            if training is not None:
-                raise ConflictError(
-                    f"final training {training.id} of candidate {training.subject_id} is {training.state}; "
-                    "wait for its end, or cancel it"
-                )
+            for training in session.scalars(_trainings_under_way(job_id)):
+                transition(session, training, Action.CANCEL, self._now())
             session.delete(job)
 
 
 def _trainings_under_way(search_id: str) -> sa.Select[Job]:
-    """The final trainings of a search's candidates that have not ended."""
-    return sa.select(Job).where(
-        Job.kind == JobKind.FINAL_TRAINING,
-        Job.state.not_in(TERMINAL_STATES),
-        Job.subject_id.startswith(f"{search_id}-"),
+    """The final trainings of a search's candidates that have not ended; locked."""
+    return (
+        sa.select(Job)
+        .where(
+            Job.kind == JobKind.FINAL_TRAINING,
+            Job.state.not_in(TERMINAL_STATES),
+            Job.subject_id.startswith(f"{search_id}-"),
+        )
+        .with_for_update()
     )

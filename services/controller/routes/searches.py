@@ -110,7 +110,9 @@ def get_search(job: Search, store: StoreDep) -> SearchView:
 
 @router.delete("/{search_id}", status_code=204, dependencies=[SUBMITS], summary="Delete a search")
 def delete_search(job: Search, store: StoreDep) -> None:
-    """Delete a search that has ended, with its candidates and events; not while one of them is trained."""
+    """Delete a search that has ended, with its candidates and events. Final trainings of these that have not
+    ended are cancelled.
+    """
     store.delete_job(job.id)
 
 

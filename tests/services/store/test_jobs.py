@@ -118,20 +118,29 @@ def test_an_illegal_action_changes_nothing(store: Store, queued_search: MakeJob)
     assert store.events_after(cancelled.id) == events
 
 
-def test_a_search_stays_while_a_candidate_of_it_is_trained(
+def test_who_deletes_a_search_ends_the_trainings_of_its_candidates(
     store: Store, running_search: MakeJob, succeed: Callable[..., None]
 ):
-    search = running_search()
+    """They would fail for want of their candidate, or end in weights that nothing could export."""
+    search, other = running_search(), running_search("other")
     succeed(search.id, 0)
     store.act(search.id, Action.CANCEL)
-    training = store.create_job(
-        JobKind.FINAL_TRAINING, name="", request={}, progress_total=1, subject_id=f"{search.id}-0"
-    )
-    with pytest.raises(ConflictError, match=f"final training {training.id} .* is queued; wait"):
-        store.delete_job(search.id)
-    store.act(training.id, Action.CANCEL)
+
+    def train(search_id: str) -> str:
+        subject = f"{search_id}-0"
+        training = store.create_job(
+            JobKind.FINAL_TRAINING, name="", request={}, progress_total=1, subject_id=subject
+        )
+        return training.id
+
+    ended, running, queued, others = (train(each.id) for each in (search, search, search, other))
+    store.claim(JobKind.FINAL_TRAINING, "worker", 60, job_id=ended)
+    store.finish(ended, "worker", result={})
+    store.claim(JobKind.FINAL_TRAINING, "worker", 60, job_id=running)
     store.delete_job(search.id)
-    assert store.get_job(training.id).state is JobState.CANCELLED
+    states = [store.get_job(each).state for each in (ended, running, queued, others)]
+    assert states == [JobState.SUCCEEDED, JobState.CANCELLED, JobState.CANCELLED, JobState.QUEUED]
+    assert store.heartbeat(running, "worker", 60) is JobState.CANCELLED
 
 
 def test_only_ended_jobs_can_be_deleted_and_all_of_theirs_goes_too(
