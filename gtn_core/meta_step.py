@@ -1,7 +1,7 @@
 """One meta step: fresh learners are taught, and their loss on real data improves what taught them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
@@ -10,7 +10,7 @@ from gtn_core.config import MetaGradientForm, MetaTrainingConfig
 from gtn_core.data import Split
 from gtn_core.divergence import require_finite
 from gtn_core.learners import LearnerSampler
-from gtn_core.meta_gradient import MetaGradient, MetaStepInputs, add_meta_gradient
+from gtn_core.meta_gradient import MetaGradient, MetaStepInputs, Taught, add_meta_gradient
 from gtn_core.meta_training_state import MetaTrainingState
 from gtn_core.ranking import RankingReference
 from gtn_core.ranks import ALONE, Rank
@@ -27,14 +27,10 @@ with it the next limit, until nothing is learned any more.
 
 
 @dataclass(frozen=True, slots=True)
-class MetaStepOutcome:
-    """What the learners of one meta step reached on real training images, averaged over them."""
+class MetaStepOutcome(Taught):
+    """What the learners of one meta step reached, and how strongly they asked for change."""
 
-    loss: float  # outer loss, nats
-    accuracy: float  # after the last inner step, in [0, 1]
-    gradient_norm: float  # of the meta-gradient, before clipping
-    ranking_loss: float | None = None  # of the group that was compared, where one was
-    trajectory_loss: float | None = None  # distance from the experts, where there were any
+    gradient_norm: float = field(kw_only=True)  # of the meta-gradient, before clipping
 
 
 def meta_step(
@@ -74,9 +70,7 @@ def meta_step(
     if state.average is not None:
         state.average.update_parameters(curriculum)
     state.step += 1
-    return MetaStepOutcome(
-        taught.loss, taught.accuracy, norm.item(), taught.ranking_loss, taught.trajectory_loss
-    )
+    return MetaStepOutcome(**asdict(taught), gradient_norm=norm.item())
 
 
 def _clip(state: MetaTrainingState, config: MetaTrainingConfig, norm: Tensor) -> None:
