@@ -123,7 +123,7 @@ class LocalStack:
         """What a worker that is dead for certain had in hand need not wait for its lease to run out."""
         try:
             with make_store(self.settings) as store:
-                for job in store.requeue_all_of_dead(owner_prefix("meta-worker", pid)):
+                for job in store.requeue_dead(owner_prefix("meta-worker", pid)):
                     log.info("back in the queue", job=job.id, kind=job.kind.value)
         except ServiceError as error:
             log.warning("a dead worker's job waits for its lease to run out", error=str(error))

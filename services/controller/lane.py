@@ -94,7 +94,8 @@ class Lane:
                 self._pauses[job_id] = time.monotonic() + UNCLAIMED_PAUSE_SECONDS
             return None  # no fault of its own, and its lease is the pause before the next attempt
         if runner_exit.pid is not None:  # dead for certain: nobody need wait for its lease to run out
-            had_claimed |= self._store.requeue_dead(job_id, owner_prefix("search-runner", runner_exit.pid))
+            prefix = owner_prefix("search-runner", runner_exit.pid)
+            had_claimed |= bool(self._store.requeue_dead(prefix, job_id))
         job = self._find(job_id)
         if job is None or runner_exit.exit_code == 0 or job.state.terminal:
             return self._forget(job_id)

@@ -154,24 +154,17 @@ class LeaseRepository(Repository):
             rows = session.scalars(expired).all()
             return [job_record(job) for job in rows if _take_back(session, job, now)]
 
-    def requeue_dead(self, job_id: str, owner_prefix: str) -> bool:
-        """Take back a job whose runner is known to be dead, without waiting for its lease to run out.
+    def requeue_dead(self, owner_prefix: str, job_id: str | None = None) -> list[JobRecord]:
+        """Take back what runners that are known to be dead hold, without waiting for leases to run out.
 
-        A no-op, answered False, when no owner of that prefix holds the job or it is not running.
+        With a `job_id` that job alone. Those that were running are queued and returned.
         """
-        now = self._now()
-        with self._database.write() as session:
-            job = session.get(Job, job_id, with_for_update=True)
-            if job is None or not (job.lease_owner or "").startswith(owner_prefix):
-                return False
-            return _take_back(session, job, now)
-
-    def requeue_all_of_dead(self, owner_prefix: str) -> list[JobRecord]:
-        """`requeue_dead` for every job that an owner of that prefix holds; those now queued are returned."""
         now = self._now()
         held = sa.select(Job).where(
             Job.lease_expires_at.is_not(None), Job.lease_owner.startswith(owner_prefix, autoescape=True)
         )
+        if job_id is not None:
+            held = held.where(Job.id == job_id)
         with self._database.write() as session:
             rows = session.scalars(held.with_for_update()).all()
             return [job_record(job) for job in rows if _take_back(session, job, now)]

@@ -201,7 +201,7 @@ def test_a_runner_that_hangs_is_killed_before_another_gets_its_search(
     first = runners_of(launcher, search)
     store.act(search, Action.PAUSE)
     store.act(search, Action.RESUME)
-    store.requeue_dead(search, "search-runner")  # as when the lease of one that sleeps has run out
+    store.requeue_dead("search-runner", search)  # as when the lease of one that sleeps has run out
 
     def replaced() -> bool:
         dispatcher.step()

@@ -84,7 +84,7 @@ def test_what_is_away_for_long_costs_no_attempts(
         left = store.get_job(job.id)
         assert left.attempts == 0
         assert str(error) in (left.waiting_for or "")
-        assert store.requeue_dead(search.id, OWNER)
+        assert store.requeue_dead(OWNER, search.id)
 
 
 def test_a_local_ray_that_does_not_start_is_an_attempt(run: Run) -> None:

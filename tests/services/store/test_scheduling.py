@@ -100,13 +100,13 @@ def test_jobs_of_several_kinds_wait_in_one_line(store: Store, clock):
 
 def test_a_dead_runners_job_is_taken_back_at_once(store: Store, running_search: Callable[..., JobRecord]):
     job = running_search("search-runner@host:7:abc")
-    assert not store.requeue_dead(job.id, "search-runner@host:71:")
+    assert not store.requeue_dead("search-runner@host:71:", job.id)
     assert store.get_job(job.id).state is JobState.RUNNING
-    assert store.requeue_dead(job.id, "search-runner@host:7:")
+    assert store.requeue_dead("search-runner@host:7:", job.id)
     taken = store.get_job(job.id)
     assert (taken.state, taken.lease_owner, taken.attempts) == (JobState.QUEUED, None, 1)
-    assert not store.requeue_dead(job.id, "search-runner@host:7:")
-    assert not store.requeue_dead("gone", "search-runner")
+    assert not store.requeue_dead("search-runner@host:7:", job.id)
+    assert not store.requeue_dead("search-runner", "gone")
 
 
 def test_all_that_a_dead_worker_held_is_taken_back_at_once(
@@ -114,10 +114,10 @@ def test_all_that_a_dead_worker_held_is_taken_back_at_once(
 ) -> None:
     mine, others = running_search("meta_worker@host:7:abc"), running_search("metaXworker@host:7:abc")
     running_search("meta_worker@host:71:abc")
-    assert [job.id for job in store.requeue_all_of_dead("meta_worker@host:7:")] == [mine.id]
+    assert [job.id for job in store.requeue_dead("meta_worker@host:7:")] == [mine.id]
     assert store.get_job(mine.id).state is JobState.QUEUED
     assert store.get_job(others.id).state is JobState.RUNNING
-    assert store.requeue_all_of_dead("meta_worker@host:7:") == []
+    assert store.requeue_dead("meta_worker@host:7:") == []
 
 
 def test_what_a_job_waits_for_is_told_once_and_forgotten_when_it_moves_on(
