@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from services.controller.limits import UPLOAD_PATH
 from services.controller.openapi_examples import ANSWERS
 from services.controller.problems import MEDIA_TYPE, PROBLEM_TYPES, ProblemType
 from services.schemas import EventView, FieldProblem, ProblemDetails
@@ -160,7 +161,7 @@ def _problem_statuses(operation: Json, path: str, method: str) -> list[int]:
         statuses.add(409)
     if path.endswith(("/export", "/samples.png", "/cost", "/network.svg")):
         statuses.add(501)
-    if (method, path) == ("post", "/v1/checkpoints"):
+    if (method, path) == ("post", UPLOAD_PATH):
         statuses.add(507)
     return sorted(statuses)
 
