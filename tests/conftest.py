@@ -1,10 +1,14 @@
 """Fixtures and settings that every test shares."""
 
 import os
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+
+from .other_device import OtherDevice
 
 # Workers of pytest-xdist share the cores; one thread each keeps them from fighting over them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -38,3 +42,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data sets at {folder}")
     return folder
+
+
+@pytest.fixture
+def other_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtherDevice]:
+    """A device beside the CPU, which is watched while the test runs."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it refuses `meta`
+    with OtherDevice() as device:
+        yield device
