@@ -12,6 +12,8 @@ from services.errors import (
     ClusterUnavailableError,
     InvalidValueError,
     LeaseLostError,
+    NotFoundError,
+    ServiceError,
     StoreUnavailableError,
     is_disk_full,
 )
@@ -32,6 +34,21 @@ class Ending(StrEnum):
     LET_GO = "let go"  # paused, cancelled, extended, or this process was asked to end
     LEASE_LOST = "lease lost"  # another runner has it, or it was deleted
     ABANDONED = "abandoned"  # database, cluster or room on the disk are away: a runner tries again later
+
+
+def find_job(store: Store, job_id: str) -> JobRecord:
+    """The job that this process was started for.
+
+    Raises ServiceError when the database does not know it: several services may share a cluster by mistake.
+    """
+    try:
+        return store.get_job(job_id)
+    except NotFoundError as error:
+        raise ServiceError(
+            f"{error} in the database {store}: it was deleted, or this runner's controller uses another one; "
+            "GTN_NAS_DATABASE_URL must name the same database on the controller and on every node of its "
+            "Ray cluster"
+        ) from error
 
 
 @traced_job

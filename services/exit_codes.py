@@ -1,7 +1,7 @@
 """The exit codes of a process that runs one job: what it tells whoever started it.
 
 0   the job has ended, or was let go in order: paused, cancelled, SIGTERM, someone else has it
-1   the job failed; its error is in the database
+1   the job failed, and its error is in the database; or the database does not know the job
 2   wrong usage
 3   the lease was lost while the job ran
 4   the database or the cluster is away, the disk is full, or the schema is another version's; the job goes on

@@ -6,7 +6,7 @@ from pathlib import Path
 import structlog
 
 from services.errors import ConflictError, ServiceError, StoreUnavailableError
-from services.execution import Ending, execute
+from services.execution import Ending, execute, find_job
 from services.lease import Lease, new_owner
 from services.lifecycle import JobKind
 from services.meta_worker.fidelity_job import run_fidelity_report
@@ -67,8 +67,8 @@ class Worker:
             return self._work_on(job, owner, KINDS[job.kind])
 
     def work_on(self, job_id: str) -> Ending | None:
-        """Claim this job and run it; None when it cannot be claimed. Raises NotFoundError."""
-        owner, kind = new_owner("meta-worker"), self._store.get_job(job_id).kind
+        """Claim this job and run it; None when it cannot be claimed. Raises ServiceError."""
+        owner, kind = new_owner("meta-worker"), find_job(self._store, job_id).kind
         if kind not in KINDS:
             raise ServiceError(f"job {job_id} is a {kind.value}, which is not run here")
         job = self._store.claim(kind, owner, self._settings.lease_seconds, job_id=job_id)

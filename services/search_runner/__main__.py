@@ -6,7 +6,7 @@ Its exit codes are in `services.exit_codes`.
 import argparse
 import sys
 
-from services.errors import SchemaMismatchError, StoreUnavailableError
+from services.errors import SchemaMismatchError, ServiceError, StoreUnavailableError
 from services.execution import Ending
 from services.exit_codes import EXIT_CODES
 from services.logging import configure_logging
@@ -31,6 +31,9 @@ def main() -> int:
     except (StoreUnavailableError, SchemaMismatchError) as error:
         print(error, file=sys.stderr)
         ending = Ending.ABANDONED
+    except ServiceError as error:
+        print(error, file=sys.stderr)
+        return 1
     return EXIT_CODES[ending]
 
 

@@ -4,7 +4,7 @@ import structlog
 
 from nas.estimators import estimator_data
 from services.checkpoints import load_checkpoint, load_checkpoint_data
-from services.execution import Ending, execute
+from services.execution import Ending, execute, find_job
 from services.lease import Lease, new_owner
 from services.lifecycle import JobKind
 from services.ray_session import ray_session
@@ -24,13 +24,14 @@ def run_search(search_id: str, settings: Settings, shutdown: Shutdown) -> Ending
 
     Candidates that an earlier runner finished are told to the algorithm again, those that it had in flight
     are evaluated first. Raises StoreUnavailableError when the database cannot be reached for the claim,
-    SchemaMismatchError when it is of another version.
+    SchemaMismatchError when it is of another version, ServiceError when it has no such search.
     """
     structlog.contextvars.bind_contextvars(search=search_id)
     backend = make_backend(settings)
     owner = new_owner("search-runner")
     job = backend.store.claim(JobKind.SEARCH, owner, settings.lease_seconds, job_id=search_id)
     if job is None:
+        find_job(backend.store, search_id)
         log.info("nothing to do: the search is not queued, or another runner has it")
         return None
 

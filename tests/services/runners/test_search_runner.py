@@ -195,6 +195,23 @@ def test_a_search_that_someone_else_has_is_left_alone(
     assert store.get_job(search).lease_owner == "another"
 
 
+@pytest.mark.parametrize("runner", ["services.search_runner", "services.meta_worker"])
+def test_a_runner_whose_database_is_not_its_controllers_fails_and_says_so(
+    store: Store, settings: Settings, runner: str
+) -> None:
+    """By its exit code: as one that finds nothing to do it would be followed by another, without end."""
+    ended = subprocess.run(
+        [sys.executable, "-m", runner, "of-another-service"],
+        env=child_environment(settings),
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert f"no job with id 'of-another-service' in the database {store}" in ended.stderr
+    assert "GTN_NAS_DATABASE_URL" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_checkpoint_that_is_gone_fails_the_search_before_any_candidate(
     store: Store, settings: Settings, queue_search: QueueSearch
 ) -> None:
