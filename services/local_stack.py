@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import Popen
 from types import TracebackType
@@ -18,7 +18,7 @@ from services.controller.security import require_key_beyond_loopback
 from services.errors import ServiceError
 from services.heap import heap_environment
 from services.lease import owner_prefix
-from services.ports import bind
+from services.ports import inherit, listen
 from services.settings import Settings
 from services.shutdown import Shutdown
 from services.store import upgrade
@@ -51,8 +51,10 @@ class LocalStack:
 
         Raises ServiceError when the port is taken.
         """
-        with bind(settings.host, settings.port) as listener:
-            port: int = listener.getsockname()[1]
+        # Held until the end, and served by the controller: meanwhile nobody else gets the port, neither
+        # before the controller is there nor between two of them, and is taken for ours.
+        self.listener = listen(settings.host, settings.port)
+        port: int = self.listener.getsockname()[1]
         self.settings = settings.model_copy(update={"port": port})
         host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -66,7 +68,13 @@ class LocalStack:
         worker_environment = threads | child_environment(self.settings)
         worker_environment |= heap_environment(worker_environment)
         self.children = [
-            Child("controller", ("services.cli", "serve"), with_key, logs / "controller.log"),
+            Child(
+                "controller",
+                ("services.cli", "serve"),
+                with_key | inherit(self.listener),
+                logs / "controller.log",
+                pass_fds=[self.listener.fileno()],
+            ),
             Child(
                 "meta-worker",
                 ("services.meta_worker",),
@@ -116,6 +124,7 @@ class LocalStack:
                 child.keep_alive()
             self._note_failures()
             self._leaving.wait(_WATCH_SECONDS)
+        self.listener.close()
         running = [child.process for child in self.children if child.process is not None]
         processes.stop(running, grace_seconds=GRACE_SECONDS)
 
@@ -147,9 +156,11 @@ class Child:
         log_path: Path,
         first_pause: float = 1.0,
         on_end: Callable[[int], None] = lambda _pid: None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         """`on_end` gets the id of a process that has died, once its whole group is gone."""
         self.name, self.log_path, self._first_pause, self._on_end = name, log_path, first_pause, on_end
+        self._pass_fds = pass_fds
         self.process: Popen[bytes] | None = None
         self.failure: str | None = None
         self._command, self._environment = [sys.executable, "-m", *module], environment
@@ -163,7 +174,11 @@ class Child:
         if self.process is None and self.failure is None and time.monotonic() >= self._start_at:
             self._started_at = time.monotonic()
             self.process = processes.start(
-                self._command, environment=self._environment, log_path=self.log_path, end_with_parent=True
+                self._command,
+                environment=self._environment,
+                log_path=self.log_path,
+                end_with_parent=True,
+                pass_fds=self._pass_fds,
             )
 
     def _note_end(self, process: Popen[bytes]) -> None:

@@ -1,9 +1,38 @@
 """The address that a controller listens on."""
 
 import errno
+import os
 import socket
 
 from services.errors import ServiceError
+
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
+
+_INHERITED = "GTN_NAS_LISTENER"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on the address: the one that this process was started with, if it was.
+
+    Port 0 takes any free one. Raises ServiceError saying what to change.
+    """
+    inherited = os.environ.pop(_INHERITED, None)
+    if inherited is not None:
+        return socket.socket(fileno=int(inherited))
+    listener = bind(host, port)
+    # At once: until one of them listens, two processes can bind to the same port.
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise _unusable(error, host, port) from error
+    return listener
+
+
+def inherit(listener: socket.socket) -> dict[str, str]:
+    """The variable that makes `listen` of a child use this socket, which has to be passed on to it too."""
+    return {_INHERITED: str(listener.fileno())}
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -19,9 +48,13 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         bound.close()
-        if error.errno == errno.EADDRINUSE:
-            raise ServiceError(
-                f"port {port} of {host} is in use; choose another with --port, 0 for any free one"
-            ) from error
-        raise ServiceError(f"cannot listen on port {port} of {host}: {error.strerror}") from error
+        raise _unusable(error, host, port) from error
     return bound
+
+
+def _unusable(error: OSError, host: str, port: int) -> ServiceError:
+    if error.errno == errno.EADDRINUSE:
+        return ServiceError(
+            f"port {port} of {host} is in use; choose another with --port, 0 for any free one"
+        )
+    return ServiceError(f"cannot listen on port {port} of {host}: {error.strerror}")

@@ -7,7 +7,7 @@ from services.controller.security import require_key_beyond_loopback
 from services.controller.server import ControllerServer
 from services.errors import ServiceError
 from services.logging import configure_logging
-from services.ports import bind
+from services.ports import listen
 from services.settings import Settings
 from services.shipped_checkpoints import register_shipped_checkpoints
 from services.store import upgrade
@@ -29,7 +29,7 @@ def serve(settings: Settings) -> None:
         )
     if settings.resolved_database_url.startswith("sqlite"):
         upgrade(settings.resolved_database_url)
-    with make_store(settings) as store, bind(settings.host, settings.port) as listener:
+    with make_store(settings) as store, listen(settings.host, settings.port) as listener:
         require_key_beyond_loopback(settings, store)
         if settings.shipped_checkpoints:
             register_shipped_checkpoints(store, make_artifacts(settings))

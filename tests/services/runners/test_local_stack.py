@@ -28,8 +28,16 @@ def test_a_taken_port_is_refused_before_anything_is_started(settings: Settings) 
 
 def test_a_free_port_is_chosen_for_port_0(settings: Settings) -> None:
     stack = LocalStack(settings.model_copy(update={"port": 0}))
-    assert stack.settings.port > 0
-    assert stack.url == f"http://127.0.0.1:{stack.settings.port}"
+    with stack.listener:
+        assert stack.settings.port > 0
+        assert stack.url == f"http://127.0.0.1:{stack.settings.port}"
+
+
+def test_of_two_stacks_that_begin_at_once_one_is_refused(settings: Settings) -> None:
+    """Not once its controller cannot listen: until then it would take the other's controller for its own."""
+    stack = LocalStack(settings.model_copy(update={"port": 0}))
+    with stack.listener, pytest.raises(ServiceError, match="in use"):
+        LocalStack(stack.settings)
 
 
 def test_a_child_that_dies_is_started_again(tmp_path: Path, wait_until: Callable[..., None]) -> None:
@@ -55,6 +63,7 @@ def test_what_a_dead_worker_had_in_hand_is_queued_again_at_once(
     """Its lease would hold it for half a minute; the worker's own death is noticed at once."""
     training = store.create_job(JobKind.META_TRAINING, name="", request={}, progress_total=1)
     stack = LocalStack(settings.model_copy(update={"port": 0}))
+    stack.listener.close()
     worker = stack.children[1]
     worker._command = [sys.executable, "-m", "http.server", "0"]
     worker.keep_alive()

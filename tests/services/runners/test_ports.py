@@ -1,9 +1,13 @@
 """A port that is taken is a clear error before anything else is started."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from services.errors import ServiceError
-from services.ports import bind
+from services.ports import bind, inherit, listen
 
 
 def test_port_0_takes_any_free_one_and_a_taken_one_is_refused_with_the_remedy() -> None:
@@ -15,6 +19,25 @@ def test_port_0_takes_any_free_one_and_a_taken_one_is_refused_with_the_remedy() 
             bind("127.0.0.1", port)
     with bind("127.0.0.1", port) as again:
         assert again.getsockname()[1] == port
+
+
+def test_a_child_listens_on_the_socket_that_it_was_started_with() -> None:
+    code = "from services.ports import listen; print(listen('127.0.0.1', 0).getsockname()[1])"
+    with listen("127.0.0.1", 0) as listener:
+        child = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | inherit(listener),
+            pass_fds=[listener.fileno()],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert int(child.stdout) == listener.getsockname()[1]
+
+
+def test_a_port_is_taken_as_soon_as_a_service_has_it() -> None:
+    with listen("127.0.0.1", 0) as listener, pytest.raises(ServiceError, match="in use"):
+        listen("127.0.0.1", listener.getsockname()[1])
 
 
 def test_a_host_that_is_not_this_machine_is_refused() -> None:
