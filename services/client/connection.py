@@ -1,6 +1,7 @@
 """What every call is made of: requests that are tried again, answers read as models, pages and problems."""
 
 import logging
+import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -26,6 +27,9 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 PAGE_SIZE = 100
 ATTEMPTS_UNTOLD = 4
 """Watching goes on in silence across a stream that breaks; an outage is told once, after so many attempts."""
+
+LASTING_SECONDS = 1.0
+"""A stream that was open for so long was no failure, although it told of nothing and broke."""
 
 _log = logging.getLogger(__name__)
 
@@ -122,20 +126,26 @@ class Connection:
         """A job's events with ids above `after`, across streams that break, until the job has ended."""
         failures = 0
         while True:
-            received = after
+            received, open_since = after, None
             failure: Failure = self._unreachable("the stream of events keeps ending early")
             try:
                 async with aclosing(self._stream(path, after)) as events:
                     async for event in events:
-                        after = event.id
-                        yield event
+                        if event is None:
+                            open_since = time.monotonic()
+                        else:
+                            after = event.id
+                            yield event
             except NothingMore:
                 return
             except httpx2.TransportError as error:
                 failure = self._unreachable(error)
             except ApiError as refusal:
                 failure = refusal
-            if after > received:
+            # Proxies end what is silent, or open, for longer than they like: of a job that waits in the queue
+            # nothing else may be heard for hours.
+            lasted = open_since is not None and time.monotonic() - open_since >= LASTING_SECONDS
+            if after > received or lasted:
                 failures = 0
                 continue
             await self._network.sleep(self._pause_of_watching(failures, failure))
@@ -148,11 +158,13 @@ class Connection:
             _log.warning("%s (still trying; the job may go on meanwhile)", failure)
         return pause
 
-    async def _stream(self, path: str, after: int) -> AsyncGenerator[EventView]:
+    async def _stream(self, path: str, after: int) -> AsyncGenerator[EventView | None]:
+        """None once the stream is open, then its events."""
         request = Request("GET", path, headers={"Last-Event-ID": str(after)})
         async with self._network.stream(request) as stream:
             if checked(stream.response).status_code == httpx2.codes.NO_CONTENT:
                 raise NothingMore
+            yield None
             async for message in stream.events:
                 yield EventView.model_validate_json(message.data)
 

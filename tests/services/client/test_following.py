@@ -100,6 +100,27 @@ def test_any_number_of_outages_is_outlasted_as_long_as_something_is_heard_betwee
     assert attempts == [after for after in range(5) for _ in range(4)] + [5]
 
 
+def test_a_proxy_may_end_a_silent_stream_as_often_as_it_likes(
+    url: str, search: SearchView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each was opened, so the controller is there; a job in the queue has nothing to tell."""
+    attempts: list[int] = []
+
+    async def cut_off(_path: str, after: int) -> AsyncGenerator[EventView | None]:
+        attempts.append(after)
+        yield None
+        if len(attempts) == 10:
+            yield EventView(id=1, type="log", data={}, created_at=search.created_at)
+            raise NothingMore
+        raise httpx2.RemoteProtocolError("incomplete chunked read")
+
+    monkeypatch.setattr("services.client.connection.LASTING_SECONDS", 0.0)
+    with Client(url, backoff=0.001, watch_retries=3) as client:
+        monkeypatch.setattr(client, "_stream", cut_off)
+        assert [event.id for event in client.events(search.id)] == [1]
+    assert len(attempts) == 10
+
+
 def test_an_outage_does_not_stretch_the_time_that_one_waits(
     url: str, network: Any, search: SearchView
 ) -> None:
