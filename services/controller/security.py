@@ -34,8 +34,11 @@ from services.store import ApiKeyRecord, Scope, Store
 BOOTSTRAP = "bootstrap"
 """The id of a caller with the key of the settings."""
 
-OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-"""Headers by which a proxy tells that a request is not its own."""
+OF_PROXIES = ("forwarded", "via", "x-forwarded-", "x-real-ip")
+"""How headers begin by which a proxy tells that a request is not its own."""
+
+SPOKEN_BY_PROXIES = "1.0"
+"""The version of HTTP that clients have long left behind, but nginx speaks unless told otherwise."""
 
 CREATE_KEY = "create one with `gtn-nas api-key create` or set GTN_NAS_API_KEY"
 
@@ -211,7 +214,9 @@ def _keys_exist(settings: Settings, store: Store) -> bool:
 
 
 def _names_this_machine(request: Request) -> bool:
-    if any(name in request.headers for name in OF_PROXIES):
+    if request.scope["http_version"] == SPOKEN_BY_PROXIES:
+        return False
+    if any(name.startswith(OF_PROXIES) for name in request.headers):
         return False
     addresses = [f"//{request.headers.get('host', '')}", request.headers.get("origin")]
     return all(address is None or _names_loopback(address) for address in addresses)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import structlog
 from fastapi.testclient import TestClient
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from services.controller.app import create_app
 from services.controller.security import require_key_beyond_loopback
@@ -62,7 +64,13 @@ def test_without_keys_foreign_web_pages_are_turned_away(
 
 
 @pytest.mark.parametrize(
-    "header", [{"X-Forwarded-For": "203.0.113.9"}, {"Forwarded": "for=203.0.113.9"}, {"Via": "1.1 proxy"}]
+    "header",
+    [
+        {"X-Forwarded-For": "203.0.113.9"},
+        {"X-Forwarded-Proto": "https"},
+        {"Forwarded": "for=203.0.113.9"},
+        {"Via": "1.1 proxy"},
+    ],
 )
 def test_without_keys_a_proxy_on_this_machine_lets_nobody_in(
     http: TestClient, header: dict[str, str]
@@ -70,6 +78,17 @@ def test_without_keys_a_proxy_on_this_machine_lets_nobody_in(
     """Many proxies put the name of their target into `Host`, which is loopback's."""
     answer = http.get("/v1/searches", headers=header)
     assert (answer.status_code, "api-key create" in answer.json()["remedy"]) == (403, True)
+
+
+def test_without_keys_a_proxy_that_is_known_by_its_old_http_alone_lets_nobody_in(settings: Settings) -> None:
+    """`proxy_pass http://127.0.0.1:8000;` is all that nginx needs: it adds no header then."""
+    app = create_app(settings)
+
+    async def as_nginx(scope: AsgiScope, receive: Receive, send: Send) -> None:
+        await app({**scope, "http_version": "1.0"}, receive, send)
+
+    answer = TestClient(as_nginx, base_url=LOOPBACK).get("/v1/searches")
+    assert answer.status_code == 403
 
 
 def test_without_keys_no_other_machine_is_served(serving: Callable[..., TestClient]) -> None:
