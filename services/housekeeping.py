@@ -3,12 +3,13 @@
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import structlog
+from fsspec.implementations.local import LocalFileSystem
 
 from services.artifacts import ArtifactStore
 from services.errors import ConflictError
+from services.ownership import require_ownership
 from services.settings import Settings
 from services.store import Clock, Store, utc_now
 
@@ -59,15 +60,19 @@ def collect_artifacts(
     return Collected(len(garbage), sum(each.size_bytes for each in garbage))
 
 
-def collect_logs(store: Store, folder: Path, *, clock: Clock = utc_now) -> int:
+def collect_logs(store: Store, settings: Settings, *, clock: Clock = utc_now) -> int:
     """Remove the logs of searches that have been deleted, as old as artifacts must be; answers how many.
 
     Those that controllers of this machine wrote: Ray keeps the logs of what ran as a Ray Job.
+    Raises ConflictError when the data folder is another database's.
     """
+    if not settings.log_dir.exists():
+        return 0
+    require_ownership(LocalFileSystem(), str(settings.data_dir), store.database_id())
     youngest = (clock() - timedelta(seconds=GRACE_SECONDS)).timestamp()
     old = {
         path.stem.removeprefix("search-"): path
-        for path in folder.glob("search-*.log")
+        for path in settings.log_dir.glob("search-*.log")
         if path.stat().st_mtime < youngest
     }
     unknown = store.unknown_jobs(list(old))
@@ -98,8 +103,13 @@ class Housekeeping:
         else:
             if removed.artifacts:
                 log.info("artifacts collected", artifacts=removed.artifacts, size_bytes=removed.size_bytes)
-        if logs := collect_logs(self._store, self._settings.log_dir, clock=self._clock):
-            log.info("logs of deleted searches collected", logs=logs)
+        try:
+            logs = collect_logs(self._store, self._settings, clock=self._clock)
+        except ConflictError as error:
+            log.warning("logs not collected", reason=str(error))
+        else:
+            if logs:
+                log.info("logs of deleted searches collected", logs=logs)
 
     def forget(self) -> int:
         """Drop old answers, and what the retention settings name, a batch of each; answers how many rows."""

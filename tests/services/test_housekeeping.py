@@ -172,15 +172,21 @@ def test_what_another_database_owns_is_left_alone(
     store: Store, artifacts: ArtifactStore, running_search: MakeJob, tmp_path: Path
 ):
     garbage = artifacts.put(b"what nothing names")
+    settings = Settings(data_dir=tmp_path)
+    settings.log_dir.mkdir()
+    (settings.log_dir / "search-a1.log").write_text("a line")
     assert collect_artifacts(store, artifacts).artifacts == 0  # from now on the artifacts are this database's
+    assert collect_logs(store, settings) == 0  # and the logs
     url = f"sqlite:///{tmp_path / 'another.db'}"
     upgrade(url)
     with open_store(url) as other:
         with pytest.raises(ConflictError, match="those of another database"):
             collect_artifacts(other, artifacts, clock=in_two_days)
-        Housekeeping(other, artifacts, Settings(data_dir=tmp_path), in_two_days).turn()
+        Housekeeping(other, artifacts, settings, in_two_days).turn()
+    assert (settings.log_dir / "search-a1.log").exists()
     assert artifacts.get(garbage) == b"what nothing names"
     assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 1
+    assert collect_logs(store, settings, clock=in_two_days) == 1
 
 
 def test_who_only_looks_does_not_own(store: Store, tmp_path: Path):
@@ -239,23 +245,25 @@ def test_logs_of_deleted_searches_go_after_a_day(
 ):
     """Those of the others stay, however many there are: they are asked for a few at a time."""
     monkeypatch.setattr("services.store.retention._AT_A_TIME", 2)
+    settings = Settings(data_dir=tmp_path)
+    assert collect_logs(store, settings) == 0
+    settings.log_dir.mkdir()
     deleted, *kept = (running_search() for _ in range(5))
     for search in (deleted, *kept):
-        (tmp_path / f"search-{search.id}.log").write_text("a line")
-    (tmp_path / "controller.log").write_text("a line")
-    assert collect_logs(store, tmp_path, clock=in_two_days) == 0
+        (settings.log_dir / f"search-{search.id}.log").write_text("a line")
+    (settings.log_dir / "controller.log").write_text("a line")
+    assert collect_logs(store, settings, clock=in_two_days) == 0
 
     store.act(deleted.id, Action.CANCEL)
     store.release(deleted.id, "runner")
     store.delete_job(deleted.id)
 
-    assert collect_logs(store, tmp_path) == 0, "somebody may want to know what went wrong"
-    assert collect_logs(store, tmp_path, clock=in_two_days) == 1
-    assert {path.name for path in tmp_path.glob("*.log")} == {
+    assert collect_logs(store, settings) == 0, "somebody may want to know what went wrong"
+    assert collect_logs(store, settings, clock=in_two_days) == 1
+    assert {path.name for path in settings.log_dir.glob("*.log")} == {
         "controller.log",
         *(f"search-{search.id}.log" for search in kept),
     }
-    assert collect_logs(store, tmp_path / "nowhere") == 0
 
 
 def test_no_more_than_a_batch_is_forgotten_at_a_time_and_all_of_it_in_the_end(
