@@ -74,10 +74,13 @@ async def require_csrf_token(request: Request, visitor: VisitorDep) -> None:
 
 def require_same_origin(request: Request) -> None:
     """Answer 403 to what a page of another origin sent. Browsers name it with every POST, programs do not."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    origin, host = request.headers.get("origin"), request.headers.get("host")
+    if origin is not None and urlsplit(origin).netloc != host:
         raise Problem(
-            FORBIDDEN, f"a page of {origin} may not do this", remedy="use the controller's own pages"
+            FORBIDDEN,
+            f"a page of {origin} may not do this: the request was addressed to {host}",
+            remedy="use the controller's own pages; if these are, a proxy before it has to pass on the Host "
+            "header as it is, port included (nginx: proxy_set_header Host $http_host)",
         )
 
 

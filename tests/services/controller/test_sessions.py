@@ -252,6 +252,18 @@ def test_after_logging_in_one_is_where_one_wanted_to_go(browser: Start) -> None:
     assert http.post("/settings/keys", data=form).headers["Location"] == "/login?next=%2F"
 
 
+def test_who_comes_through_a_proxy_that_changes_the_host_learns_what_is_wrong(browser: Start) -> None:
+    http = browser(api_key=BOOTSTRAP)
+    form = {CSRF_FIELD: csrf_token(http, "/login"), "key": BOOTSTRAP}
+    as_by_nginx = {"Origin": "https://nas.example:8443", "Host": "nas.example"}  # its $host has no port
+
+    answer = http.post("/login", data=form, headers=as_by_nginx)
+
+    assert answer.status_code == 403
+    assert "addressed to nas.example" in answer.text
+    assert "Host header" in answer.text
+
+
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999"])
 def test_no_other_page_logs_a_browser_in_or_out(browser: Start, origin: str) -> None:
     http = browser(api_key=BOOTSTRAP)
