@@ -83,8 +83,8 @@ class Store(
         return str(self._database)
 
 
-def open_store(database_url: str, *, clock: Clock = utc_now) -> Store:
-    """The store at `database_url`, whose schema must be the code's (see `upgrade`).
+def open_store(database_url: str, *, clock: Clock | None = None) -> Store:
+    """The store at `database_url`, whose schema must be the code's (see `upgrade`). Tests set its `clock`.
 
     Raises StoreUnavailableError when the database cannot be reached, SchemaMismatchError when its
     schema is older or newer than the code; both say what to do.

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -29,16 +29,16 @@ class ApiKeyRepository(Repository):
         """A new key and its token, `gtn_PREFIX_SECRET`, which cannot be shown again."""
         check_json(name, "name")
         prefix, secret, salt = secrets.token_hex(6), secrets.token_urlsafe(32), secrets.token_bytes(16)
-        key = ApiKey(
-            id=new_id(),
-            name=name,
-            prefix=prefix,
-            salt=salt,
-            secret_hash=_hash(salt, secret),
-            scopes=sorted({Scope(scope) for scope in scopes}),
-            created_at=self._now(),
-        )
         with self._database.write() as session:
+            key = ApiKey(
+                id=new_id(),
+                name=name,
+                prefix=prefix,
+                salt=salt,
+                secret_hash=_hash(salt, secret),
+                scopes=sorted({Scope(scope) for scope in scopes}),
+                created_at=self._now(session),
+            )
             session.add(key)
         return key_record(key), f"gtn_{prefix}_{secret}"
 
@@ -52,7 +52,7 @@ class ApiKeyRepository(Repository):
         """Make a key useless from now on; a second time changes nothing. Raises NotFoundError."""
         with self._database.write() as session:
             key = find(session, ApiKey, "API key", api_key_id, lock=True)
-            key.revoked_at = key.revoked_at or self._now()
+            key.revoked_at = key.revoked_at or self._now(session)
             return key_record(key)
 
     def authenticate(self, token: str) -> ApiKeyRecord | None:
@@ -70,10 +70,10 @@ class ApiKeyRepository(Repository):
             salt, expected = (b"", b"") if key is None else (key.salt, key.secret_hash)
             if not hmac.compare_digest(_hash(salt, secret), expected) or key is None:
                 return None
-            record = key_record(key)
+            record, now = key_record(key), self._now(session)
         if record.revoked_at is not None:
             return None
-        note_use(self._database, record)
+        note_use(self._database, record, now)
         return record
 
     def has_api_keys(self) -> bool:
@@ -83,9 +83,8 @@ class ApiKeyRepository(Repository):
             return bool(session.scalar(usable))
 
 
-def note_use(database: Database, key: ApiKeyRecord) -> None:
-    """Remember that a key was used just now, unless that was done a moment ago."""
-    now = database.clock()
+def note_use(database: Database, key: ApiKeyRecord, now: datetime) -> None:
+    """Remember that a key was used, unless that was done a moment ago."""
     if key.last_used_at is not None and now - key.last_used_at < LAST_USED_RESOLUTION:
         return
     with database.write() as session:

@@ -54,8 +54,8 @@ class CandidateRepository(Repository):
 
         Raises LeaseLostError, having written nothing, when `owner` does not hold the search's lease.
         """
-        now = self._now()
         with self._database.write() as session:
+            now = self._now(session)
             connection = session.connection()
             _lock_leased(connection, search_id, owner)
             candidates = _present(connection, search_id, [each.number for each in proposed])
@@ -87,7 +87,7 @@ class CandidateRepository(Repository):
         written nothing, when `owner` does not hold the search's lease; NotFoundError; InvalidValueError
         for metrics that are missing or not finite.
         """
-        ending = outcome_columns(metrics, loss_curve, error, reward) | {"finished_at": self._now()}
+        ending = outcome_columns(metrics, loss_curve, error, reward)
         key = _key(search_id, number)
         with self._database.write() as session:
             connection = session.connection()
@@ -97,7 +97,7 @@ class CandidateRepository(Repository):
                 raise NotFoundError("candidate", candidate_id(search_id, number))
             if present.state is not CandidateState.RUNNING:
                 return candidate_record(present._mapping)
-            ending["completion"] = done + 1
+            ending |= {"finished_at": self._now(session), "completion": done + 1}
             candidate = candidate_record({**present._mapping, **ending})
             connection.execute(_FINISH, key | ending)
             # Progress clears the count of runners that died without getting anywhere.
@@ -128,7 +128,7 @@ class CandidateRepository(Repository):
         """
         with self._database.write() as session:
             session.execute(_LOCK_JOB, {"id_": search_id})
-            return cancel_running(session, search_id, self._now())
+            return cancel_running(session, search_id, self._now(session))
 
 
 def _lock_leased(connection: sa.Connection, search_id: str, owner: str) -> tuple[int, int]:

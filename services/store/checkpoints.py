@@ -36,8 +36,8 @@ class CheckpointRepository(Repository):
         it came with another body, having stored nothing.
         """
         check_json(manifest, "manifest")
-        now = self._now()
         with self._database.write() as session:
+            now = self._now(session)
             earlier = earlier_answer(session, idempotency, AddedCheckpoint) if idempotency else None
             if earlier is not None:
                 return earlier

@@ -17,15 +17,16 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """The clock of every process outside tests."""
+    """This machine's clock."""
     return datetime.now(UTC)
 
 
 class Database:
-    """One database: `read()` and `write()` open its transactions, `clock` tells its time."""
+    """One database: `read()` and `write()` open its transactions, `now()` tells their time."""
 
-    def __init__(self, engine: sa.Engine, clock: Clock = utc_now) -> None:
-        self.engine, self.clock = engine, clock
+    def __init__(self, engine: sa.Engine, clock: Clock | None = None) -> None:
+        """A `clock` stands for the database's own."""
+        self.engine, self._clock = engine, clock
         # A reader sees one snapshot however many statements it runs, and takes no write lock.
         self._reader = sessionmaker(
             engine.execution_options(
@@ -51,6 +52,16 @@ class Database:
         """
         with self._translated_errors(), self._writer.begin() as session:
             yield session
+
+    def now(self, session: Session) -> datetime:
+        """When the transaction began, or a little later.
+
+        PostgreSQL tells it, since machines share it: where one's clock is ahead, leases of the others would
+        have run out there although their runners live. SQLite has the clock of the one machine that it is on.
+        """
+        if self._clock is None and self.engine.dialect.name == "postgresql":
+            return session.execute(_NOW).scalar_one().astimezone(UTC)
+        return (self._clock or utc_now)()
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
@@ -134,6 +145,7 @@ _AWAY = (
     sa.exc.TimeoutError,
     sqlite3.OperationalError,  # while rows are read past SQLAlchemy: see `numeric_rows`
 )
+_NOW = sa.select(sa.func.now())
 _URL_HELP = "GTN_NAS_DATABASE_URL must be sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
 
 

@@ -40,7 +40,8 @@ class EventRepository(Repository):
         """
         check_json(data, f"data of event {event_type!r}")
         with self._database.write() as session:
-            record_event(session, find(session, Job, "job", job_id, lock=True), event_type, data, self._now())
+            job = find(session, Job, "job", job_id, lock=True)
+            record_event(session, job, event_type, data, self._now(session))
 
     def events_after(self, job_id: str, after_id: int = 0, limit: int = 100) -> list[EventRecord]:
         """The events of a job with ids above `after_id`, oldest first; empty for an unknown job."""

@@ -32,8 +32,8 @@ class ExtensionRepository(Repository):
         added. Raises NotFoundError, IllegalTransitionError, IdempotencyConflictError, and what `extended`
         raises, having changed nothing.
         """
-        now = self._now()
         with self._database.write() as session:
+            now = self._now(session)
             job = find(session, Job, "search", search_id, lock=True)
             earlier = earlier_answer(session, idempotency, JobRecord) if idempotency is not None else None
             if earlier is not None:

@@ -42,23 +42,23 @@ class JobRepository(Repository):
         """
         check_json(request, "request")
         check_json(name, "name")
-        now = self._now()
-        job = Job(
-            id=new_id(),
-            kind=kind,
-            name=name,
-            state=JobState.QUEUED,
-            request=request,
-            subject_id=subject_id,
-            progress_done=0,
-            progress_total=progress_total,
-            attempts=0,
-            created_at=now,
-            priority=priority,
-            owner_key_id=owner_key_id,
-            origin=origin,
-        )
         with self._database.write() as session:
+            now = self._now(session)
+            job = Job(
+                id=new_id(),
+                kind=kind,
+                name=name,
+                state=JobState.QUEUED,
+                request=request,
+                subject_id=subject_id,
+                progress_done=0,
+                progress_total=progress_total,
+                attempts=0,
+                created_at=now,
+                priority=priority,
+                owner_key_id=owner_key_id,
+                origin=origin,
+            )
             if idempotency is not None:
                 earlier = first_answer(session, idempotency, job_record(job), now)
                 if earlier is not None:
@@ -113,7 +113,7 @@ class JobRepository(Repository):
         """
         with self._database.write() as session:
             job = find(session, Job, "job", job_id, lock=True)
-            transition(session, job, action, self._now())
+            transition(session, job, action, self._now(session))
             return job_record(job)
 
     def delete_job(self, job_id: str) -> None:
@@ -126,8 +126,9 @@ class JobRepository(Repository):
             job = find(session, Job, "job", job_id, lock=True)
             if not job.state.terminal:
                 raise ConflictError(f"job {job_id!r} is {job.state}; cancel it before deleting it")
+            now = self._now(session)
             for training in session.scalars(_trainings_under_way(job_id)):
-                transition(session, training, Action.CANCEL, self._now())
+                transition(session, training, Action.CANCEL, now)
             session.delete(job)
 
 

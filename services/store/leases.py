@@ -31,11 +31,11 @@ class LeaseRepository(Repository):
         former runner still holds its lease (it was paused and resumed) cannot be claimed until that
         runner lets go or its lease runs out.
         """
-        now = self._now()
-        queued = _queued_in_turn([kind], now)
-        if job_id is not None:
-            queued = queued.where(Job.id == job_id)
         with self._database.write() as session:
+            now = self._now(session)
+            queued = _queued_in_turn([kind], now)
+            if job_id is not None:
+                queued = queued.where(Job.id == job_id)
             job = session.scalars(queued.limit(1).with_for_update(skip_locked=True)).one_or_none()
             if job is None:
                 return None
@@ -50,8 +50,8 @@ class LeaseRepository(Repository):
         Higher priority comes first; of equal ones the job of the API key with the fewest running jobs of
         its kind, and of those the oldest. Callers without a key of their own share as one.
         """
-        queued = _queued_in_turn(kinds, self._now(), starting).where(Job.id.not_in(starting))
         with self._database.read() as session:
+            queued = _queued_in_turn(kinds, self._now(session), starting).where(Job.id.not_in(starting))
             job = session.scalars(queued.limit(1)).one_or_none()
             return None if job is None else job_record(job)
 
@@ -64,8 +64,8 @@ class LeaseRepository(Repository):
         release the job. Raises LeaseLostError, having written nothing, when the lease was taken over,
         given back, or the job deleted.
         """
-        now = self._now()
         with self._database.write() as session:
+            now = self._now(session)
             job = leased_job(session, job_id, owner)
             job.lease_expires_at = now + timedelta(seconds=lease_seconds)
             if progress_done is not None and progress_done > job.progress_done:
@@ -94,8 +94,8 @@ class LeaseRepository(Repository):
         """
         check_json(result, "result")
         check_json(error, "error")
-        now = self._now()
         with self._database.write() as session:
+            now = self._now(session)
             job = leased_job(session, job_id, owner)
             drop_lease(session, job, now)
             if job.state is JobState.RUNNING and error is None and request not in (None, job.request):
@@ -111,8 +111,8 @@ class LeaseRepository(Repository):
 
         Raises LeaseLostError, having written nothing, when the lease is not the caller's.
         """
-        now = self._now()
         with self._database.write() as session:
+            now = self._now(session)
             _wait(session, leased_job(session, job_id, owner), waiting_for, now)
 
     def excuse(self, job_id: str, owner: str, waiting_for: str) -> None:
@@ -121,8 +121,8 @@ class LeaseRepository(Repository):
         The lease stays: it is the pause before the next attempt.
         Raises LeaseLostError, having written nothing, when the lease is not the caller's.
         """
-        now = self._now()
         with self._database.write() as session:
+            now = self._now(session)
             job = leased_job(session, job_id, owner)
             job.attempts = max(0, job.attempts - 1)
             _wait(session, job, waiting_for, now)
@@ -133,8 +133,8 @@ class LeaseRepository(Repository):
         Evaluations in flight stay as they are, for the next runner to repeat, unless the job has ended.
         Raises LeaseLostError, having written nothing, when the lease is not the caller's.
         """
-        now = self._now()
         with self._database.write() as session:
+            now = self._now(session)
             job = leased_job(session, job_id, owner)
             job.attempts = max(0, job.attempts - 1)
             drop_lease(session, job, now)
@@ -148,10 +148,10 @@ class LeaseRepository(Repository):
         alone, or comes second and raises LeaseLostError in its runner. Rows locked by another
         transaction are passed over until the next call.
         """
-        now = self._now()
-        expired = sa.select(Job).where(Job.lease_expires_at <= now).with_for_update(skip_locked=True)
         with self._database.write() as session:
-            rows = session.scalars(expired).all()
+            now = self._now(session)
+            expired = sa.select(Job).where(Job.lease_expires_at <= now)
+            rows = session.scalars(expired.with_for_update(skip_locked=True)).all()
             return [job_record(job) for job in rows if _take_back(session, job, now)]
 
     def requeue_dead(self, owner_prefix: str, job_id: str | None = None) -> list[JobRecord]:
@@ -159,13 +159,13 @@ class LeaseRepository(Repository):
 
         With a `job_id` that job alone. Those that were running are queued and returned.
         """
-        now = self._now()
         held = sa.select(Job).where(
             Job.lease_expires_at.is_not(None), Job.lease_owner.startswith(owner_prefix, autoescape=True)
         )
         if job_id is not None:
             held = held.where(Job.id == job_id)
         with self._database.write() as session:
+            now = self._now(session)
             rows = session.scalars(held.with_for_update()).all()
             return [job_record(job) for job in rows if _take_back(session, job, now)]
 

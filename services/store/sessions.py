@@ -26,16 +26,17 @@ class SessionRepository(Repository):
 
         Sessions that have expired are removed on the way.
         """
-        token, now = secrets.token_urlsafe(32), self._now()
-        session = BrowserSession(
-            token_hash=_hash(token),
-            api_key_id=api_key_id,
-            bootstrap_hash=None if bootstrap_key is None else _bootstrap_hash(token, bootstrap_key),
-            created_at=now,
-            expires_at=now + lifetime,
-        )
+        token = secrets.token_urlsafe(32)
         with self._database.write() as database:
+            now = self._now(database)
             database.execute(sa.delete(BrowserSession).where(BrowserSession.expires_at <= now))
+            session = BrowserSession(
+                token_hash=_hash(token),
+                api_key_id=api_key_id,
+                bootstrap_hash=None if bootstrap_key is None else _bootstrap_hash(token, bootstrap_key),
+                created_at=now,
+                expires_at=now + lifetime,
+            )
             database.add(session)
         return token
 
@@ -47,8 +48,9 @@ class SessionRepository(Repository):
         if not token.isascii():
             return None
         with self._database.read() as database:
+            now = self._now(database)
             session = database.get(BrowserSession, _hash(token))
-            if session is None or session.expires_at <= self._now():
+            if session is None or session.expires_at <= now:
                 return None
             if session.api_key_id is None:
                 expected = session.bootstrap_hash or b""
@@ -62,7 +64,7 @@ class SessionRepository(Repository):
                 return None
             record = SessionRecord(key_record(row), session.created_at, session.expires_at)
         if record.key is not None:
-            note_use(self._database, record.key)
+            note_use(self._database, record.key, now)
         return record
 
     def end_session(self, token: str) -> None:

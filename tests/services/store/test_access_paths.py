@@ -21,8 +21,8 @@ def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
     upgrade(url := f"sqlite:///{folder / 'store.db'}")
     with open_store(url) as store:
         database = store._database
-        now = database.clock()
         with database.write() as session:
+            now = database.now(session)
             job = NOTHING | {"id": "s", "kind": "search", "progress_total": 1, "created_at": now}
             session.execute(sa.insert(JOBS), job)
             session.execute(

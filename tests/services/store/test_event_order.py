@@ -24,7 +24,7 @@ def test_a_lower_id_that_becomes_visible_later_is_still_news(
 
     with closing(database._writer()) as session:
         job = session.get_one(Job, slow.id, with_for_update=True)
-        record_event(session, job, "log", {"from": "slow"}, database.clock())
+        record_event(session, job, "log", {"from": "slow"}, database.now(session))
         session.flush()  # its id is taken here
         store.append_event(fast.id, "log", {"from": "fast"})
         early, _ = store.news_of_jobs(positions, 100)
@@ -50,7 +50,7 @@ def test_within_a_job_ids_become_visible_in_their_order(
 
     with closing(database._writer()) as session:
         job = session.get_one(Job, search.id, with_for_update=True)
-        record_event(session, job, "log", {"number": 1}, database.clock())
+        record_event(session, job, "log", {"number": 1}, database.now(session))
         session.flush()
         second.start()
         _wait_until_someone_waits_for_a_lock(store)
