@@ -80,7 +80,13 @@ def initial_state(
 
 
 def save_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -> None:
-    """Write the state; after a crash the file holds this state or the one before."""
+    """Write the state; after a crash the file holds this state or the one before.
+
+    A state of the run that is further on stays: whoever wrote it took over from a process that was suspended,
+    which is this one.
+    """
+    if _saved_step(identity, path) > state.step:
+        return
     buffer = io.BytesIO()
     torch.save(
         {
@@ -103,7 +109,7 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
     its course.
     """
     try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        saved = _load(path)
         found = _with_later_fields(saved["identity"])
         ours = identity.describe()
         if found == ours:
@@ -123,6 +129,20 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
         if found.get(name) != ours.get(name)
     )
     raise CheckpointError(f"{path} belongs to another run ({different}); delete it or use another path")
+
+
+def _saved_step(identity: RunIdentity, path: Path) -> int:
+    """How far the run's state in the file is; 0 if it holds none."""
+    try:
+        saved = _load(path)
+        return int(saved["step"]) if _with_later_fields(saved["identity"]) == identity.describe() else 0
+    except Exception:  # no file, or whatever broken bytes lead torch.load to
+        return 0
+
+
+def _load(path: Path) -> dict[str, Any]:
+    saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return saved
 
 
 def _with_later_fields(saved: dict[str, str]) -> dict[str, str]:

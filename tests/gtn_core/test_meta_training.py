@@ -196,6 +196,25 @@ def test_a_run_that_was_killed_resumes_from_its_last_save(
     assert resumed.id == whole.id
 
 
+def test_a_process_that_was_suspended_leaves_the_state_of_its_successor(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
+) -> None:
+    state_path = tmp_path / "state.pt"
+
+    def go_on_after_the_successor(_report: MetaStepReport) -> None:
+        with pytest.raises(Stopped):
+            meta_train(digits, tiny_config, seed=5, state_path=state_path, on_step=stop_at(5))
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        meta_train(digits, tiny_config, seed=5, state_path=state_path, on_step=go_on_after_the_successor)
+    steps: list[int] = []
+    meta_train(
+        digits, tiny_config, seed=5, state_path=state_path, on_step=lambda report: steps.append(report.step)
+    )
+    assert steps == [6]
+
+
 def test_a_state_of_another_run_is_refused_by_what_differs(
     digits: DatasetSplits, tiny_config: MetaTrainingConfig, tmp_path: Path
 ) -> None:
