@@ -10,7 +10,7 @@ NOTHING = "–"
 
 
 def ago(moment: datetime | None) -> str | Markup:
-    """A time relative to now, with the absolute one on hover; scripts keep it current."""
+    """When something happened, relative to now, with the absolute time on hover; scripts keep it current."""
     if moment is None:
         return NOTHING
     moment = moment.astimezone(UTC)
@@ -24,6 +24,7 @@ def seconds(value: float | None) -> str:
     """A duration: `350 ms`, `4.2 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
     if value is None:
         return NOTHING
+    value = max(value, 0.0)  # a clock was put back meanwhile, or another machine's is ahead
     if value < 0.9995:
         return f"{value * 1000:.3g} ms"
     if value < 59.95:
@@ -81,8 +82,7 @@ def short_id(identifier: Any) -> str:
 
 
 def _relative(passed: float) -> str:
-    if passed < 0:
-        return f"in {_span(-passed)}"
+    # Also what a clock that is ahead dates to the future: it has happened.
     return "just now" if passed < 5 else f"{_span(passed)} ago"
 
 

@@ -20,7 +20,7 @@ function span(seconds) {
 function updateTimes() {
   for (const time of document.querySelectorAll("time[datetime]")) {
     const passed = (Date.now() - Date.parse(time.dateTime)) / 1000;
-    const text = passed < 0 ? `in ${span(-passed)}` : passed < 5 ? "just now" : `${span(passed)} ago`;
+    const text = passed < 5 ? "just now" : `${span(passed)} ago`;
     if (time.textContent !== text) time.textContent = text;
   }
 }

@@ -10,7 +10,7 @@ from services.dashboard import formats
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.0123, "12.3 ms"), (0.9999, "1.0 s"), (4.21, "4.2 s"), (59.96, "1 min 00 s"), (200, "3 min 20 s"),
-     (3600, "1 h 00 min"), (7500, "2 h 05 min"), (273_600, "3 d 4 h"), (None, "–")],
+     (3600, "1 h 00 min"), (7500, "2 h 05 min"), (273_600, "3 d 4 h"), (None, "–"), (-60, "0 ms")],
 )  # fmt: skip
 def test_durations(value: float | None, text: str):
     assert formats.seconds(value) == text
@@ -41,3 +41,7 @@ def test_a_time_is_relative_with_the_absolute_one_on_hover():
     assert shown.endswith(">3 min ago</time>")
     assert f'title="{moment:%Y-%m-%d %H:%M:%S} UTC"' in shown
     assert formats.ago(None) == "–"
+
+
+def test_what_another_clock_dates_to_the_future_has_happened():
+    assert str(formats.ago(datetime.now(UTC) + timedelta(minutes=3))).endswith(">just now</time>")
