@@ -90,8 +90,8 @@ def advise(text: str) -> None:
 
 
 def local_time(moment: datetime | None) -> str:
-    """Date and time of this machine's zone, to the second."""
-    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+    """Date, time to the second, and zone: this machine's."""
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def print_json(value: "BaseModel | dict[str, Any] | Sequence[BaseModel | dict[str, Any]]") -> None:
