@@ -78,9 +78,9 @@ class News:
         data = event.data
         self.done, self.total = data.get("done", self.done), data.get("total", self.total)
         self.remark = ""
-        if event.type == "state":
-            self.state = data["state"]
-            self.pace = Pace()  # time spent waiting says nothing about it
+        if event.type in {"state", "suspended"}:
+            self.state = data.get("state", self.state)
+            self.pace = Pace()  # time spent waiting or asleep says nothing about it
         elif event.type == "log":
             self.remark = data.get("message", "")
         elif event.type == "waiting" and data["waiting_for"]:
@@ -94,7 +94,7 @@ class News:
             self._take_result(data["metrics"].get(self._objective))
         elif event.type == "epoch":
             self.detail = f"validation accuracy {data['validation_accuracy']:.1%}"
-        if event.type not in {"state", "log", "waiting"}:
+        if event.type not in {"state", "suspended", "log", "waiting"}:
             self.pace.note(event.created_at, self.done)
 
     def _take_result(self, value: float | None) -> None:

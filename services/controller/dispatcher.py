@@ -7,6 +7,7 @@ import structlog
 
 from services.controller.lane import Lane
 from services.errors import ServiceError
+from services.silent_runners import SilentRunners
 from services.store import Store
 
 log = structlog.get_logger(__name__)
@@ -27,7 +28,8 @@ class Dispatcher:
         poll_seconds: float,
         housekeeping: Callable[[], None] = lambda: None,
     ) -> None:
-        self._store, self._lanes, self._housekeeping = store, lanes, housekeeping
+        self._silent_runners = SilentRunners(store)
+        self._lanes, self._housekeeping = lanes, housekeeping
         self._poll_seconds = poll_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -70,7 +72,7 @@ class Dispatcher:
             log.exception("dispatching failed")
 
     def _requeue_expired(self) -> None:
-        for job in self._store.requeue_expired():
+        for job in self._silent_runners.requeue():
             log.warning(
                 "lease expired, back in the queue", job=job.id, kind=job.kind.value, attempts=job.attempts
             )

@@ -15,6 +15,7 @@ from services.meta_worker.job_state import discard_ended, state_folder
 from services.meta_worker.meta_training_job import run_meta_training
 from services.settings import Settings
 from services.shutdown import Shutdown
+from services.silent_runners import SilentRunners
 from services.store import JobRecord, JsonObject
 from services.wiring import Backend, make_backend
 
@@ -38,6 +39,7 @@ class Worker:
         self._settings, self._shutdown = settings, shutdown
         self._backend = make_backend(settings)
         self._store = self._backend.store
+        self._silent_runners = SilentRunners(self._store)
 
     def run(self) -> None:
         """Work until the shutdown is requested; a job in hand is then saved and given back."""
@@ -55,7 +57,7 @@ class Worker:
 
     def work_once(self) -> Ending | None:
         """Claim the job whose turn it is, of any kind, and run it; None when there is none to claim."""
-        self._store.requeue_expired()
+        self._silent_runners.requeue()
         turn = self._store.next_queued(KINDS)
         if turn is None:
             return None

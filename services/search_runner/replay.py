@@ -33,7 +33,7 @@ def rebuild_search(store: Store, search_id: str, spec: SearchSpec, manifest: Che
 def _seconds_run(store: Store, search_id: str) -> float:
     """How long earlier runners had the search.
 
-    What does not count: the time in which it was queued or paused, or its dead runner's lease had run out;
+    What does not count: the time in which it was queued or paused, or its silent runner's lease had run out;
     and, once it is extended, what a runner took beyond the limit that it had, for Ray to start and to end.
     """
     total, claimed_at, limit = 0.0, None, None
@@ -42,10 +42,12 @@ def _seconds_run(store: Store, search_id: str) -> float:
             limit = event.data.get("max_seconds_before") if limit is None else limit
         elif event.type == EventType.STATE and event.data["state"] == JobState.RUNNING:
             claimed_at = event.created_at
+        elif event.type == EventType.SUSPENDED and claimed_at is not None:
+            claimed_at += event.created_at - datetime.fromisoformat(event.data["held_until"])
         elif event.type == EventType.STATE and claimed_at is not None:
             silent_since = event.data.get("held_until")
             held_until = datetime.fromisoformat(silent_since) if silent_since else event.created_at
-            total += (held_until - claimed_at).total_seconds()
+            total += max(0.0, (held_until - claimed_at).total_seconds())  # clocks may be put back
             claimed_at = None
         if limit is not None and claimed_at is None:  # a runner at work keeps to the limit that it began with
             total, limit = min(total, limit), None

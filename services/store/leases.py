@@ -58,7 +58,7 @@ class LeaseRepository(Repository):
     def heartbeat(
         self, job_id: str, owner: str, lease_seconds: float, *, progress_done: int | None = None
     ) -> JobState:
-        """Renew the lease, and report progress if it is told.
+        """Renew the lease, and report progress if it is told. One that had run out leaves an event of it.
 
         Answers the job's present state: anything but running means that the runner should stop and
         release the job. Raises LeaseLostError, having written nothing, when the lease was taken over,
@@ -67,6 +67,9 @@ class LeaseRepository(Repository):
         with self._database.write() as session:
             now = self._now(session)
             job = leased_job(session, job_id, owner)
+            if job.lease_expires_at is not None and job.lease_expires_at < now:
+                silence = {"held_until": job.lease_expires_at.isoformat()}
+                record_event(session, job, EventType.SUSPENDED, silence, now)
             job.lease_expires_at = now + timedelta(seconds=lease_seconds)
             if progress_done is not None and progress_done > job.progress_done:
                 # Real progress clears the count of runners that died without getting anywhere.

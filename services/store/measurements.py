@@ -110,13 +110,13 @@ class MeasurementRepository(Repository):
 
         Not between the first ends alone: candidates of several slots that began together end together.
         """
-        events = EVENTS.columns
-        telling = events.job_id == search_id, events.type.in_([EventType.STATE, EventType.CANDIDATE])
+        events, types = EVENTS.columns, [EventType.STATE, EventType.SUSPENDED, EventType.CANDIDATE]
+        telling = events.job_id == search_id, events.type.in_(types)
         latest = sa.select(events.type, events.created_at).where(*telling).order_by(events.id.desc())
         with self._database.read() as session:
             rows = session.execute(latest.limit(over + 1)).all()
-        # What came before the latest change of state says nothing: the search was paused, or had ended.
-        done = next((place for place, row in enumerate(rows) if row.type == EventType.STATE), len(rows) - 1)
+        # What came before the latest other event says nothing: the search was paused or asleep, or had ended.
+        done = next((at for at, row in enumerate(rows) if row.type != EventType.CANDIDATE), len(rows) - 1)
         seconds = (rows[0].created_at - rows[done].created_at).total_seconds() if rows else 0.0
         return done / seconds if seconds > 0 else None
 

@@ -17,7 +17,7 @@ from services.store.records import EventType
 from services.store.repository import Repository
 from services.store.tables import CANDIDATES, CHECKPOINTS, EVENTS, IDEMPOTENT_REQUESTS, IDENTITY, JOBS
 
-KEPT_EVENTS = [EventType.STATE, EventType.EXTENDED]
+KEPT_EVENTS = [EventType.STATE, EventType.EXTENDED, EventType.SUSPENDED]
 
 
 class RetentionRepository(Repository):

@@ -24,7 +24,7 @@ SEARCHES = JobResource(
     kind=JobKind.SEARCH,
     noun="search",
     plural="searches",
-    events="`state`, `candidate`, `extended`, `waiting`",
+    events="`state`, `suspended`, `candidate`, `extended`, `waiting`",
     model=SearchView,
     view=search_view,
 )

@@ -158,7 +158,7 @@ def test_a_machine_that_was_off_did_no_work(
     store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint, clock: Clock
 ) -> None:
     search = queue_search(max_seconds=3600)
-    assert store.claim(JobKind.SEARCH, OWNER, 30, job_id=search.id) is not None
+    assert store.claim(JobKind.SEARCH, OWNER, 60, job_id=search.id) is not None
     clock.now += timedelta(seconds=60)
     store.heartbeat(search.id, OWNER, 30)
     clock.now += timedelta(hours=8)
@@ -166,6 +166,30 @@ def test_a_machine_that_was_off_did_no_work(
     _claim(store, search)
     request = SearchRequest.model_validate(search.request)
     assert rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds == 3600 - 90
+
+
+def test_a_runner_that_slept_did_no_work(
+    store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint, clock: Clock
+) -> None:
+    search = queue_search(max_seconds=3600)
+    assert store.claim(JobKind.SEARCH, OWNER, 30, job_id=search.id) is not None
+    clock.now += timedelta(hours=8)
+    store.heartbeat(search.id, OWNER, 30)
+    clock.now += timedelta(seconds=20)
+    store.act(search.id, Action.PAUSE)
+    request = SearchRequest.model_validate(search.request)
+    assert rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds == 3600 - 50
+
+
+def test_a_clock_that_was_put_back_gives_a_search_no_more_time(
+    store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint, clock: Clock
+) -> None:
+    search = queue_search(max_seconds=3600)
+    _claim(store, search)
+    clock.now -= timedelta(minutes=10)
+    store.act(search.id, Action.PAUSE)
+    request = SearchRequest.model_validate(search.request)
+    assert rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds == 3600
 
 
 @pytest.mark.parametrize("while_it_runs", [False, True])

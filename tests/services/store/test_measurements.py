@@ -101,6 +101,18 @@ def test_parents_and_children(store: Store, running_search: MakeJob, succeed: Wr
     assert [each.parents for each in store.in_flight(search.id)] == [(0,), (1, 0), ()]
 
 
+def test_the_sleep_of_a_runner_is_not_in_the_rate(
+    store: Store, running_search: MakeJob, succeed: Write, clock
+):
+    search = running_search(lease_seconds=30)
+    succeed(search.id, 0)
+    clock.advance(8 * 3600)
+    store.heartbeat(search.id, "runner", 30)
+    clock.advance(2)
+    succeed(search.id, 1)
+    assert store.recent_rate(search.id) == 0.5
+
+
 def test_rate_over_the_latest_candidates(store: Store, running_search: MakeJob, succeed: Write, clock):
     search = running_search(candidates=100)
     assert store.recent_rate(search.id) is None

@@ -1,0 +1,34 @@
+"""Jobs of runners that fell silent are taken back, unless they slept while whoever looks slept as well."""
+
+from datetime import datetime, timedelta
+
+from services.store import Clock, JobRecord, Store, utc_now
+
+LONGEST_GAP = timedelta(seconds=5)
+"""Between two looks. After more this machine was suspended, or its clock put forward, or it is very busy."""
+
+RENEWAL = timedelta(seconds=5)
+"""Time that runners then get: many times what lies between two heartbeats."""
+
+
+class SilentRunners:
+    """Looks for leases that have run out, every second or so.
+
+    On a laptop that was closed for an hour all leases have run out, and their runners are well.
+    """
+
+    def __init__(self, store: Store, clock: Clock = utc_now) -> None:
+        self._store, self._clock = store, clock
+        self._looked_at: datetime | None = None
+        self._waits_since: datetime | None = None
+
+    def requeue(self) -> list[JobRecord]:
+        """Take back what nobody holds; answers the jobs that were running, and are queued now."""
+        now = self._clock()
+        if self._waits_since is None and self._looked_at and now - self._looked_at > LONGEST_GAP:
+            self._waits_since = now
+        if self._waits_since and timedelta(0) <= now - self._waits_since < RENEWAL:
+            return []
+        requeued = self._store.requeue_expired()
+        self._looked_at, self._waits_since = now, None
+        return requeued
