@@ -1,8 +1,24 @@
 """The commands, put together in the order in which a user meets them."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from services.cli import administration, checkpoints, fidelity, jobs, results, serving, steering, submission
+from services.cli.console import say
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        say(f"gtn-nas {version('gtn-nas')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit."),
+]
 
 app = typer.Typer(
     name="gtn-nas",
@@ -13,6 +29,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def options_of_all(_version: Version = False) -> None:
+    """Options that stand before a command."""
+
 
 app.command()(serving.demo)
 app.command()(serving.up)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ def test_help_says_what_it_does_and_gives_an_example(command: tuple[str, ...]) -
     result = CliRunner().invoke(app, [*command, "--help"])
     assert result.exit_code == 0
     assert f"Example: gtn-nas {' '.join(command)}" in " ".join(result.stdout.split())
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"gtn-nas {version('gtn-nas')}\n")
 
 
 def test_every_command_with_a_result_has_json() -> None:
