@@ -30,6 +30,12 @@ def latest_training(store: Store, candidate: CandidateRecord) -> JsonObject | No
     return None if job is None else job.result
 
 
+def formats_here(training: JsonObject) -> list[ExportFormat]:
+    """Those that this installation can give of what a final training stored."""
+    stored: set[ExportFormat] = _IN_ARCHIVES if "archive" in training else set()
+    return [name for name in _NEEDS if name in stored or all(find_spec(package) for package in _NEEDS[name])]
+
+
 def export_trained(
     store: Store,
     artifacts: ArtifactStore,
@@ -42,7 +48,7 @@ def export_trained(
     Raises ExportError, ModuleNotFoundError where PyTorch is needed and is not there, BusyError when too many
     wait for theirs, and ServiceError when the process that makes the file dies.
     """
-    if "archive" in training and format in {"python", "safetensors"}:
+    if "archive" in training and format in _IN_ARCHIVES:
         archive = artifacts.get(training["archive"])
         if format == "python":
             return archive
@@ -59,6 +65,16 @@ def export_trained(
     )
     return _in_its_own_process(network, format)
 
+
+_IN_ARCHIVES: set[ExportFormat] = {"python", "safetensors"}
+
+_NEEDS: dict[ExportFormat, tuple[str, ...]] = {
+    "python": ("torch",),
+    "safetensors": ("torch",),
+    "torch_export": ("torch",),
+    "onnx": ("torch", "onnx", "onnxscript"),
+}
+"""The packages that make a format; the extra `onnx` is not part of every installation."""
 
 MOST_AT_ONCE = 8
 """Exports under way and waiting, some seconds each. Whoever waits holds a thread that other requests need."""

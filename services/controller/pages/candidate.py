@@ -21,7 +21,8 @@ from services.controller.routes.candidate_analysis import SearchOf
 from services.controller.routes.candidates import Candidate
 from services.controller.views import candidate_detail, final_training_view
 from services.errors import NotFoundError
-from services.lifecycle import JobKind, JobState
+from services.exports import formats_here, latest_training
+from services.lifecycle import JobKind
 from services.objectives import first_objective
 from services.schemas import CandidateDetail
 from services.schemas.requests import RetrainRequest
@@ -40,6 +41,7 @@ SCORES = ("score", "accuracy", "loss")
 def get_candidate(page: PageDep, candidate: Candidate, search: SearchOf) -> HTMLResponse:
     """The page."""
     training = latest_final_training(page.store, candidate.id)
+    result = latest_training(page.store, candidate)
     detail = candidate_detail(candidate, training)
     return page.render(
         "candidate.html",
@@ -49,7 +51,7 @@ def get_candidate(page: PageDep, candidate: Candidate, search: SearchOf) -> HTML
         objective=first_objective(search.request),
         others=_others(detail),
         training=final_training_view(training) if training else None,
-        exportable=_exportable(page.store, candidate),
+        export_formats=None if result is None else formats_here(result),
         succeeded=page.store.measurements(search.id).numbers.size,
         cells=_drawing(lambda: cells_svg(search, candidate)),
         network=_drawing(lambda: network_svg(page.store, search, candidate)),
@@ -176,11 +178,6 @@ def _others(detail: CandidateDetail) -> dict[str, Any]:
     """What the estimator measured beyond the metrics that all have."""
     measured = detail.metrics.model_dump() if detail.metrics else {}
     return {name: value for name, value in measured.items() if name not in OWN_METRICS}
-
-
-def _exportable(store: Store, candidate: CandidateRecord) -> bool:
-    trained = store.latest_jobs_of(JobKind.FINAL_TRAINING, [candidate.id], state=JobState.SUCCEEDED)
-    return bool(trained)
 
 
 def _ranks_beside(candidate: CandidateRecord, store: Store) -> dict[str, str]:

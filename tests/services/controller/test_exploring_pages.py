@@ -37,6 +37,19 @@ def test_retraining_leads_to_where_it_can_be_watched(http: TestClient, scored_se
     assert job["progress"]["total"] == 3
 
 
+@pytest.mark.parametrize("lacking", [set(), {"onnx"}, {"torch"}])
+def test_a_candidate_s_page_offers_what_the_controller_can_export(
+    http: TestClient, trained_candidate: str, lacking: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.exports.find_spec", lambda name: None if name in lacking else name)
+    page = http.get(f"/candidates/{trained_candidate}").text
+    every = ["python", "safetensors", "torch_export", "onnx"]
+    expected = [] if "torch" in lacking else [name for name in every if name not in lacking]
+    assert re.findall(r"/export\?format=(\w+)", page) == expected
+    assert ("installed without" in page) == bool(lacking)
+    assert "Scoring keeps no weights" not in page
+
+
 def page_token(http: TestClient, path: str) -> dict[str, str]:
     token = re.search(r'name="csrf_token" value="(\w+)"', http.get(path).text)
     assert token is not None
