@@ -110,7 +110,8 @@ class LocalStack:
             if shutdown.requested:
                 return
             try:
-                if httpx2.get(f"{self.url}/readyz", timeout=5).is_success:
+                # Not by way of a proxy of the environment, which would look for us on its own machine.
+                if httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False).is_success:
                     return
             except httpx2.TransportError:
                 pass

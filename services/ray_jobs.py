@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 
 from services.errors import ClusterUnavailableError
+from services.loopback import names_loopback
 
 TIMEOUT_SECONDS = 10.0
 
@@ -106,6 +107,7 @@ class RayJobs:
                 json=body,
                 headers=ray_credentials(),
                 timeout=TIMEOUT_SECONDS,
+                trust_env=not names_loopback(self._url),
             )
         except (httpx2.HTTPError, OSError) as error:
             raise ClusterUnavailableError(f"Ray at {self._url} does not answer: {error}") from error

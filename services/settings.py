@@ -1,6 +1,5 @@
 """Settings of all processes: environment variables with the prefix GTN_NAS_, and the only defaults."""
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,8 @@ from pydantic_settings import (
     SecretsSettingsSource,
     SettingsConfigDict,
 )
+
+from services.loopback import is_loopback
 
 
 class Settings(BaseSettings):
@@ -194,7 +195,4 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the controller."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)

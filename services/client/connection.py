@@ -19,6 +19,7 @@ from services.client.errors import (
 )
 from services.client.network import Network, Request
 from services.client.retries import Failure, Retries, retry_after
+from services.loopback import names_loopback
 from services.schemas import EventView, Page, ProblemDetails
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -71,11 +72,18 @@ class Connection:
         """
         self.url = _address(url)
         self._retries, self._watch_retries = Retries(retries, backoff), Retries(watch_retries, backoff)
-        self._network = self.network(
-            base_url=self.url,
-            headers=_authorization(api_key or ""),
-            timeout=httpx2.Timeout(timeout, connect=connect_timeout),
-        )
+        headers = _authorization(api_key or "")
+        try:
+            self._network = self.network(
+                base_url=self.url,
+                headers=headers,
+                timeout=httpx2.Timeout(timeout, connect=connect_timeout),
+                # A proxy of the environment would look for this machine's loopback on its own machine.
+                trust_env=not names_loopback(self.url),
+            )
+        except (ImportError, ValueError) as error:  # such as SOCKS without the package for it
+            reason = f"the proxy that the environment names cannot be used: {error}"
+            raise ControllerUnreachableError(self.url, reason) from error
 
     async def _get(self, path: str, model: type[Model], params: Mapping[str, Any] | None = None) -> Model:
         return self._read(model, await self._send(Request("GET", path, params)))

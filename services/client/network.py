@@ -36,6 +36,7 @@ class HttpOptions(TypedDict):
     base_url: str
     headers: dict[str, str]
     timeout: httpx2.Timeout
+    trust_env: bool
 
 
 class Network(Protocol):

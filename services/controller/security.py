@@ -7,11 +7,9 @@ loopback too; the addresses in `Host` and `Origin` give it away.
 """
 
 import hmac
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -28,6 +26,7 @@ from services.controller.sessions import (
     require_same_origin,
 )
 from services.errors import ConflictError
+from services.loopback import names_loopback
 from services.settings import Settings
 from services.store import ApiKeyRecord, Scope, Store
 
@@ -219,12 +218,4 @@ def _names_this_machine(request: Request) -> bool:
     if any(name.startswith(OF_PROXIES) for name in request.headers):
         return False
     addresses = [f"//{request.headers.get('host', '')}", request.headers.get("origin")]
-    return all(address is None or _names_loopback(address) for address in addresses)
-
-
-def _names_loopback(address: str) -> bool:
-    try:
-        host = urlsplit(address).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return all(address is None or names_loopback(address) for address in addresses)
