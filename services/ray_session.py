@@ -79,6 +79,7 @@ def _connect(address: str, where: str) -> Any:
             address=address or "local",
             include_dashboard=False if not address else None,
             log_to_driver=False,
+            _temp_dir=None if address else _session_folder(),
             configure_logging=False,
         )
     except Exception as error:  # a node that is too slow to start raises no type of its own
@@ -87,3 +88,16 @@ def _connect(address: str, where: str) -> Any:
         for number, handler in handlers.items():  # Ray has put its own there
             signal.signal(number, handler)
     return context
+
+
+_LONGEST_TEMPORARY_FOLDER = 107 - len("/ray/session_2026-01-31_23-59-59_123456_4194304/sockets/plasma_store")
+"""Characters; the path of a Unix socket has at most 107 of them."""
+
+
+def _session_folder() -> str | None:
+    """Where a local Ray keeps its sessions: where it would by itself, unless it cannot start there.
+
+    The temporary folder of a job on a cluster is often longer than its sockets allow, and Ray reads ASCII.
+    """
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or ""
+    return None if folder.isascii() and len(folder) <= _LONGEST_TEMPORARY_FOLDER else "/tmp/ray"

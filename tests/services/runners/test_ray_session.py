@@ -1,7 +1,9 @@
 """A session of Ray leaves the process its signal handlers, and its life."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -104,6 +106,17 @@ def test_a_process_does_not_import_ray_before_its_session(process: str) -> None:
 def test_a_session_ends_in_order_while_another_thread_frees_objects_of_ray() -> None:
     done = subprocess.run([sys.executable, "-c", FREEING], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["left"]), done.stderr
+
+
+@pytest.mark.parametrize("name", ["a-long-name-" * 5, "Dä tä"])
+def test_a_local_ray_starts_whatever_the_temporary_folder(name: str, tmp_path: Path) -> None:
+    """Ray's sockets would not fit into the first, and its files name no folder such as the second."""
+    folder = tmp_path / name
+    folder.mkdir()
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    environment.pop("RAY_TMPDIR", None)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
 
 
 def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
