@@ -4,6 +4,7 @@ Results go to stdout; progress, advice and errors go to stderr. Exit codes: 0, 1
 which), 2 for wrong usage, 130 after Ctrl-C.
 """
 
+import io
 import sys
 
 from services.cli.app import app
@@ -12,6 +13,8 @@ from services.cli.failures import message_of
 
 def main() -> None:
     """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of jobs may be in letters that the locale has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:

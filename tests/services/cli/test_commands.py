@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -381,6 +383,18 @@ def test_status_tells_what_a_job_is_and_how_far(run: Run, search_id: str) -> Non
     assert facts["state"] == "running, 3/5"
     assert facts["best"] == f"{search_id}-2, accuracy 90.00%"
     assert json.loads(run("status", search_id, "--json").stdout)["id"] == search_id
+
+
+def test_letters_that_the_locale_has_not_are_escaped(url: str, store: Store) -> None:
+    store.create_job(JobKind.SEARCH, name="Süche", request={}, progress_total=1)
+    done = subprocess.run(
+        [sys.executable, "-m", "services.cli", "jobs", "--url", url],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"S\xfcche" in done.stdout
 
 
 def test_status_tells_what_a_job_waits_for(run: Run, store: Store, search_id: str) -> None:
