@@ -5,6 +5,7 @@ loggers (uvicorn, Alembic, Ray) pass through the same formatter.
 """
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -13,7 +14,7 @@ from opentelemetry import trace
 from structlog.typing import EventDict, Processor
 
 from services.redaction import Redact, redactor
-from services.settings import Settings
+from services.settings import Settings, misspelt
 
 TOO_TALKATIVE = (
     "alembic", "httpx2",  # every look at the schema, and every request
@@ -50,6 +51,8 @@ def configure_logging(settings: Settings, *, process: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
+    for name, meant in misspelt(os.environ).items():
+        structlog.get_logger(__name__).warning("no such setting", given=name, meant=meant)
 
 
 def _with_trace(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -1,6 +1,8 @@
 """Settings of all processes: environment variables with the prefix GTN_NAS_, and the only defaults."""
 
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -196,3 +198,15 @@ class Settings(BaseSettings):
     def loopback(self) -> bool:
         """Whether only this machine can reach the controller."""
         return is_loopback(self.host)
+
+
+def misspelt(variables: Iterable[str]) -> dict[str, str]:
+    """Environment variables that are no settings and are nearly the name of one, with that name.
+
+    What is like none is left alone: Kubernetes puts variables of such names into its pods.
+    """
+    prefix = "GTN_NAS_"
+    settings = [name.upper() for name in Settings.model_fields]
+    names = [name.removeprefix(prefix) for name in variables if name.startswith(prefix)]
+    meant = {name: get_close_matches(name, settings, n=1, cutoff=0.75) for name in names}
+    return {prefix + name: prefix + near[0] for name, near in meant.items() if near and near != [name]}

@@ -1,12 +1,16 @@
 """Settings: defaults, environment, and secrets that stay secret."""
 
+import json
+import logging
 import os
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import ValidationError
 
-from services.settings import Settings
+from services.logging import configure_logging
+from services.settings import Settings, misspelt
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +92,29 @@ def test_dataset_roots_are_open_on_loopback_alone(tmp_path: Path):
     assert Settings(data_dir=tmp_path).resolved_dataset_roots == (Path("/"),)
     assert Settings(data_dir=tmp_path, host="0.0.0.0").resolved_dataset_roots == (tmp_path / "datasets",)
     assert Settings(dataset_roots=[tmp_path]).resolved_dataset_roots == (tmp_path,)
+
+
+def test_misspelt_settings_are_told_apart_from_variables_that_are_none():
+    variables = ["GTN_NAS_DATADIR", "GTN_NAS_PROT", "GTN_NAS_PORT", "GTN_NAS_URL", "PROT"]
+    of_kubernetes = ["GTN_NAS_SERVICE_HOST", "GTN_NAS_SERVICE_PORT", "GTN_NAS_PORT_8000_TCP_ADDR"]
+    assert misspelt([*variables, *of_kubernetes]) == {
+        "GTN_NAS_DATADIR": "GTN_NAS_DATA_DIR",
+        "GTN_NAS_PROT": "GTN_NAS_PORT",
+    }
+
+
+def test_a_process_says_which_setting_is_misspelt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("GTN_NAS_DATADIR", "/data")
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    try:
+        configure_logging(Settings(log_json=True), process="controller")
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
+    said = json.loads(capsys.readouterr().err)
+    assert (said["given"], said["meant"]) == ("GTN_NAS_DATADIR", "GTN_NAS_DATA_DIR")
