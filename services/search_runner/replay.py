@@ -1,7 +1,7 @@
 """A search rebuilt from the database: what was measured is told again, what was cut off is repeated."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gtn_core import CheckpointManifest
 from nas.search import Search
@@ -43,7 +43,7 @@ def _seconds_run(store: Store, search_id: str) -> float:
         elif event.type == EventType.STATE and event.data["state"] == JobState.RUNNING:
             claimed_at = event.created_at
         elif event.type == EventType.SUSPENDED and claimed_at is not None:
-            claimed_at += event.created_at - datetime.fromisoformat(event.data["held_until"])
+            claimed_at += timedelta(seconds=event.data["seconds"])
         elif event.type == EventType.STATE and claimed_at is not None:
             silent_since = event.data.get("held_until")
             held_until = datetime.fromisoformat(silent_since) if silent_since else event.created_at

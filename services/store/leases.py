@@ -68,8 +68,8 @@ class LeaseRepository(Repository):
             now = self._now(session)
             job = leased_job(session, job_id, owner)
             if job.lease_expires_at is not None and job.lease_expires_at < now:
-                silence = {"held_until": job.lease_expires_at.isoformat()}
-                record_event(session, job, EventType.SUSPENDED, silence, now)
+                silence = now - job.lease_expires_at
+                record_event(session, job, EventType.SUSPENDED, {"seconds": silence.total_seconds()}, now)
             job.lease_expires_at = now + timedelta(seconds=lease_seconds)
             if progress_done is not None and progress_done > job.progress_done:
                 # Real progress clears the count of runners that died without getting anywhere.

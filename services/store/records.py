@@ -97,7 +97,7 @@ class EventType(StrEnum):
     PROGRESS = "progress"  # {"done", "total"}
     EXTENDED = "extended"  # {"max_candidates", "max_seconds"}, what they are now
     WAITING = "waiting"  # {"waiting_for"}: a reason, or null once there is none
-    SUSPENDED = "suspended"  # {"held_until"}: its runner was silent since then and goes on
+    SUSPENDED = "suspended"  # {"seconds"}: its runner goes on, whose lease had run out so long before
     CANDIDATE = "candidate"  # {"id", "number", "state", "encoding", "metrics", "error", "done", "total"}
     LOG = "log"  # {"message"}: what the job is doing beside its steps
 

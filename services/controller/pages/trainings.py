@@ -119,6 +119,7 @@ def cancel_final_training(page: PageDep, job: FinalTraining) -> Response:
 def _page(page: Page, job: JobRecord) -> HTMLResponse:
     kind = TRAININGS[job.kind]
     noun, place, _ = KINDS[job.kind]
+    types = (EventType.STATE, EventType.WAITING, EventType.SUSPENDED)
     return page.render(
         "training.html",
         section="/searches",
@@ -131,7 +132,7 @@ def _page(page: Page, job: JobRecord) -> HTMLResponse:
         facts=kind.facts(job.request),
         checkpoint=(job.result or {}).get("checkpoint_id"),
         candidate=_candidate(page.store, job),
-        events=page.store.latest_events(job.id, (EventType.STATE, EventType.WAITING), EVENTS_SHOWN),
+        events=page.store.latest_events(job.id, types, EVENTS_SHOWN),
     )
 
 

@@ -131,6 +131,15 @@ def test_a_search_whose_plugin_is_gone_does_not_go_on(
     assert store.get_job(gone.id).state is JobState.SUCCEEDED
 
 
+def test_the_history_tells_that_a_runner_was_silent(
+    http: TestClient, store: Store, search_body: dict[str, Any]
+) -> None:
+    search = http.post("/v1/searches", json=search_body).json()["id"]
+    assert store.claim(JobKind.SEARCH, "runner", -7200, job_id=search) is not None
+    store.heartbeat(search, "runner", 30)
+    assert "goes on after 2 h 00 min of silence" in http.get(f"/searches/{search}/history").text
+
+
 def test_time_is_added_to_a_search_that_has_a_limit(
     http: TestClient, store: Store, search_body: dict[str, Any]
 ) -> None:
