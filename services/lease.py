@@ -15,7 +15,7 @@ import structlog
 from services.errors import LeaseLostError, NotFoundError, StoreUnavailableError
 from services.lifecycle import JobState
 from services.shutdown import Shutdown
-from services.store import JobRecord, Store
+from services.store import JobRecord, JsonObject, Store
 
 HEARTBEAT_SECONDS = 1.0
 """A pause or a cancellation is noticed within this time, however long the lease is."""
@@ -88,6 +88,10 @@ class Lease:
                 log.warning("waiting for the database", job=self.job.id, error=str(error))
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+
+    def append_event(self, event_type: str, data: JsonObject) -> None:
+        """Tell what happened to the job; raises LeaseLostError when this is a successor's to tell."""
+        self.insist(lambda: self._store.append_event(self.job.id, event_type, data, owner=self.owner))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -16,14 +16,13 @@ from services.accuracy_tables import read_table
 from services.lease import Lease
 from services.schemas.accuracy_tables import CalibrationSet
 from services.schemas.requests import MetaTrainingRequest
-from services.store import Store
 
 CALIBRATED = "calibrated"
 """An event: {"encoding", "accuracy", "done", "total"}."""
 
 
 def requested_reference(
-    request: MetaTrainingRequest, splits: DatasetSplits, lease: Lease, store: Store, data_dir: Path
+    request: MetaTrainingRequest, splits: DatasetSplits, lease: Lease, data_dir: Path
 ) -> RankingReference | None:
     """The reference that the request asks for; None: it teaches no order.
 
@@ -40,12 +39,12 @@ def requested_reference(
             table, space, number=asked.architectures, population="unique", seed=request.seed
         )
         return ranking_reference(space, entries, "a table of true accuracies")
-    entries = _trained(asked, space, splits, lease, store, data_dir / "calibration-sets")
+    entries = _trained(asked, space, splits, lease, data_dir / "calibration-sets")
     return ranking_reference(space, entries, f"validation accuracies after {asked.steps} real steps")
 
 
 def _trained(
-    asked: CalibrationSet, space: SearchSpace, splits: DatasetSplits, lease: Lease, store: Store, folder: Path
+    asked: CalibrationSet, space: SearchSpace, splits: DatasetSplits, lease: Lease, folder: Path
 ) -> list[TrueAccuracy]:
     """The trainings, each kept in a file as it ends; those of an earlier run or worker are read from it."""
     file = folder / f"{_digest(asked, space, splits)}.json"
@@ -61,7 +60,7 @@ def _trained(
             "done": len(known),
             "total": asked.architectures,
         }
-        lease.insist(lambda: store.append_event(lease.job.id, CALIBRATED, event))
+        lease.append_event(CALIBRATED, event)
         lease.raise_if_stopped()
 
     return train_calibration_set(

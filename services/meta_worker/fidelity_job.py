@@ -46,7 +46,7 @@ def run_fidelity_report(lease: Lease, backend: Backend, _state_folder: Path) -> 
             "total": progress.total,
         }
         lease.progress_done = progress.done
-        lease.insist(lambda: store.append_event(job.id, SCORED, event))
+        lease.append_event(SCORED, event)
         lease.raise_if_stopped()
 
     space = get_search_space(request.search_space.name, **request.search_space.options)

@@ -40,8 +40,7 @@ def run_final_training(lease: Lease, backend: Backend, state_folder: Path) -> Js
 
     def on_epoch(report: EpochReport) -> None:
         lease.progress_done = report.epoch
-        event = {"done": report.epoch, "total": report.epochs} | asdict(report)
-        lease.insist(lambda: store.append_event(lease.job.id, "epoch", event))
+        lease.append_event("epoch", {"done": report.epoch, "total": report.epochs} | asdict(report))
         lease.raise_if_stopped()
 
     training = final_train(

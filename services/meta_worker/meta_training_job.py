@@ -22,7 +22,7 @@ from services.lease import Lease
 from services.meta_worker.calibration import requested_reference
 from services.meta_worker.distributed import RankTask, meta_train_on_ranks
 from services.schemas.requests import MetaTrainingRequest
-from services.store import EventType, JsonObject, Store
+from services.store import EventType, JsonObject
 from services.wiring import Backend
 
 log = structlog.get_logger(__name__)
@@ -44,9 +44,9 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
         request.config,
         request.seed,
         learner_sampler(request),
-        requested_reference(request, splits, lease, backend.store, backend.settings.data_dir),
+        requested_reference(request, splits, lease, backend.settings.data_dir),
     )
-    on_step, state_path = _StepReporter(backend.store, lease), state_folder / "state"
+    on_step, state_path = _StepReporter(lease), state_folder / "state"
     if request.resources.ranks > 1:
         checkpoint = meta_train_on_ranks(
             task,
@@ -67,7 +67,7 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
             device=_device(),
         )
     if request.learning_curves:
-        checkpoint = _measured(checkpoint, splits, backend.store, lease)
+        checkpoint = _measured(checkpoint, splits, lease)
     name = request.name or None
     record = lease.insist(lambda: store_checkpoint(backend.store, backend.artifacts, checkpoint, name=name))
     return {"checkpoint_id": record.id, "seconds": time.monotonic() - started, **checkpoint.manifest.metrics}
@@ -77,12 +77,9 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _measured(
-    checkpoint: FrozenCheckpoint, splits: DatasetSplits, store: Store, lease: Lease
-) -> FrozenCheckpoint:
+def _measured(checkpoint: FrozenCheckpoint, splits: DatasetSplits, lease: Lease) -> FrozenCheckpoint:
     """The checkpoint with its learning curves, or without: they are not worth days of meta-training."""
-    event = {"message": "measuring learning curves"}
-    lease.insist(lambda: store.append_event(lease.job.id, EventType.LOG, event))
+    lease.append_event(EventType.LOG, {"message": "measuring learning curves"})
     try:
         return with_learning_curves(checkpoint, splits, device=_device(), on_learner=lease.raise_if_stopped)
     except (RuntimeError, MemoryError, GtnNasError) as error:  # memory, usually; not JobInterrupted
@@ -93,8 +90,8 @@ def _measured(
 class _StepReporter:
     """Called after every meta step: reports progress, and leaves by an exception when the job is let go."""
 
-    def __init__(self, store: Store, lease: Lease) -> None:
-        self._store, self._lease = store, lease
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
         self._next_event_at = 0.0
 
     def __call__(self, report: MetaStepReport) -> None:
@@ -102,6 +99,5 @@ class _StepReporter:
         notable = report.validation_accuracy is not None or report.step == report.total
         if notable or time.monotonic() >= self._next_event_at:
             self._next_event_at = time.monotonic() + EVENT_SECONDS
-            event = asdict(report)
-            self._lease.insist(lambda: self._store.append_event(self._lease.job.id, "meta_step", event))
+            self._lease.append_event("meta_step", asdict(report))
         self._lease.raise_if_stopped()

@@ -8,6 +8,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from services.errors import LeaseLostError
 from services.lifecycle import JobState
 from services.store.json_values import check_json
 from services.store.records import EventRecord, JsonObject
@@ -33,14 +34,19 @@ def record_event(session: Session, job: Job, event_type: str, data: JsonObject, 
 class EventRepository(Repository):
     """Events of jobs."""
 
-    def append_event(self, job_id: str, event_type: str, data: JsonObject) -> None:
+    def append_event(
+        self, job_id: str, event_type: str, data: JsonObject, *, owner: str | None = None
+    ) -> None:
         """Append an event of the runner's own. Appends of one job wait for each other.
 
-        Raises NotFoundError when the job is gone, InvalidValueError when `data` is not JSON.
+        Raises InvalidValueError when `data` is not JSON, NotFoundError when the job is gone; or, told whose
+        event it is, LeaseLostError when that owner does not hold the job's lease.
         """
         check_json(data, f"data of event {event_type!r}")
         with self._database.write() as session:
             job = find(session, Job, "job", job_id, lock=True)
+            if owner not in (None, job.lease_owner):
+                raise LeaseLostError(job_id, owner, job.lease_owner)
             record_event(session, job, event_type, data, self._now(session))
 
     def events_after(self, job_id: str, after_id: int = 0, limit: int = 100) -> list[EventRecord]:

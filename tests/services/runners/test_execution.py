@@ -153,6 +153,19 @@ def test_a_result_without_a_lease_is_not_written(store: Store, run: Run) -> None
     assert (job.state, job.result, job.lease_owner) == (JobState.RUNNING, None, "another")
 
 
+def test_what_happens_to_a_job_is_its_present_runner_s_to_tell(store: Store, run: Run) -> None:
+    def work(lease: Lease) -> JsonObject:
+        lease.append_event("epoch", {"epoch": 1})
+        store.release(lease.job.id, OWNER)
+        assert store.claim(JobKind.SEARCH, "another", 30, job_id=lease.job.id) is not None
+        lease.append_event("epoch", {"epoch": 2})
+        return {}
+
+    ending, job = run(work)
+    assert ending is Ending.LEASE_LOST
+    assert [event.data["epoch"] for event in store.events_after(job.id) if event.type == "epoch"] == [1]
+
+
 def _raising(error: Exception) -> Callable[[Lease], JsonObject]:
     def work(lease: Lease) -> JsonObject:
         raise error

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from services.errors import InvalidValueError, NotFoundError
+from services.errors import InvalidValueError, LeaseLostError, NotFoundError
 from services.lifecycle import Action
 from services.store import JobRecord, Store
 
@@ -39,6 +39,18 @@ def test_what_cannot_be_appended(store: Store, queued_search: MakeJob):
     with pytest.raises(InvalidValueError, match=r"data of event 'log'\.loss is nan"):
         store.append_event(queued_search().id, "log", {"loss": float("nan")})
     assert store.events_after("nosuchjob") == []
+
+
+def test_a_runner_whose_job_was_taken_over_tells_nothing_more(store: Store, running_search: MakeJob):
+    job = running_search("former", lease_seconds=0)
+    store.append_event(job.id, "epoch", {"epoch": 7}, owner="former")  # slow, and not replaced yet
+    store.requeue_expired()
+    assert store.claim(job.kind, "successor", 30, job_id=job.id) is not None
+    store.append_event(job.id, "epoch", {"epoch": 8}, owner="successor")
+    with pytest.raises(LeaseLostError):
+        store.append_event(job.id, "epoch", {"epoch": 8}, owner="former")
+    epochs = [event.data["epoch"] for event in store.events_after(job.id) if event.type == "epoch"]
+    assert epochs == [7, 8]
 
 
 def test_a_reader_who_follows_writers_misses_nothing(store: Store, queued_search: MakeJob):
