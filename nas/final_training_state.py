@@ -37,7 +37,13 @@ class FinalTrainingState:
 
 
 def save_state(state: FinalTrainingState, identity: dict[str, str], path: Path) -> None:
-    """Write the state; after a crash the file holds this state or the one before."""
+    """Write the state; after a crash the file holds this state or the one before.
+
+    A state of the training that is further on stays: whoever wrote it took over from a process that was
+    suspended, which is this one.
+    """
+    if _saved_epochs(identity, path) > len(state.history):
+        return
     buffer = io.BytesIO()
     torch.save(
         {
@@ -61,7 +67,7 @@ def restore_state(state: FinalTrainingState, identity: dict[str, str], path: Pat
     if not path.exists():
         return
     try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        saved = _load(path)
         if saved["identity"] == identity:
             state.network.load_state_dict(saved["network"])
             state.optimizer.load_state_dict(saved["optimizer"])
@@ -76,3 +82,17 @@ def restore_state(state: FinalTrainingState, identity: dict[str, str], path: Pat
         f"{path} belongs to another final training ({saved['identity']} there, {identity} here); "
         "delete it or use another path"
     )
+
+
+def _saved_epochs(identity: dict[str, str], path: Path) -> int:
+    """How many epochs the training's state in the file has behind it; 0 if it holds none."""
+    try:
+        saved = _load(path)
+        return len(saved["history"]) if saved["identity"] == identity else 0
+    except Exception:  # no file, or whatever broken bytes lead torch.load to
+        return 0
+
+
+def _load(path: Path) -> dict[str, Any]:
+    saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return saved

@@ -185,6 +185,33 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(
     assert again.test_loss == whole.test_loss
 
 
+def test_a_process_that_was_suspended_leaves_the_state_of_its_successor(
+    few_digits: DatasetSplits, tmp_path: Path
+) -> None:
+    config, path = FinalTrainingConfig(epochs=3), tmp_path / "state"
+
+    def go_on_after_the_successor() -> None:
+        final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, state_path=path)
+
+    def stop(_report: EpochReport) -> None:
+        raise CutOffError
+
+    with pytest.raises(CutOffError):
+        final_train(
+            SPACE,
+            ARCHITECTURE,
+            few_digits,
+            config,
+            seed=5,
+            on_batch=go_on_after_the_successor,
+            on_epoch=stop,
+            state_path=path,
+        )
+    repeated: list[EpochReport] = []
+    final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, on_epoch=repeated.append, state_path=path)
+    assert repeated == []
+
+
 def test_the_state_of_another_training_is_refused(few_digits: DatasetSplits, tmp_path: Path) -> None:
     config, path = FinalTrainingConfig(epochs=1), tmp_path / "state"
     final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, state_path=path)
