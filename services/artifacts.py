@@ -4,6 +4,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -74,13 +75,15 @@ class ArtifactStore:
         return bool(_SHA256.fullmatch(sha256)) and bool(self._files.exists(self._path(sha256)))
 
     def stored(self) -> Iterator[StoredArtifact]:
-        """All files of the store, whoever left them."""
+        """All files of the store, whoever left them; one that goes meanwhile is left out."""
         self._files.invalidate_cache()
         for path, about in self._files.find(self._root, detail=True).items():
             found = _FILE_NAME.fullmatch(path.rpartition("/")[2])
             if found is not None:  # nobody else's files are ours to judge
                 whole = found[1] == found[0]
-                yield StoredArtifact(found[1], whole, path, about["size"], self._modified_at(path))
+                with suppress(FileNotFoundError):  # another controller tidies up as well
+                    modified_at = self._modified_at(path)
+                    yield StoredArtifact(found[1], whole, path, about["size"], modified_at)
 
     def require_owner(self, database_id: str, *, claim: bool = True) -> None:
         """Raises ConflictError when the store is another database's, as `require_ownership`."""

@@ -1,8 +1,10 @@
 """What grows for ever unless somebody tidies up: unnamed artifacts, events, failures, answers, logs."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 from fsspec.implementations.local import LocalFileSystem
@@ -70,11 +72,11 @@ def collect_logs(store: Store, settings: Settings, *, clock: Clock = utc_now) ->
         return 0
     require_ownership(LocalFileSystem(), str(settings.data_dir), store.database_id())
     youngest = (clock() - timedelta(seconds=GRACE_SECONDS)).timestamp()
-    old = {
-        path.stem.removeprefix("search-"): path
-        for path in settings.log_dir.glob("search-*.log")
-        if path.stat().st_mtime < youngest
-    }
+    old: dict[str, Path] = {}
+    for path in settings.log_dir.glob("search-*.log"):
+        with suppress(FileNotFoundError):  # another controller tidies up as well
+            if path.stat().st_mtime < youngest:
+                old[path.stem.removeprefix("search-")] = path
     unknown = store.unknown_jobs(list(old))
     for search_id in unknown:
         old[search_id].unlink(missing_ok=True)

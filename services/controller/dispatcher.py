@@ -66,8 +66,10 @@ class Dispatcher:
     def _guarded(self, turn: Callable[[], None]) -> None:
         try:
             turn()
-        except (ServiceError, OSError) as error:
+        except ServiceError as error:
             log.warning("database or cluster are away", error=str(error))
+        except OSError as error:
+            log.warning("a file, a folder or a process could not be used", error=str(error))
         except Exception:  # a defect, but one that should not end everything else
             log.exception("dispatching failed")
 

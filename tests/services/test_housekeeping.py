@@ -189,6 +189,20 @@ def test_what_another_database_owns_is_left_alone(
     assert collect_logs(store, settings, clock=in_two_days) == 1
 
 
+def test_two_controllers_may_tidy_up_at_once(store: Store, artifacts: ArtifactStore, tmp_path: Path):
+    for number in range(3):
+        artifacts.put(f"what nothing names {number}".encode())
+    listed = artifacts.stored()
+    next(listed)
+    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 3
+    assert list(listed) == []
+
+    settings = Settings(data_dir=tmp_path)
+    settings.log_dir.mkdir()
+    (settings.log_dir / "search-a1.log").symlink_to("gone")  # listed, and then not there
+    assert collect_logs(store, settings, clock=in_two_days) == 0
+
+
 def test_who_only_looks_does_not_own(store: Store, tmp_path: Path):
     artifacts = ArtifactStore(str(tmp_path / "artifacts"))
     assert collect_artifacts(store, artifacts, clock=in_two_days, dry_run=True).artifacts == 0
