@@ -48,7 +48,7 @@ class IllegalTransitionError(ConflictError):
 class LeaseLostError(ServiceError):
     """The caller no longer owns the job: it must stop, and nothing it was writing has been stored."""
 
-    def __init__(self, job_id: str, owner: str, holder: str | None) -> None:
+    def __init__(self, job_id: str, owner: str | None, holder: str | None) -> None:
         whose = (
             f"it is held by {holder!r}" if holder else "nobody holds it: it was given back, ended or deleted"
         )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -12,6 +13,7 @@ from services.exit_codes import EXIT_CODES
 from services.lease import owner_prefix
 from services.lifecycle import JobKind, JobState
 from services.store import JobRecord, Store
+from services.store.json_values import storable
 
 LETTING_GO_SECONDS = 15.0
 """How long a runner may live on after its job was taken from it, or is no longer to run."""
@@ -84,7 +86,11 @@ class Lane:
 
     def _note(self, runner_exit: RunnerExit) -> None:
         job_id = runner_exit.job_id
-        log.info("runner ended", job=job_id, exit_code=runner_exit.exit_code)
+        said = storable(runner_exit.log_tail).strip().rpartition("\n")[2]
+        if runner_exit.exit_code:
+            log.warning("runner ended", job=job_id, exit_code=runner_exit.exit_code, said=said)
+        else:
+            log.info("runner ended", job=job_id, exit_code=runner_exit.exit_code)
         had_claimed = job_id in self._has_held
         self._has_held.discard(job_id)
         self._idle_since.pop(job_id, None)
@@ -92,6 +98,7 @@ class Lane:
             self._last_words[job_id] = runner_exit.log_tail
             if not had_claimed:
                 self._pauses[job_id] = time.monotonic() + UNCLAIMED_PAUSE_SECONDS
+                self._tell(job_id, said)
             return None  # no fault of its own, and its lease is the pause before the next attempt
         if runner_exit.pid is not None:  # dead for certain: nobody need wait for its lease to run out
             prefix = owner_prefix("search-runner", runner_exit.pid)
@@ -121,6 +128,13 @@ class Lane:
         idle_since = self._idle_since.setdefault(job_id, time.monotonic())
         starting = job is not None and job.state is JobState.QUEUED and job_id not in self._has_held
         return time.monotonic() - idle_since > (STARTING_SECONDS if starting else LETTING_GO_SECONDS)
+
+    def _tell(self, job_id: str, said: str) -> None:
+        """Say where users look what keeps runners from claiming the job; the claim ends it."""
+        job = self._find(job_id)
+        if said and job is not None and job.state is JobState.QUEUED:
+            with suppress(LeaseLostError):  # someone else has it after all
+                self._store.set_waiting(job_id, None, f"a runner; the last one said: {said}")
 
     def _find(self, job_id: str) -> JobRecord | None:
         """The job; None when it was deleted meanwhile."""

@@ -38,7 +38,7 @@ class JobView(BaseModel):
     error: ProblemDetails | None = Field(description="why the job failed")
     request: dict[str, Any] = Field(description="the request as submitted, with the defaults filled in")
     priority: int = Field(0, description="higher starts first")
-    waiting_for: str | None = Field(None, description="why a running job does not get on, such as a GPU")
+    waiting_for: str | None = Field(None, description="why a job does not get on, such as a GPU")
     last_event_id: int | None = Field(
         None, description="of its newest event, those after it are news; only where a job itself is got"
     )

@@ -109,9 +109,10 @@ class LeaseRepository(Repository):
                 transition(session, job, Action.SUCCEED if error is None else Action.FAIL, now)
             return job_record(job)
 
-    def set_waiting(self, job_id: str, owner: str, waiting_for: str | None) -> None:
+    def set_waiting(self, job_id: str, owner: str | None, waiting_for: str | None) -> None:
         """Say why the job does not get on, or that it does; a repetition leaves no second event.
 
+        Without an owner, of a job that nobody holds.
         Raises LeaseLostError, having written nothing, when the lease is not the caller's.
         """
         with self._database.write() as session:

@@ -34,7 +34,7 @@ class JobRecord:
     finished_at: datetime | None
     priority: int = 0  # higher first
     owner_key_id: str | None = None  # the API key that submitted it; None: the bootstrap key, or none at all
-    waiting_for: str | None = None  # why a running job does not get on
+    waiting_for: str | None = None  # why a job does not get on
     origin: JsonObject | None = None  # the request that submitted it: its id, and its trace if there is one
 
 

@@ -31,7 +31,7 @@ def transition(session: Session, job: Job, action: Action, now: datetime, **more
     _settle(session, job, now)
 
 
-def leased_job(session: Session, job_id: str, owner: str) -> Job:
+def leased_job(session: Session, job_id: str, owner: str | None) -> Job:
     """The job's row, locked, if `owner` holds its lease. Raises LeaseLostError.
 
     A lease that has run out but that nobody has taken is still held: its owner was slow, not replaced.

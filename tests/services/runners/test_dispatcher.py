@@ -16,7 +16,7 @@ from services.controller.lane import Lane
 from services.controller.launcher import SubprocessLauncher
 from services.lifecycle import Action, JobKind, JobState
 from services.processes import start
-from services.store import JobRecord, Store
+from services.store import EventType, JobRecord, Store
 
 QueueSearch = Callable[..., JobRecord]
 WaitUntil = Callable[..., None]
@@ -84,7 +84,7 @@ def test_a_runner_that_finds_the_database_unfit_is_followed_by_another_after_a_p
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     search = queue_search().id
-    dispatcher, launcher = make_dispatcher("import sys; sys.exit(4)")
+    dispatcher, launcher = make_dispatcher("import sys; print('no schema'); sys.exit(4)")
     launched: list[str] = []
     monkeypatch.setattr(launcher, "launch", lambda job: (launched.append(job), launch(job)))
     launch = type(launcher).launch.__get__(launcher)
@@ -96,7 +96,16 @@ def test_a_runner_that_finds_the_database_unfit_is_followed_by_another_after_a_p
     for _ in range(3):
         dispatcher.step()
     assert len(launched) == before
-    assert store.get_job(search).state is JobState.QUEUED
+    waiting = store.get_job(search)
+    assert (waiting.state, waiting.waiting_for) == (
+        JobState.QUEUED,
+        "a runner; the last one said: no schema",
+    )
+    told = [event.data for event in store.events_after(search) if event.type == EventType.WAITING]
+    assert told == [{"waiting_for": waiting.waiting_for}]  # however many said it
+    claimed = store.claim(JobKind.SEARCH, "fit", 30, job_id=search)
+    assert claimed is not None
+    assert claimed.waiting_for is None
 
 
 def test_what_is_not_queued_gets_no_runner(
