@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -274,6 +275,24 @@ def test_a_silent_runners_search_is_taken_back_and_launched_again(
     time.sleep(0.4)
     dispatcher.step()
     assert launcher.active() == {search}
+
+
+def test_runners_that_slept_with_the_controllers_machine_keep_their_searches(
+    store: Store,
+    make_dispatcher: MakeDispatcher,
+    queue_search: QueueSearch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dispatcher, _ = make_dispatcher()
+    dispatcher.step()
+    search = queue_search().id
+    assert store.claim(JobKind.SEARCH, "runner", 0, job_id=search) is not None
+    monkeypatch.setattr("services.silent_runners.LONGEST_GAP", timedelta(0))  # any gap is a suspension
+    dispatcher.step()
+    assert store.get_job(search).state is JobState.RUNNING
+    monkeypatch.setattr("services.silent_runners.RENEWAL", timedelta(0))
+    dispatcher.step()
+    assert store.get_job(search).state is JobState.QUEUED
 
 
 def test_a_search_whose_runners_die_before_they_claim_it_fails_with_their_last_words(

@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,23 @@ def test_a_final_training_goes_on_after_its_last_epoch_when_its_worker_is_killed
     epochs = [event.data["epoch"] for event in store.events_after(job.id, 0, 1000) if event.type == "epoch"]
     assert [epoch for epoch in epochs if epoch <= reached] == list(range(1, reached + 1))  # once each
     assert not (settings.data_dir / "final-training" / job.id).exists()
+
+
+def test_jobs_of_workers_that_slept_as_well_are_not_taken_over(
+    settings: Settings,
+    store: Store,
+    queue_meta_training: Callable[..., JobRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = Worker(settings, Shutdown())
+    assert worker.work_once() is None
+    job = queue_meta_training()
+    assert store.claim(job.kind, "another", 0, job_id=job.id) is not None
+    monkeypatch.setattr("services.silent_runners.LONGEST_GAP", timedelta(0))  # any gap is a suspension
+    assert worker.work_once() is None
+    assert store.get_job(job.id).lease_owner == "another"
+    monkeypatch.setattr("services.silent_runners.RENEWAL", timedelta(0))
+    assert worker.work_once() is Ending.SUCCEEDED
 
 
 def test_a_cancelled_final_training_is_let_go_with_its_state(
