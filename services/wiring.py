@@ -83,7 +83,9 @@ TRAININGS = (JobKind.META_TRAINING, JobKind.FINAL_TRAINING, JobKind.FIDELITY_REP
 
 
 def _searches_here(store: Store, settings: Settings) -> Lane:
-    launcher = SubprocessLauncher(child_environment(settings), settings.log_dir)
+    launcher = SubprocessLauncher(
+        child_environment(settings), settings.log_dir, database_id=store.database_id()
+    )
     return _search_lane(store, launcher, settings)
 
 

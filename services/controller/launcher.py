@@ -75,9 +75,16 @@ class SubprocessLauncher:
     """
 
     def __init__(
-        self, environment: Mapping[str, str], log_dir: Path, command: Sequence[str] = RUNNER_COMMAND
+        self,
+        environment: Mapping[str, str],
+        log_dir: Path,
+        command: Sequence[str] = RUNNER_COMMAND,
+        *,
+        database_id: str = "",
     ) -> None:
+        """Runners of another database that log to the same folder are left to its own controllers."""
         self._environment, self._log_dir, self._command = environment, log_dir, command
+        self._lock_dir = log_dir / "runners" / database_id
         self._runners: dict[str, Popen[bytes]] = {}
         self._orphans: dict[str, int] = {}  # search id -> process id
         self._log_starts: dict[str, int] = {}  # where the log of a search's latest runner begins
@@ -168,7 +175,7 @@ class SubprocessLauncher:
 
     def _adopt(self) -> None:
         """Take in the runners of controllers that are gone, and clear away the locks of runners that are."""
-        for path in self._lock_path("*").parent.glob("*.lock"):
+        for path in self._lock_dir.glob("*.lock"):
             search_id = path.stem
             known = search_id in self._runners or search_id in self._orphans
             if known or runner_locks.discard(path) or runner_locks.controller_lives(path):
@@ -189,4 +196,4 @@ class SubprocessLauncher:
         return processes.log_tail(self.log_path(search_id), start=self._log_starts.pop(search_id, 0))
 
     def _lock_path(self, search_id: str) -> Path:
-        return self._log_dir / "runners" / f"{search_id}.lock"
+        return self._lock_dir / f"{search_id}.lock"

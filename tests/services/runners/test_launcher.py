@@ -88,7 +88,7 @@ time.sleep(600)
     assert not launcher.log_path("c3").exists()
 
 
-def test_a_runner_outlives_a_controller_that_is_killed(
+def test_a_runner_outlives_a_controller_that_is_killed_and_goes_to_one_of_its_database(
     tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
     code = f"""
@@ -96,7 +96,7 @@ import os, sys, time
 from pathlib import Path
 from services.controller.launcher import SubprocessLauncher
 sleeper = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
-SubprocessLauncher(os.environ, Path({str(tmp_path)!r}), sleeper).launch("a1")
+SubprocessLauncher(os.environ, Path({str(tmp_path)!r}), sleeper, database_id="ours").launch("a1")
 time.sleep(600)
 """
     controller = SubprocessLauncher(os.environ, tmp_path, [sys.executable, "-c", code])
@@ -106,4 +106,9 @@ time.sleep(600)
     runner = int(log.read_text())
     controller.shutdown()  # SIGTERM kills a Python that does not handle it, as SIGKILL would
     os.kill(runner, 0)  # raises when it is gone
+    theirs, ours = (SubprocessLauncher(os.environ, tmp_path, database_id=each) for each in ("theirs", "ours"))
+    theirs.reap()
+    assert theirs.active() == frozenset()
+    ours.reap()
+    assert ours.active() == {"a1"}
     os.kill(runner, signal.SIGKILL)
