@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from services.errors import ClusterUnavailableError
@@ -74,6 +75,7 @@ def _connect(address: str, where: str) -> Any:
     import ray
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    _leave_removed_folder()
     try:
         context = ray.init(
             address=address or "local",
@@ -88,6 +90,14 @@ def _connect(address: str, where: str) -> Any:
         for number, handler in handlers.items():  # Ray has put its own there
             signal.signal(number, handler)
     return context
+
+
+def _leave_removed_folder() -> None:
+    """Ray asks for the working folder, and a service outlives the one that it was started in."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        os.chdir("/")  # not one that others write to: Ray's workers import from it
 
 
 _LONGEST_TEMPORARY_FOLDER = 107 - len("/ray/session_2026-01-31_23-59-59_123456_4194304/sockets/plasma_store")
