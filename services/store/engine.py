@@ -74,9 +74,14 @@ class Database:
             if not isinstance(error, _AWAY) and type(error) is not sa.exc.DatabaseError:
                 raise
             raise StoreUnavailableError(
-                f"the database {self} does not answer: {_first_line(error)}; check that it runs and that "
-                "GTN_NAS_DATABASE_URL is right"
+                f"the database {self} does not answer: {_first_line(error)}; {self._advice}"
             ) from error
+
+    @property
+    def _advice(self) -> str:
+        if self.engine.dialect.name == "postgresql":
+            return "check that it runs and that GTN_NAS_DATABASE_URL is right"
+        return f"check that its disk has room, that this user may write there, and {_FILE_SETTING}"
 
     def __str__(self) -> str:
         return self.engine.url.render_as_string(hide_password=True)
@@ -103,7 +108,7 @@ def create_engine(database_url: str, *, foreign_keys: bool = True) -> sa.Engine:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreUnavailableError(
-            f"no folder for the database {url}: {error}; check GTN_NAS_DATABASE_URL"
+            f"no folder for the database {url}: {error}; check {_FILE_SETTING}"
         ) from error
     engine = sa.create_engine(url, json_serializer=serializer, connect_args={"timeout": BUSY_SECONDS})
     sa.event.listen(engine, "connect", partial(_configure_sqlite, foreign_keys=foreign_keys))
@@ -146,6 +151,7 @@ _AWAY = (
     sqlite3.OperationalError,  # while rows are read past SQLAlchemy: see `numeric_rows`
 )
 _NOW = sa.select(sa.func.now())
+_FILE_SETTING = "GTN_NAS_DATABASE_URL or, where it is not set, GTN_NAS_DATA_DIR"
 _URL_HELP = "GTN_NAS_DATABASE_URL must be sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
 
 

@@ -70,6 +70,15 @@ def test_a_postgresql_that_goes_without_a_word_is_noticed_within_a_lease(
     assert int(given["tcp_user_timeout"]) < 1000 * Settings().lease_seconds
 
 
+def test_a_file_or_folder_that_cannot_be_used_points_at_the_data_folder_too(tmp_path: Path):
+    (tmp_path / "no-folder").touch()
+    with pytest.raises(StoreUnavailableError, match=r"not set, GTN_NAS_DATA_DIR$"):
+        open_store(f"sqlite:///{tmp_path / 'no-folder' / 'data' / 'gtn.db'}")
+    (tmp_path / "gtn.db").mkdir()
+    with pytest.raises(StoreUnavailableError, match=r"may write there.*not set, GTN_NAS_DATA_DIR$"):
+        upgrade(f"sqlite:///{tmp_path / 'gtn.db'}")
+
+
 def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path):
     (tmp_path / "gtn.db").write_text("this is not a database, but it is long enough to look at" * 20)
     with pytest.raises(StoreUnavailableError, match="file is not a database"):
