@@ -5,7 +5,9 @@ which), 2 for wrong usage, 130 after Ctrl-C.
 """
 
 import io
+import os
 import sys
+from pathlib import Path
 
 from services.cli.app import app
 from services.cli.failures import message_of
@@ -13,6 +15,9 @@ from services.cli.failures import message_of
 
 def main() -> None:
     """The console script."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the caller has closed it
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the end
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of jobs may be in letters that the locale has not
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -397,6 +397,14 @@ def test_letters_that_the_locale_has_not_are_escaped(url: str, store: Store) -> 
     assert r"S\xfcche" in done.stdout
 
 
+@pytest.mark.parametrize("command", [("jobs",), ("jobs", "--json"), ("--version",)])
+def test_a_command_whose_output_nobody_takes_ends_well(url: str, command: tuple[str, ...]) -> None:
+    program = [sys.executable, "-m", "services.cli", *command]
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *program]
+    done = subprocess.run(closed, capture_output=True, text=True, env={**os.environ, "GTN_NAS_URL": url})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_status_tells_what_a_job_waits_for(run: Run, store: Store, search_id: str) -> None:
     store.set_waiting(search_id, "runner", "no node has 8 GPUs")
     assert "waiting for" in run("status", search_id).stdout
