@@ -7,7 +7,11 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
+from services import descriptors
 from services.settings import Settings
+
+KEPT_DESCRIPTORS = 128
+"""For the database and other files, or half of those that the process may have; clients get the rest."""
 
 SWITCH_SECONDS = 0.0005
 """After how long the interpreter passes from a thread that computes to one that waits."""
@@ -18,6 +22,7 @@ class ControllerServer(uvicorn.Server):
 
     def __init__(self, app: FastAPI, *, host: str, port: int) -> None:
         settings: Settings = app.state.settings
+        open_files = descriptors.raise_limit()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -26,6 +31,8 @@ class ControllerServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,  # the application logs requests itself, with their ids
                 server_header=False,
+                # Without a descriptor for the next client, asyncio logs thousands of failures a second.
+                limit_concurrency=max(open_files // 2, open_files - KEPT_DESCRIPTORS),
                 timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_seconds),
             )
         )
