@@ -131,6 +131,9 @@ def parse_url(database_url: str) -> sa.URL:
 
 BUSY_SECONDS = 30.0
 
+LOG_BYTES = 64 * 2**20
+"""What SQLite's write-ahead log is cut to once it is done with; it would stay as large as it ever was."""
+
 DEAD_PEER = {
     "connect_timeout": 10,  # seconds
     "keepalives_idle": 5,
@@ -165,6 +168,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object, *, foreig
         "synchronous=NORMAL",
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
         "cache_size=-16384",  # KiB, negated; for each connection
+        f"journal_size_limit={LOG_BYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

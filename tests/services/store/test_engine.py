@@ -70,6 +70,20 @@ def test_a_postgresql_that_goes_without_a_word_is_noticed_within_a_lease(
     assert int(given["tcp_user_timeout"]) < 1000 * Settings().lease_seconds
 
 
+def test_the_log_of_a_large_transaction_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("services.store.engine.LOG_BYTES", 2**20)
+    engine = create_engine(f"sqlite:///{tmp_path / 'gtn.db'}")
+    log = tmp_path / "gtn.db-wal"
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE numbers AS SELECT zeroblob(8000000)")
+    assert log.stat().st_size > 2**22
+    for number in range(2):
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"CREATE TABLE another_{number} (number)")
+    assert log.stat().st_size <= 2**20
+    engine.dispose()
+
+
 def test_a_file_or_folder_that_cannot_be_used_points_at_the_data_folder_too(tmp_path: Path):
     (tmp_path / "no-folder").touch()
     with pytest.raises(StoreUnavailableError, match=r"not set, GTN_NAS_DATA_DIR$"):
