@@ -57,7 +57,9 @@ class Lane:
         """One look: note which runners ended, end idle ones, launch others."""
         for runner_exit in self._launcher.reap():
             self._note(runner_exit)
-        for job_id in self._launcher.active():
+        active = self._launcher.active()
+        self._idle_since = {job_id: since for job_id, since in self._idle_since.items() if job_id in active}
+        for job_id in active:
             if self._is_useless(job_id):
                 log.warning("runner has no business and does not end; killing it", job=job_id)
                 self._launcher.end(job_id)
@@ -93,7 +95,6 @@ class Lane:
             log.info("runner ended", job=job_id, exit_code=runner_exit.exit_code)
         had_claimed = job_id in self._has_held
         self._has_held.discard(job_id)
-        self._idle_since.pop(job_id, None)
         if runner_exit.exit_code == EXIT_CODES[Ending.ABANDONED]:
             self._last_words[job_id] = runner_exit.log_tail
             if not had_claimed:

@@ -13,8 +13,8 @@ import pytest
 
 from services.controller import runner_locks
 from services.controller.dispatcher import Dispatcher
-from services.controller.lane import Lane
-from services.controller.launcher import SubprocessLauncher
+from services.controller.lane import STARTING_SECONDS, Lane
+from services.controller.launcher import Launcher, RunnerExit, SubprocessLauncher
 from services.lifecycle import Action, JobKind, JobState
 from services.processes import start
 from services.store import EventType, JobRecord, Store
@@ -220,6 +220,50 @@ def test_a_runner_that_hangs_is_killed_before_another_gets_its_search(
         return bool(runners - first)
 
     wait_until(replaced)
+
+
+class ClusterWithoutRoom(Launcher):
+    """A cluster that forgets a submission which it was told to end before it had room for it."""
+
+    def __init__(self) -> None:
+        self.has_room = False
+        self.submitted: set[str] = set()
+        self.ended: list[str] = []
+
+    def launch(self, job_id: str) -> None:
+        self.submitted.add(job_id)
+
+    def active(self) -> frozenset[str]:
+        return frozenset(self.submitted)
+
+    def waiting(self) -> frozenset[str]:
+        return frozenset() if self.has_room else self.active()
+
+    def reap(self) -> list[RunnerExit]:
+        return []
+
+    def end(self, job_id: str) -> None:
+        self.submitted.discard(job_id)
+        self.ended.append(job_id)
+
+
+def test_a_search_that_is_resumed_gets_the_time_that_any_runner_has_to_begin(
+    store: Store, queue_search: QueueSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.controller.lane.LETTING_GO_SECONDS", -1.0)
+    cluster, search = ClusterWithoutRoom(), queue_search().id
+    lane = Lane(store, cluster, [JobKind.SEARCH], max_running=1, max_attempts=3)
+    lane.step()
+    store.act(search, Action.PAUSE)
+    lane.step()
+    assert cluster.ended == [search]
+    store.act(search, Action.RESUME)
+    lane.step()
+    cluster.has_room = True
+    now = time.monotonic()
+    monkeypatch.setattr("services.controller.lane.time.monotonic", lambda: now + STARTING_SECONDS)
+    lane.step()
+    assert cluster.ended == [search], "once only"
 
 
 @pytest.mark.parametrize("ending", ["gone", "adopted"])
