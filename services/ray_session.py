@@ -40,6 +40,8 @@ def ray_session(address: str) -> Iterator[None]:
     """
     for name, value in (_ENVIRONMENT if address else _ENVIRONMENT | _LOCAL).items():
         os.environ.setdefault(name, value)
+    if os.environ.get("PYTHONOPTIMIZE", "") not in {"", "0", "1"}:
+        os.environ["PYTHONOPTIMIZE"] = "1"  # Ray's own processes do not start without docstrings
     from ray.exceptions import RayError  # after its environment is set: Ray reads some of it on import
 
     where = f"Ray at {address}" if address else "local Ray"

@@ -125,6 +125,12 @@ def test_a_local_ray_starts_where_the_working_folder_has_been_removed(tmp_path: 
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
 
 
+def test_a_local_ray_starts_where_python_strips_docstrings() -> None:
+    environment = {**os.environ, "PYTHONOPTIMIZE": "2"}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+
+
 def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_slow(**_options: object) -> None:
         raise Exception("The current node timed out during startup.")
