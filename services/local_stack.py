@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from subprocess import Popen
 from types import TracebackType
@@ -49,8 +50,10 @@ class LocalStack:
     def __init__(self, settings: Settings, on_failure: Callable[[], None] | None = None) -> None:
         """`on_failure` is called, from another thread, when a child is given up.
 
-        Raises ServiceError when the port is taken.
+        Raises ServiceError when the port is taken, ModuleNotFoundError where PyTorch is not there.
         """
+        if find_spec("torch") is None:  # the children would say so in their logs, and be started again
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
         # Held until the end, and served by the controller: meanwhile nobody else gets the port, neither
         # before the controller is there nor between two of them, and is taken for ours.
         self.listener = listen(settings.host, settings.port)

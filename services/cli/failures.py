@@ -13,8 +13,16 @@ def message_of(error: Exception) -> str | None:
             f"{'.'.join(map(str, problem['loc'])) or error.title}: {problem['msg']}"
             for problem in error.errors(include_url=False)
         )
+    if isinstance(error, ModuleNotFoundError) and error.name in _ONLY_FOR_LEARNING:
+        return (
+            f"this needs {error.name}, which is not installed here; "
+            "do it where the package is complete: see docs/cluster.md"
+        )
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, GtnNasError | OSError):
         return " ".join(str(error).split())
     return None
+
+
+_ONLY_FOR_LEARNING = {"torch", "ray", "optuna", "sklearn"}  # docker/controller.Dockerfile leaves them out

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+import gtn_core
 from services.artifacts import ArtifactStore
 from services.controller.serving import serve
 from services.errors import ServiceError
@@ -19,12 +20,16 @@ from services.lifecycle import JobKind
 from services.settings import Settings
 from services.store import Store
 
-SLIM = """
+WITHOUT_TORCH = """
 import json, sys
 
 for name in "torch", "ray", "optuna", "sklearn":  # what a slim image lacks is neither found nor imported
     sys.modules[name] = None
+"""
 
+SLIM = (
+    WITHOUT_TORCH
+    + """
 from fastapi.testclient import TestClient
 from services.controller.app import create_app
 from services.settings import Settings
@@ -42,6 +47,10 @@ with TestClient(create_app(settings), base_url="http://127.0.0.1") as http:
         answers.append([answer.status_code, answer.json() if is_json else len(answer.content)])
 print(json.dumps(answers))
 """
+)
+
+
+SHIPPED = str(Path(gtn_core.__file__).parent / "presets" / "digits.gtn")
 
 
 class Slim:
@@ -123,6 +132,21 @@ def test_it_gives_away_what_the_trainer_exported_and_says_what_it_cannot(
     assert safetensors == [200, len(b"weights")]
     assert (onnx[0], onnx[1]["type"]) == (501, "urn:gtn-nas:problem:needs-pytorch")
     assert "docs/cluster.md" in onnx[1]["remedy"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["demo"], ["up"], ["meta-worker"], ["fidelity", "--checkpoint", SHIPPED]]
+)
+def test_a_command_that_learns_says_in_one_line_that_it_cannot(
+    arguments: list[str], settings: Settings
+) -> None:
+    code = f"{WITHOUT_TORCH}\nsys.argv[1:] = {arguments}\nfrom services.cli import main; main()"
+    environment = os.environ | {"GTN_NAS_DATA_DIR": str(settings.data_dir), "GTN_NAS_PORT": "0"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("gtn-nas: this needs torch, which is not installed here")
+    assert "docs/cluster.md" in line
 
 
 def test_without_a_cluster_it_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
