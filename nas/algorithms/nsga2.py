@@ -40,6 +40,7 @@ class NSGA2(OptunaSearch):
     def __init__(self, space: SearchSpace, config: NSGA2Config) -> None:
         super().__init__(space)
         self.config = config
+        self._generation = 0  # the last whose parents are chosen
 
     def sampler(self, seed: int) -> "BaseSampler":
         """Optuna's NSGAIISampler."""
@@ -73,11 +74,17 @@ class NSGA2(OptunaSearch):
         }
 
     def prepare(self, study: "Study", told: int) -> None:
-        """Choose the generation's parents: the sampler orders them differently when it just chose them."""
+        """Choose the parents of one generation after the other, as a search does that was never interrupted.
+
+        Those that it just chose the sampler has in another order than those that it recalls, and among equals
+        the order decides: who is a parent of the next generation, and who of this one becomes one.
+        """
         from optuna.samplers import NSGAIISampler
 
         if isinstance(study.sampler, NSGAIISampler):
-            study.sampler.get_parent_population(study, told // self.config.population_size)
+            while self._generation < told // self.config.population_size:
+                self._generation += 1
+                study.sampler.get_parent_population(study, self._generation)
 
 
 def _drawn(text: str, options: Sequence[str]) -> str:
