@@ -106,7 +106,7 @@ def _interval(
 
 def _hedges(difference: float, first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
     freedom = len(first) + len(second) - 2
-    if freedom < 1:
+    if freedom < 2:  # of one the correction leaves nothing
         return None
     squares = sum(float(np.var(values)) * len(values) for values in (first, second))
     if squares == 0:

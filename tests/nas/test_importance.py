@@ -28,6 +28,17 @@ def test_means_counts_and_difference_by_hand() -> None:
     assert a.effect_size == pytest.approx(-0.4 / (0.04 / 3) ** 0.5 * (1 - 3 / 11))
 
 
+def test_explained_by_hand() -> None:
+    """Squares around 0.54 sum to 0.232, within the options to 0.04, of which chance takes a third."""
+    scores = np.array([0.2, 0.4, 0.6, 0.7, 0.8])
+    (edge,) = choice_importance(table([[0], [0], [1], [1], [1]]), scores)
+    assert edge.explained == pytest.approx((0.232 - 0.04 - 0.04 / 3) / 0.232)
+    (less_than_chance,) = choice_importance(table([[0], [1], [0], [1]]), np.array([0.0, 0.0, 1.0, 1.0]))
+    assert less_than_chance.explained == 0
+    (one_option,) = choice_importance(table([[2]] * 5), scores)
+    assert one_option.explained is None
+
+
 def test_the_interval_is_welchs() -> None:
     rng = np.random.default_rng(0)
     codes, scores = rng.integers(0, 2, (40, 1)), rng.normal(size=40)
@@ -53,6 +64,9 @@ def test_explained_is_all_nothing_or_between() -> None:
 def test_few_or_equal_values_have_no_statistic() -> None:
     (single,) = choice_importance(table([[0]]), np.array([0.5]))
     assert (single.n, single.explained, single.options[0].effect_size) == (1, None, None)
+    (three,) = choice_importance(table([[0], [0], [1]]), np.array([0.2, 0.4, 0.9]))
+    assert three.options[0].difference == pytest.approx(-0.6)
+    assert three.options[0].effect_size is None, "an effect of 0 it is not"
     (equal,) = choice_importance(table([[0], [0], [1], [1]]), np.full(4, 0.5))
     assert equal.explained is None
     assert (equal.options[0].difference, equal.options[0].low) == (0.0, None)
