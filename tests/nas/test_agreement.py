@@ -15,3 +15,17 @@ def test_an_interval_leaves_a_fortieth_of_the_resamples_out_on_either_side() -> 
     assert np.arctanh(found.low) == pytest.approx(middle - reach, abs=0.015)
     assert np.arctanh(found.high) == pytest.approx(middle + reach, abs=0.015)
     assert agreement(proxy, truth, seed=2, resamples=400).spearman.low != found.low
+
+
+def test_each_statistic_has_its_own_interval_over_the_resamples_that_define_it() -> None:
+    """Of the resamples a third has the single 1 not: they have no order, which is not one of 0."""
+    found = agreement(np.array([0.0, 0.0, 0.0, 1.0]), np.arange(4.0), seed=0, resamples=200)
+    assert found.spearman.value == pytest.approx(0.6**0.5)
+    assert found.kendall.value == pytest.approx(0.5**0.5)
+    assert 0.5 < found.kendall.low < found.spearman.low < found.spearman.high == pytest.approx(1)
+
+
+def test_without_an_order_there_is_no_statistic_and_no_interval() -> None:
+    for proxy in (np.empty(0), np.ones(3)):
+        found = agreement(proxy, np.arange(float(len(proxy))), seed=0, resamples=20)
+        assert found.kendall.to_json() == {"value": None, "low": None, "high": None}
