@@ -1,9 +1,12 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
-from nas.algorithms import get_algorithm
+from nas.algorithms import get_algorithm, predictor_evolution
+from nas.algorithms.predictor_evolution import _Ensemble
 from nas.architecture import Architecture
+from nas.ranking import spearman
 
 
 def test_children_are_those_of_the_best(toy_space: Any) -> None:
@@ -12,3 +15,66 @@ def test_children_are_those_of_the_best(toy_space: Any) -> None:
         evolution.tell(Architecture("toy", encoding), (reward,))
     evolution.ask(np.random.default_rng(0))
     assert evolution.parents == (Architecture("toy", "111111"),)  # type: ignore[attr-defined]
+
+
+def test_what_was_told_is_not_proposed_again_even_if_it_failed(toy_space: Any) -> None:
+    space = type(toy_space)(toy_space.Config(length=2))
+    evolution = get_algorithm("predictor_evolution", space, initial_samples=4)
+    for encoding in ("00", "01", "02", "03", "11", "12"):
+        evolution.tell(Architecture("toy", encoding), (1.0,))
+    for encoding in ("13", "22"):
+        evolution.tell(Architecture("toy", encoding), None)
+    proposals = [evolution.ask(np.random.default_rng(number)) for number in range(10)]
+    assert {space.canonical_hash(each) for each in proposals} <= {"23", "33"}
+
+
+def test_it_is_fitted_anew_to_the_most_recent_and_the_best_of_the_others(
+    toy_space: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = []
+
+    class Recorded(_Ensemble):
+        def __init__(self, features: Any, rewards: Any, size: int, *, seed: int) -> None:
+            fitted.append((sorted(rewards), seed))
+            super().__init__(features, rewards, size, seed=seed)
+
+    monkeypatch.setattr(predictor_evolution, "MAX_TRAINING", 4)
+    monkeypatch.setattr(predictor_evolution, "_Ensemble", Recorded)
+    evolution = get_algorithm("predictor_evolution", toy_space, initial_samples=6)
+    rng = np.random.default_rng(0)
+    for reward in (0.3, 0.9, 0.1, 0.7, 0.2, 0.4, 0.5):
+        evolution.ask(rng)
+        evolution.tell(toy_space.sample(rng), (reward,))
+    evolution.ask(rng)
+    evolution.ask(rng)
+    assert fitted == [([0.2, 0.4, 0.7, 0.9], 6), ([0.4, 0.5, 0.7, 0.9], 7)]
+
+
+def test_the_ensemble_predicts_and_is_optimistic_where_its_models_differ() -> None:
+    features = np.random.default_rng(0).integers(2, size=(80, 8)).astype(float)
+    rewards = features @ np.arange(8.0)
+    ensemble = _Ensemble(features[:60], rewards[:60], 5, seed=0)
+    predicted = np.stack([model.predict(features[60:]) for model in ensemble._models])
+    assert spearman(predicted.mean(axis=0), rewards[60:]) > 0.8
+    assert (predicted.std(axis=0) > 0).all(), "each has its own resample"
+    expected = predicted.mean(axis=0) + 2 * predicted.std(axis=0)
+    assert ensemble.optimistic(features[60:], 2) == pytest.approx(expected)
+
+
+def test_equal_rewards_have_equal_ranks() -> None:
+    features = np.random.default_rng(0).integers(2, size=(20, 8)).astype(float)
+    assert _Ensemble(features, np.ones(20), 5, seed=0).optimistic(features, 2) == pytest.approx(0)
+
+
+def test_the_pool_has_mutants_twice_mutated_ones_and_crossovers(toy_space: Any) -> None:
+    options = {"initial_samples": 4, "parents": 2, "pool_size": 100}
+    evolution: Any = get_algorithm("predictor_evolution", toy_space, **options)
+    for encoding, reward in (("000000", 0.8), ("333333", 0.9), ("222222", 0.4), ("012301", 0.1)):
+        evolution.tell(Architecture("toy", encoding), (reward,))
+    alone, crossed = set(), set()
+    for child in evolution._pool(np.random.default_rng(0)):
+        pairs = [zip(child.architecture.encoding, parent.encoding, strict=True) for parent in child.parents]
+        distances = [sum(own != others for own, others in pair) for pair in pairs]
+        (alone if len(distances) == 1 else crossed).add(min(distances))
+    assert alone == {1, 2}
+    assert {2, 3} <= crossed
