@@ -25,3 +25,14 @@ def test_a_replay_of_many_generations_goes_on_with_the_same_parents(toy_space: A
     for architecture in whole[:30]:
         resumed.tell(architecture, rewards(architecture))
     assert search(resumed, range(30, 42)) == whole[30:]
+
+
+def test_parents_are_the_front_over_all_objectives(toy_space: Any) -> None:
+    """Without crossover and mutation a child is its parent, and a step away from it because that is known."""
+    options = {"population_size": 2, "crossover_probability": 0, "mutation_probability": 0}
+    evolution = get_algorithm("nsga2", toy_space, **options)
+    for encoding, told in (("333333", (1, 0)), ("111111", (0.5, -1)), ("000000", (0, 1)), ("222222", (0, 0))):
+        evolution.tell(Architecture("toy", encoding), told)
+    children = [evolution.ask(np.random.default_rng(number)).encoding for number in range(20)]
+    assert {max(child.count(digit) for digit in "03") for child in children} == {5}
+    assert {max("03", key=child.count) for child in children} == {"0", "3"}
