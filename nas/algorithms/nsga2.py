@@ -1,4 +1,8 @@
-"""NSGA-II (Deb et al., IEEE Transactions on Evolutionary Computation 6(2), 2002), as Optuna has it."""
+"""NSGA-II (Deb et al., IEEE Transactions on Evolutionary Computation 6(2), 2002), as Optuna has it.
+
+Parents are chosen as in the paper; between two of the same front its tournament then draws, where the paper's
+prefers the less crowded one.
+"""
 
 from collections.abc import Sequence
 from hashlib import sha256

@@ -36,3 +36,9 @@ def test_parents_are_the_front_over_all_objectives(toy_space: Any) -> None:
     children = [evolution.ask(np.random.default_rng(number)).encoding for number in range(20)]
     assert {max(child.count(digit) for digit in "03") for child in children} == {5}
     assert {max("03", key=child.count) for child in children} == {"0", "3"}
+
+
+def test_a_generation_is_as_many_as_the_population(toy_space: Any) -> None:
+    evolution = get_algorithm("nsga2", toy_space, population_size=3)
+    generations = [value for number in range(7) for value in evolution.told_attributes(number).values()]
+    assert generations == [0, 0, 0, 1, 1, 1, 2]
