@@ -203,7 +203,8 @@ def test_keys_are_never_logged(serving: Callable[..., TestClient], store: Store)
         http.get("/v1/searches", headers=bearer("a-wrong-key"))
 
     text = str(logs)
-    assert [log["status"] for log in logs if log["event"] == "request"] == [200, 200, 401]
+    # A server of an earlier test may tell of its last streams meanwhile.
+    assert [log["status"] for log in logs if log.get("path") == "/v1/searches"] == [200, 200, 401]
     assert not any(secret in text for secret in (token, "bootstrap-key-of-a-test", "a-wrong-key"))
 
 
