@@ -142,6 +142,18 @@ class Settings(BaseSettings):
     def _expand_home(cls, folder: Path) -> Path:
         return folder.expanduser().absolute()
 
+    @field_validator("data_dir")
+    @classmethod
+    def _require_text(cls, folder: Path) -> Path:
+        try:
+            str(folder).encode()  # as every name of a SQLite file is
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"{os.fsencode(folder)!r} is no text in UTF-8; give another folder, or set LC_ALL=C.UTF-8 if "
+                "the locale only reads it wrongly"
+            ) from None
+        return folder
+
     @field_validator("dataset_roots", mode="before")
     @classmethod
     def _split_folders(cls, folders: Any) -> Any:

@@ -10,13 +10,19 @@ def message_of(error: Exception) -> str | None:
 
     if isinstance(error, ValidationError):
         return "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or error.title}: {problem['msg']}"
+            f"{'.'.join(map(str, problem['loc'])) or error.title}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_url=False)
         )
     if isinstance(error, ModuleNotFoundError) and error.name in _ONLY_FOR_LEARNING:
         return (
             f"this needs {error.name}, which is not installed here; "
             "do it where the package is complete: see docs/cluster.md"
+        )
+    if isinstance(error, UnicodeEncodeError):
+        unreadable = error.object[error.start : error.end]
+        return (
+            f"{unreadable!r} cannot be sent: it was given in another encoding than the locale's; "
+            "set LC_ALL=C.UTF-8, or use other letters"
         )
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"

@@ -73,6 +73,11 @@ def test_home_is_expanded():
     assert Settings(data_dir="~/elsewhere").data_dir == Path.home() / "elsewhere"
 
 
+def test_a_data_folder_has_a_name_in_utf_8():
+    with pytest.raises(ValidationError, match=r"b'/b\\xe4d' is no text in UTF-8"):
+        Settings(data_dir=Path(os.fsdecode(b"/b\xe4d")))
+
+
 @pytest.mark.parametrize(
     "bad", [{"port": 70_000}, {"lease_seconds": 0}, {"log_level": "loud"}, {"unknown": 1}]
 )

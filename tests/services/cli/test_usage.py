@@ -1,5 +1,6 @@
 """What every command has in common: help with an example, clear errors, exit codes, a quick start."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from services.cli.app import app
+from services.cli.failures import message_of
 
 
 def _commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -132,3 +134,11 @@ def test_a_failure_is_one_line_on_stderr_and_exit_code_1(
     assert lines[0].startswith("gtn-nas: ")
     assert complaint in lines[0]
     assert answer.stdout == ""
+
+
+def test_what_is_given_in_another_encoding_is_named() -> None:
+    with pytest.raises(UnicodeEncodeError) as refused:
+        os.fsdecode(b"S\xfcche").encode()
+    message = message_of(refused.value)
+    assert message is not None
+    assert message.startswith(r"'\udcfc' cannot be sent")
