@@ -109,3 +109,8 @@ class ArtifactCorruptError(ServiceError):
 def is_disk_full(error: BaseException) -> bool:
     """Whether there was no room for what was to be written: nobody's fault who asked for it."""
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def in_own_words(message: str) -> str:
+    """A message of pydantic; without its introduction where a validator of ours has found the words."""
+    return message.removeprefix("Value error, ")

@@ -12,7 +12,7 @@ from services.controller.dispatcher import Dispatcher
 from services.controller.lane import Lane
 from services.controller.launcher import Launcher, SubprocessLauncher
 from services.controller.ray_jobs_launcher import RayJobsLauncher
-from services.errors import ServiceError
+from services.errors import ServiceError, in_own_words
 from services.housekeeping import Housekeeping
 from services.lifecycle import JobKind
 from services.ray_jobs import RayJobs
@@ -29,7 +29,7 @@ def load_settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         problems = (
-            f"{_PREFIX}{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
+            f"{_PREFIX}{'.'.join(map(str, problem['loc'])).upper()}: {in_own_words(problem['msg'])}"
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise ServiceError("; ".join(problems)) from None

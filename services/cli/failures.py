@@ -7,10 +7,11 @@ def message_of(error: Exception) -> str | None:
     from pydantic import ValidationError
 
     from gtn_core.errors import GtnNasError
+    from services.errors import in_own_words
 
     if isinstance(error, ValidationError):
         return "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or error.title}: {problem['msg'].removeprefix('Value error, ')}"
+            f"{'.'.join(map(str, problem['loc'])) or error.title}: {in_own_words(problem['msg'])}"
             for problem in error.errors(include_url=False)
         )
     if isinstance(error, ModuleNotFoundError) and error.name in _ONLY_FOR_LEARNING:

@@ -111,7 +111,7 @@ def field_problems(
         FieldProblem(
             # What holds between fields has no place of its own: it is the body's.
             field=".".join(map(str, (*prefix, *failure["loc"][skip:]))) or "body",
-            message=failure["msg"].removeprefix("Value error, "),
+            message=errors.in_own_words(failure["msg"]),
             # For a field that is missing, pydantic gives the object that lacks it: nothing was given.
             given=None if failure["type"] == "missing" else presentable(failure.get("input")),
         )
