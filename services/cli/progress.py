@@ -170,7 +170,9 @@ class _Bar:
             MofNCompleteColumn(),
             # Rich knows its own pace only, which for a job that was under way is that of reading old news.
             TextColumn("{task.fields[forecast]}", table_column=Column(no_wrap=True)),
-            TextColumn("{task.fields[detail]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            TextColumn(
+                "{task.fields[detail]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
+            ),
         )
         self._progress = Progress(*columns, console=stderr(), expand=True)
         self._task = self._progress.add_task(description, total=None, forecast="", detail="")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli import options
-from services.cli.console import stderr
+from services.cli.console import advise
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -45,20 +45,19 @@ def up(settings: "Settings") -> None:
     configure_logging(settings, process="up")
     shutdown = Shutdown()
     shutdown.listen()
-    console = stderr()
     with LocalStack(settings) as stack:
         stack.wait_until_ready(shutdown)
-        console.print(f"controller   {stack.url} (dashboard; {stack.url}/docs for the API)", highlight=False)
-        console.print(f"data folder  {settings.data_dir}", highlight=False)
+        advise(f"controller   {stack.url} (dashboard; {stack.url}/docs for the API)")
+        advise(f"data folder  {settings.data_dir}")
         for child in stack.children:
-            console.print(f"log          {child.log_path}", highlight=False)
+            advise(f"log          {child.log_path}")
         if stack.url != DEFAULT_URL:
-            console.print(f"elsewhere    export GTN_NAS_URL={stack.url}", highlight=False)
+            advise(f"elsewhere    export GTN_NAS_URL={stack.url}")
         if not shutdown.requested:
-            console.print("ready; Ctrl-C ends everything, and nothing that was finished is lost")
+            advise("ready; Ctrl-C ends everything, and nothing that was finished is lost")
         while not shutdown.requested and stack.failure is None:
             shutdown.wait(1.0)
-        console.print("ending…")
+        advise("ending…")
     if stack.failure is not None:
         raise GtnNasError(stack.failure)
 

@@ -2,10 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
+from services.cli.app import app
 from services.cli.console import local_time
 
 
@@ -24,3 +29,17 @@ def test_the_hour_that_comes_twice_a_year_is_told_apart() -> None:
     assert local_time(summer) == "2026-11-01 01:30:00 EDT"
     assert local_time(winter) == "2026-11-01 01:30:00 EST"
     assert local_time(None) == ""
+
+
+def test_up_names_its_folder_also_where_that_looks_like_markup(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stack = SimpleNamespace(
+        url="http://127.0.0.1:1", children=[], failure="it ended", wait_until_ready=lambda shutdown: None
+    )
+    monkeypatch.setattr("services.local_stack.LocalStack", lambda settings: nullcontext(stack))
+    monkeypatch.setattr("services.logging.configure_logging", lambda settings, process: None)
+    monkeypatch.setattr("services.shutdown.Shutdown.listen", lambda shutdown: None)
+    folder = tmp_path / "[" / "data]"
+    told = CliRunner().invoke(app, ["up", "--data-dir", str(folder)], env={"COLUMNS": "500"}).stderr
+    assert f"data folder  {folder}\n" in told

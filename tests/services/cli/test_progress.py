@@ -118,6 +118,19 @@ def test_what_a_job_waits_for_is_told_at_once_and_until_it_goes_on(
     ]
 
 
+def test_brackets_in_what_is_told_are_no_markup(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    news = News(total=9, state="running")
+    news.take(event("log", message="waiting for [/] and [red]"))
+    with progress_display("search") as display:
+        display.show(news)
+    assert "waiting for [/] and [red]" in capsys.readouterr().err
+
+
 def candidate(second: float, done: int) -> EventView:
     return event("candidate", second, done=done, total=40, metrics={"accuracy": 0.5})
 
