@@ -11,6 +11,7 @@ from pathlib import Path
 
 from services.cli.app import app
 from services.cli.failures import message_of
+from services.visible import one_line
 
 
 def main() -> None:
@@ -26,5 +27,5 @@ def main() -> None:
         message = message_of(error)
         if message is None:  # a defect: its traceback is what helps
             raise
-        print(f"gtn-nas: {message}", file=sys.stderr)
+        print(f"gtn-nas: {one_line(message)}", file=sys.stderr)
         sys.exit(1)

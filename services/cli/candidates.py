@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from services.cli.tables import Column, Rows
+from services.visible import hanging
 
 if TYPE_CHECKING:
     from services.schemas import CandidateDetail, CandidateView
@@ -63,7 +64,7 @@ def describe(candidate: "CandidateDetail", drawing: str) -> str:
     if candidate.metrics is not None:
         lines += [f"{name:<14} {_exact(value)}" for name, value in candidate.metrics.model_dump().items()]
     if candidate.error is not None:
-        lines.append(f"failed         {candidate.error.reason}: {candidate.error.detail}")
+        lines.append(f"failed         {hanging(f'{candidate.error.reason}: {candidate.error.detail}', 15)}")
     if candidate.loss_curve:
         curve = " ".join("-" if loss is None else f"{loss:.2f}" for loss in candidate.loss_curve)
         lines.append(f"loss curve     {curve}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from services.visible import visible
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
@@ -49,7 +51,7 @@ def _width(stream: TextIO) -> int | None:
 
 def say(text: object) -> None:
     """A result for people, on stdout; brackets, numbers and long lines stay as they are."""
-    stdout().print(text, highlight=False, markup=False, soft_wrap=True)
+    stdout().print(visible(str(text)), highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def write_result(content: bytes, output: Path, *, as_json: bool) -> None:
@@ -86,7 +88,7 @@ def say_written(path: Path, *, as_json: bool) -> None:
 
 def advise(text: str) -> None:
     """A remark on stderr."""
-    stderr().print(text, highlight=False, markup=False)
+    stderr().print(visible(text), highlight=False, markup=False, emoji=False)
 
 
 def local_time(moment: datetime | None) -> str:

@@ -11,6 +11,7 @@ from services.cli.progress import measured, watch
 from services.cli.tables import Column, Rows, print_table
 from services.lifecycle import JobState
 from services.objectives import first_objective
+from services.visible import hanging
 
 if TYPE_CHECKING:
     from services.client import Client, Job
@@ -69,7 +70,9 @@ def status(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
     else:
         facts = {name.replace("_", " "): value for name, value in _facts(found).items() if value}
         indent = max(map(len, facts))
-        say("\n".join(f"{name:<{indent}}  {value}" for name, value in facts.items()))
+        say(
+            "\n".join(f"{name:<{indent}}  {hanging(str(value), indent + 2)}" for name, value in facts.items())
+        )
 
 
 def follow(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:

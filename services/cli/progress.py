@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from services.cli.console import advise, stderr
 from services.objectives import first_objective
+from services.visible import one_line
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -178,7 +179,7 @@ class _Bar:
         self._task = self._progress.add_task(description, total=None, forecast="", detail="")
 
     def show(self, news: News) -> None:
-        told = news.remark or news.detail
+        told = one_line(news.remark or news.detail)
         detail = told if news.state == "running" and told else news.state
         self._progress.update(
             self._task, completed=news.done, total=news.total, forecast=news.forecast, detail=detail
@@ -208,7 +209,7 @@ class _PlainLines:
             f"{self._description}: {news.state}",
             f"{news.done}/{news.total}",
             news.forecast,
-            news.remark or news.detail,
+            one_line(news.remark or news.detail),
         )
         print(", ".join(filter(None, told)), file=sys.stderr, flush=True)
 

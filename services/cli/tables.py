@@ -1,10 +1,11 @@
 """Tables that fit where they are printed: rows of columns, or one block of lines for each row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from services.cli.console import say, stdout
+from services.visible import hanging, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +31,7 @@ class Rows:
 
 def print_table(rows: Rows) -> None:
     """Print on stdout: as a table where the terminal is wide enough, else row by row."""
+    rows = replace(rows, cells=[tuple(map(visible, cells)) for cells in rows.cells])
     console = stdout()
     if _least_width(rows) <= console.width:
         console.print(_table(rows))
@@ -70,4 +72,6 @@ def _table(rows: Rows) -> "Table":
 def _block(columns: Sequence[Column], cells: Sequence[str]) -> str:
     indent = max(len(column.heading) for column in columns)
     lines = zip(columns, cells, strict=True)
-    return "\n".join(f"{column.heading:<{indent}}  {cell}" for column, cell in lines if cell)
+    return "\n".join(
+        f"{column.heading:<{indent}}  {hanging(cell, indent + 2)}" for column, cell in lines if cell
+    )

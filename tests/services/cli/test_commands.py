@@ -385,6 +385,22 @@ def test_status_tells_what_a_job_is_and_how_far(run: Run, search_id: str) -> Non
     assert json.loads(run("status", search_id, "--json").stdout)["id"] == search_id
 
 
+def test_what_plugins_and_users_wrote_commands_no_terminal_and_forges_no_line(
+    run: Run, store: Store, search_id: str, propose: Callable[..., None]
+) -> None:
+    text = "\x1b[2Jbad\nid  forged\naccuracy       0.99"
+    propose(search_id, 3)
+    store.finish_candidate("runner", search_id, 3, error={"reason": "error", "detail": text})
+    store.finish(search_id, "runner", error={"title": "error", "detail": text, "status": 500})
+    for command in (("status", search_id), ("show", f"{search_id}-3")):
+        printed = run(*command).stdout
+        assert r"\x1b[2Jbad" in printed
+        assert "\x1b" not in printed
+        starts = [line.split()[0] for line in printed.splitlines() if line and not line.startswith(" ")]
+        assert "accuracy" not in starts
+        assert starts.count("id") == (command[0] == "status")
+
+
 def test_letters_that_the_locale_has_not_are_escaped(url: str, store: Store) -> None:
     store.create_job(JobKind.SEARCH, name="Süche", request={}, progress_total=1)
     done = subprocess.run(

@@ -131,6 +131,20 @@ def test_brackets_in_what_is_told_are_no_markup(
     assert "waiting for [/] and [red]" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_is_told_commands_no_terminal_and_stays_on_its_line(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    news = News(total=9, state="running")
+    news.take(event("waiting", waiting_for="\x1b]0;mine\x07\nsearch: succeeded"))
+    with progress_display("search") as display:
+        display.show(news)
+    assert r"waiting: \x1b]0;mine\x07 search: succeeded" in capsys.readouterr().err
+
+
 def candidate(second: float, done: int) -> EventView:
     return event("candidate", second, done=done, total=40, metrics={"accuracy": 0.5})
 

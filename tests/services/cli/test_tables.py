@@ -34,3 +34,16 @@ def test_nothing_is_cut_and_tables_fit(
 def test_text_of_users_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(Rows([Column("name", folds_to=12)], [["[red]my [1/2]"]]))
     assert "[red]my [1/2]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", ["20", "80"])
+def test_text_of_users_commands_no_terminal_and_begins_no_line(
+    width: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    print_table(Rows([Column("name"), Column("architecture")], [["\x1b[2Jmine\nname", "|none~0|"]]))
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert r"\x1b[2Jmine" in printed
+    assert ("─" in printed) == (width == "80")
+    assert [line for line in printed.splitlines() if line.startswith("name")][1:] == []

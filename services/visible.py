@@ -1,0 +1,27 @@
+"""Text that others chose, so that it can neither command a terminal nor pass for text of ours."""
+
+import unicodedata
+
+_COMMANDS = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, direction marks, halves of characters, separators
+_KEPT = {"\n", "\t", "\u200c", "\u200d"}  # the joiners are of Persian and of emoji
+
+
+def visible(text: str) -> str:
+    """The text with escapes in the place of what a terminal obeys or hides; lines and tabs stay."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def one_line(text: str) -> str:
+    """`visible`, on one line."""
+    return visible(" ".join(text.split()))
+
+
+def hanging(text: str, indent: int) -> str:
+    """The text with its further lines indented, so that none of them begins like one of ours."""
+    return text.replace("\n", "\n" + " " * indent)
+
+
+def _visible(character: str) -> str:
+    if character in _KEPT or unicodedata.category(character) not in _COMMANDS:
+        return character
+    return character.encode("unicode_escape").decode()
