@@ -192,9 +192,10 @@ class Child:
         if time.monotonic() - self._started_at >= STABLE_SECONDS:
             self._restarts = 0
         if self._restarts == MAX_RESTARTS:
+            said = processes.log_tail(self.log_path, lines=1).strip()
             self.failure = (
                 f"the {self.name} ended {MAX_RESTARTS + 1} times in a row, now with exit code "
-                f"{process.returncode}: {processes.log_tail(self.log_path, lines=1)} (log: {self.log_path})"
+                f"{process.returncode}: {said} (log: {self.log_path})"
             )
             return
         pause = self._first_pause * 2.0**self._restarts

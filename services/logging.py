@@ -4,17 +4,19 @@ Logs go to stderr, so that stdout stays free for what a command was asked to pri
 loggers (uvicorn, Alembic, Ray) pass through the same formatter.
 """
 
+import io
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from opentelemetry import trace
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 from services.redaction import Redact, redactor
 from services.settings import Settings, misspelt
+from services.visible import hanging, visible
 
 TOO_TALKATIVE = (
     "alembic", "httpx2",  # every look at the schema, and every request
@@ -23,6 +25,8 @@ TOO_TALKATIVE = (
     "python_multipart", "multipart",  # every piece of a body
 )  # fmt: skip
 """Loggers that only warn, at the debug level too."""
+INDENT = 4
+"""Of the further lines of one message, such as tracebacks: what begins a line is a time."""
 
 
 def configure_logging(settings: Settings, *, process: str) -> None:
@@ -85,6 +89,20 @@ def _redaction(redact: Redact) -> Processor:
 def _renderers(as_json: bool) -> list[Processor]:
     if as_json:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    # Plain tracebacks: the others print the values of variables, and some of those are secrets.
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+    return [
+        _only_visible,
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_traceback),
+    ]
+
+
+def _only_visible(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Paths of requests and messages of errors hold what anybody sent."""
+    shown = {name: visible(value) if isinstance(value, str) else value for name, value in event.items()}
+    return shown | {"event": hanging(str(shown.get("event")), INDENT)}
+
+
+def _write_traceback(line: TextIO, error: ExcInfo) -> None:
+    """A plain one: the others print the values of variables, and some of those are secrets."""
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, error)
+    line.write(hanging(visible(text.getvalue()), INDENT))

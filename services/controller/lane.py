@@ -88,7 +88,7 @@ class Lane:
 
     def _note(self, runner_exit: RunnerExit) -> None:
         job_id = runner_exit.job_id
-        said = storable(runner_exit.log_tail).strip().rpartition("\n")[2]
+        said = storable(runner_exit.log_tail).strip().rpartition("\n")[2].strip()
         if runner_exit.exit_code:
             log.warning("runner ended", job=job_id, exit_code=runner_exit.exit_code, said=said)
         else:

