@@ -61,8 +61,7 @@ def export_python(trained: TrainedNetwork) -> dict[str, bytes]:
         trained.architecture, source, trained.image_shape, trained.normalization, trained.class_names
     )
     weights = export_safetensors(trained)
-    # A class name from a folder may not be valid Unicode; escaped, it is still valid Python.
-    return {"model.py": model.encode(errors="backslashreplace"), "model.safetensors": weights}
+    return {"model.py": model.encode(), "model.safetensors": weights}
 
 
 def export_safetensors(trained: TrainedNetwork) -> bytes:

@@ -166,8 +166,12 @@ def _within_unit_interval(mean: float, std: float) -> bool:
 
 
 def _literal(text: str) -> str:
-    """A Python string in double quotes; JSON's escapes are Python's."""
-    return json.dumps(text, ensure_ascii=False)
+    """A Python string in double quotes; JSON's escapes are Python's.
+
+    What JSON leaves and is not seen is escaped too: direction marks show source in another order than it has.
+    """
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in quoted)
 
 
 def _tuple(items: list[str]) -> str:

@@ -166,6 +166,16 @@ def test_many_classes_and_one_channel_are_valid_python() -> None:
     assert constants["MEAN"] == (0.5, 0.4, 0.3)
 
 
+def test_what_names_hold_cannot_hide_in_the_source() -> None:
+    names = ("\u202e) #", '"""\n', "\x85\u2028\x00", "東京\U0001f600")
+    source = export_python(replace(exported(), class_names=names))["model.py"].decode()
+    assert all(character.isprintable() or character == "\n" for character in source)
+    constants: dict[str, Any] = {}
+    start, end = source.index("CLASS_NAMES"), source.index("# Per channel")
+    exec(source[start:end], constants)
+    assert constants["CLASS_NAMES"] == names
+
+
 @pytest.mark.parametrize(
     ("unit", "least", "types"),
     [
