@@ -4,6 +4,7 @@ from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore
 from nas.search import CandidateResult, Failure, Proposal
 from services.store import CandidateRecord, JsonObject
+from services.store.json_values import storable
 
 
 def stored_metrics(result: CandidateResult) -> JsonObject | None:
@@ -27,7 +28,7 @@ def stored_error(result: CandidateResult) -> JsonObject | None:
     failure = result.failure
     if failure is None:
         return None
-    error: JsonObject = {"reason": failure.reason, "detail": failure.detail}
+    error: JsonObject = {"reason": storable(failure.reason), "detail": storable(failure.detail)}
     if failure.rewards_at_rungs:
         error["rewards_at_rungs"] = list(failure.rewards_at_rungs)
     return error

@@ -83,6 +83,21 @@ def test_scores_failures_and_candidates_in_flight_come_back_as_they_were(
     }
 
 
+def test_a_failure_that_is_no_text_is_told_with_escapes(
+    store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint
+) -> None:
+    job = _claim(store, queue_search())
+    search = Search(SearchRequest.model_validate(job.request), checkpoint.manifest.image_shape, 10)
+    observer = StoreObserver(store, Lease(store, job, OWNER, 30, Shutdown()))
+    proposal = search.propose()
+    assert proposal is not None
+    observer.on_proposal(proposal)
+    observer.on_result(CandidateResult(proposal, failure=Failure("bad \udce9", "caf\udce9.so\0 is missing")))
+    assert [record.error for record in store.history(job.id)] == [
+        {"reason": r"bad \udce9", "detail": r"caf\udce9.so\0 is missing"}
+    ]
+
+
 def test_a_score_waits_for_a_database_that_is_away_for_a_moment(
     store: Store,
     queue_search: Callable[..., JobRecord],
