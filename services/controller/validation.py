@@ -104,14 +104,16 @@ def check_dataset(dataset: DatasetSpec, settings: Settings, field: str) -> Datas
         )
     path = within_roots(dataset.path, settings, field)
     # Elsewhere the workers' files are not the controller's, and only they can tell.
-    if settings.one_machine and not path.exists():
-        raise invalid_field(
-            f"{field}.path",
-            f"there is no {path} on this machine",
-            dataset.path,
-            "a file or folder that exists",
-        )
+    if settings.one_machine and (absence := _absence(path)) is not None:
+        raise invalid_field(f"{field}.path", absence, dataset.path, "a file or folder that exists")
     return dataset.model_copy(update={"path": str(path)})
+
+
+def _absence(path: Path) -> str | None:
+    try:
+        return None if path.exists() else f"there is no {path} on this machine"
+    except OSError as error:  # a name that is too long, a folder that is not ours to look into
+        return f"{path} cannot be read: {error.strerror}"
 
 
 def within_roots(given: str, settings: Settings, field: str) -> Path:

@@ -149,6 +149,15 @@ def test_a_path_that_does_not_exist_is_refused_where_all_processes_share_the_fil
     assert check_dataset(DatasetSpec(name="mnist", path=missing), elsewhere, "dataset").path == missing
 
 
+def test_a_path_that_no_file_can_have_is_the_requests_fault(http: TestClient, tmp_path: Path) -> None:
+    path = str(tmp_path / "datasets" / ("x" * 10_000))
+    answer = http.post("/v1/meta-trainings", json={"dataset": {"name": "npz", "path": path}})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "dataset.path"
+    assert error["message"].endswith("cannot be read: File name too long")
+
+
 def test_learner_space_options_are_filled_in(http: TestClient) -> None:
     run = http.post("/v1/meta-trainings", json=BODY | {"learner_space": {"name": "nasbench201"}}).json()
 
