@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from gtn_core.config import MetaTrainingConfig
 from gtn_core.data import DatasetSpec
@@ -13,6 +13,7 @@ from services.schemas.accuracy_tables import CalibrationSet
 
 JobName = Annotated[
     str,
+    StringConstraints(strip_whitespace=True),
     Field(
         max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="a name for people; need not be unique"
     ),

@@ -265,6 +265,14 @@ def test_the_page_lists_the_latest_searches_and_escapes_their_names(
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
 
 
+def test_a_search_with_a_name_of_blanks_alone_can_be_seen_and_opened(
+    http: TestClient, search_body: dict[str, Any]
+) -> None:
+    search = http.post("/v1/searches", json=search_body | {"name": " \u3000 "}).json()
+    assert search["name"] == ""
+    assert f'href="/searches/{search["id"]}">search {search["id"]}</a>' in http.get("/").text
+
+
 def test_the_page_shows_no_searches_where_keys_are_asked_for(
     http: TestClient, store: Store, search_id: str
 ) -> None:
