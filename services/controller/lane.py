@@ -132,9 +132,8 @@ class Lane:
 
     def _tell(self, job_id: str, said: str) -> None:
         """Say where users look what keeps runners from claiming the job; the claim ends it."""
-        job = self._find(job_id)
-        if said and job is not None and job.state is JobState.QUEUED:
-            with suppress(LeaseLostError):  # someone else has it after all
+        if said:
+            with suppress(LeaseLostError):  # someone else has it after all, or it was deleted
                 self._store.set_waiting(job_id, None, f"a runner; the last one said: {said}")
 
     def _find(self, job_id: str) -> JobRecord | None:

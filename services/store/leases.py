@@ -198,7 +198,8 @@ def _queued_in_turn(
 
 
 def _wait(session: Session, job: Job, waiting_for: str | None, now: datetime) -> None:
-    if job.waiting_for != waiting_for:
+    # One that was paused or has ended waits for nothing, which its runner may not have heard yet.
+    if job.state in {JobState.QUEUED, JobState.RUNNING} and job.waiting_for != waiting_for:
         job.waiting_for = waiting_for
         record_event(session, job, EventType.WAITING, {"waiting_for": waiting_for}, now)
 

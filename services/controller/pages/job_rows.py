@@ -76,7 +76,7 @@ def job_row(store: Store, job: JobRecord) -> JobRow:
         started_at=job.started_at,
         finished_at=job.finished_at,
         outcome=_outcome(store, job, f"/v1/{place}/{job.id}"),
-        waiting_for=job.waiting_for if job.state in {JobState.QUEUED, JobState.RUNNING} else None,
+        waiting_for=job.waiting_for,
         error=None if job.error is None else ProblemDetails.model_validate(job.error),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from services.lifecycle import JobKind, JobState
+from services.lifecycle import Action, JobKind, JobState
 from services.store import JobRecord, Store, downgrade, upgrade
 
 Queue = Callable[..., str]
@@ -131,6 +131,20 @@ def test_what_a_job_waits_for_is_told_once_and_forgotten_when_it_moves_on(
     assert told == ["a GPU", None, "a GPU"]
     store.release(job.id, "runner")
     assert store.get_job(job.id).waiting_for is None
+
+
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.CANCEL])
+def test_a_job_that_is_to_stop_waits_for_nothing_although_its_runner_has_not_heard_of_it(
+    store: Store, running_search: Callable[..., JobRecord], action: Action
+):
+    job = running_search("runner")
+    store.act(job.id, action)
+    store.set_waiting(job.id, "runner", "a GPU")
+    store.excuse(job.id, "runner", "Ray is away")
+    store.release(job.id, "runner")
+    store.set_waiting(job.id, None, "a runner")
+    assert store.get_job(job.id).waiting_for is None
+    assert store.events_after(job.id)[-1].data["action"] == action
 
 
 def test_jobs_of_the_first_schema_come_through_with_their_candidates(
