@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 
 from services.errors import ClusterUnavailableError
-from services.loopback import names_loopback
+from services.proxies import route_to
 
 TIMEOUT_SECONDS = 10.0
 
@@ -107,7 +107,7 @@ class RayJobs:
                 json=body,
                 headers=ray_credentials(),
                 timeout=TIMEOUT_SECONDS,
-                trust_env=not names_loopback(self._url),
+                **route_to(self._url),
             )
         except (httpx2.HTTPError, OSError) as error:
             raise ClusterUnavailableError(f"Ray at {self._url} does not answer: {error}") from error

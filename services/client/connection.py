@@ -19,7 +19,7 @@ from services.client.errors import (
 )
 from services.client.network import Network, Request
 from services.client.retries import Failure, Retries, retry_after
-from services.loopback import names_loopback
+from services.proxies import route_to
 from services.schemas import EventView, Page, ProblemDetails
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -78,8 +78,7 @@ class Connection:
                 base_url=self.url,
                 headers=headers,
                 timeout=httpx2.Timeout(timeout, connect=connect_timeout),
-                # A proxy of the environment would look for this machine's loopback on its own machine.
-                trust_env=not names_loopback(self.url),
+                **route_to(self.url),
             )
         except (ImportError, ValueError) as error:  # such as SOCKS without the package for it
             reason = f"the proxy that the environment names cannot be used: {error}"

@@ -5,9 +5,11 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypedDict, Unpack
+from typing import Any, Protocol, Unpack
 
 import httpx2
+
+from services.proxies import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,12 @@ class Stream:
     events: AsyncIterator[httpx2.ServerSentEvent]
 
 
-class HttpOptions(TypedDict):
+class HttpOptions(Route):
     """What a network is made with."""
 
     base_url: str
     headers: dict[str, str]
     timeout: httpx2.Timeout
-    trust_env: bool
 
 
 class Network(Protocol):

@@ -14,7 +14,7 @@ import httpx2
 from services.controller.local_gpus import gpus_of_this_machine
 from services.errors import ClusterUnavailableError
 from services.lifecycle import JobKind, JobState
-from services.loopback import names_loopback
+from services.proxies import route_to
 from services.ray_jobs import ray_credentials
 from services.schemas import Capacity, ClusterView, NodeView, RunningSearch
 from services.store import JobRecord, Store
@@ -62,7 +62,7 @@ def _asked_nodes(ray_jobs_url: str) -> list[NodeView]:
         params={"view": "summary"},
         headers=ray_credentials(),
         timeout=RAY_TIMEOUT_SECONDS,
-        trust_env=not names_loopback(ray_jobs_url),
+        **route_to(ray_jobs_url),
     )
     data = response.raise_for_status().json()["data"]
     usage: dict[str, str] = data["nodeLogicalResources"]

@@ -1,8 +1,10 @@
 """What listens on this machine's loopback is asked directly, whatever proxy the environment names."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,24 @@ from services.shutdown import Shutdown
 from services.store import Store
 
 NO_PROXY_THERE = "http://127.0.0.1:9"
+
+OF_LOCALHOST = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgqD1LNcMMex5g+qLr
+aKuVbvYoC2pDXOETAsTMbdhU356hRANCAAS3ygrRhM1gOCB3xeVyogocxq0N5tdM
+7NqqKQ8qFPZ45wJifUGf75IGFkzuMaoWv2qDwB9fFAyunwADeDBDj5l/
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBQDCB6KADAgECAgEBMAoGCCqGSM49BAMCMBQxEjAQBgNVBAMMCWxvY2FsaG9z
+dDAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFowFDESMBAGA1UEAwwJ
+bG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEt8oK0YTNYDggd8Xl
+cqIKHMatDebXTOzaqikPKhT2eOcCYn1Bn++SBhZM7jGqFr9qg8AfXxQMrp8AA3gw
+Q4+Zf6MpMCcwFAYDVR0RBA0wC4IJbG9jYWxob3N0MA8GA1UdEwEB/wQFMAMBAf8w
+CgYIKoZIzj0EAwIDRwAwRAIgeJVY7QVq+3gBakmtJ2W6Vd0ysluS3+DD6Y1s4EMW
+K+sCIBtV/nMepkVTugnplNzMt2UBaw2Gi+AMYQdqttcN31Ip
+-----END CERTIFICATE-----
+"""
+"""A key and its certificate, for this test alone."""
 
 
 @pytest.fixture
@@ -47,6 +67,22 @@ class _Answering(BaseHTTPRequestHandler):
 def test_the_client_asks_a_controller_here_directly(url: str) -> None:
     with Client(url, retries=0) as client:
         assert list(client.list_searches()) == []
+
+
+def test_certificates_of_the_environment_count_here_as_well(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy with TLS may stand before the controller, with a certificate of a company's own."""
+    certificate = tmp_path / "localhost.pem"
+    certificate.write_text(OF_LOCALHOST)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with HTTPServer(("127.0.0.1", 0), _Answering) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        with Client(f"https://localhost:{server.server_port}", retries=0) as client:
+            assert list(client.list_searches()) == []
 
 
 def test_the_stack_finds_its_controller_ready(
