@@ -334,7 +334,7 @@ def test_runners_that_slept_with_the_controllers_machine_keep_their_searches(
     monkeypatch.setattr("services.silent_runners.LONGEST_GAP", timedelta(0))  # any gap is a suspension
     dispatcher.step()
     assert store.get_job(search).state is JobState.RUNNING
-    monkeypatch.setattr("services.silent_runners.RENEWAL", timedelta(0))
+    monkeypatch.setattr("services.silent_runners.RENEWAL_SECONDS", 0.0)
     dispatcher.step()
     assert store.get_job(search).state is JobState.QUEUED
 

@@ -292,7 +292,7 @@ def test_jobs_of_workers_that_slept_as_well_are_not_taken_over(
     monkeypatch.setattr("services.silent_runners.LONGEST_GAP", timedelta(0))  # any gap is a suspension
     assert worker.work_once() is None
     assert store.get_job(job.id).lease_owner == "another"
-    monkeypatch.setattr("services.silent_runners.RENEWAL", timedelta(0))
+    monkeypatch.setattr("services.silent_runners.RENEWAL_SECONDS", 0.0)
     assert worker.work_once() is Ending.SUCCEEDED
 
 
