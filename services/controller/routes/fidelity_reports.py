@@ -18,7 +18,7 @@ FIDELITY_REPORTS = JobResource(
     kind=JobKind.FIDELITY_REPORT,
     noun="fidelity report",
     plural="fidelity reports",
-    events="`state`, `suspended`, `progress`, `scored`",
+    events="`progress`, `scored`",
     model=FidelityReportView,
     view=fidelity_report_view,
 )

@@ -9,7 +9,7 @@ FINAL_TRAININGS = JobResource(
     kind=JobKind.FINAL_TRAINING,
     noun="final training",
     plural="final trainings",
-    events="`state`, `suspended`, `progress`, `epoch`",
+    events="`progress`, `epoch`",
     model=FinalTrainingView,
     view=final_training_view,
 )

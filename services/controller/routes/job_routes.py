@@ -27,7 +27,7 @@ class JobResource(Generic[View]):
     kind: JobKind
     noun: str  # "final training"
     plural: str  # "final trainings", the routes' tag
-    events: str  # the types of its events
+    events: str  # the types of its events, beside those that all jobs have
     model: type[View]
     view: Callable[[JobRecord], View]
 
@@ -115,5 +115,6 @@ def add_events(router: APIRouter, resource: JobResource[View]) -> None:
         response_class=EventSourceResponse,
         responses=NOTHING_MORE,
         summary=f"Follow a {resource.noun} as server-sent events",
-        description=f"Its events until it has ended: {resource.events}. Resumable with `Last-Event-ID`.",
+        description=f"Its events until it has ended: `state`, `waiting`, `suspended`, {resource.events}. "
+        "Resumable with `Last-Event-ID`.",
     )(follow_job)

@@ -18,7 +18,7 @@ META_TRAININGS = JobResource(
     kind=JobKind.META_TRAINING,
     noun="meta-training run",
     plural="meta-trainings",
-    events="`state`, `suspended`, `progress`, `calibrated`, `meta_step`",
+    events="`progress`, `calibrated`, `meta_step`, `log`",
     model=MetaTrainingView,
     view=meta_training_view,
 )

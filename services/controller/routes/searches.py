@@ -24,7 +24,7 @@ SEARCHES = JobResource(
     kind=JobKind.SEARCH,
     noun="search",
     plural="searches",
-    events="`state`, `suspended`, `candidate`, `extended`, `waiting`",
+    events="`candidate`, `extended`",
     model=SearchView,
     view=search_view,
 )

@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from services.controller.openapi_examples import ANSWERS
+from services.lifecycle import JobKind
 from services.store import Scope, Store
 
 OPERATIONS = {
@@ -91,6 +92,13 @@ def test_every_request_body_has_an_example_that_fits_its_schema(document: dict[s
         assert schemas[name]["examples"]
         for example in schemas[name]["examples"]:
             jsonschema.Draft202012Validator(schema).validate(example)
+
+
+def test_streams_name_the_events_that_every_job_has(document: dict[str, Any]) -> None:
+    streams = [each for _, _, each in operations(document) if each["operationId"].startswith("follow_")]
+    assert len(streams) == len(JobKind)
+    for stream in streams:
+        assert "`state`, `waiting`, `suspended`, " in stream["description"]
 
 
 def test_the_security_scheme_is_named_and_used(http: TestClient, document: dict[str, Any]) -> None:
