@@ -8,11 +8,10 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.errors import LeaseLostError
 from services.lifecycle import JobState
 from services.store.json_values import check_json
 from services.store.records import EventRecord, JsonObject
-from services.store.repository import Repository, find
+from services.store.repository import Repository, find, leased_job
 from services.store.tables import Event, Job
 
 JOBS_AT_A_TIME = 100
@@ -40,13 +39,14 @@ class EventRepository(Repository):
         """Append an event of the runner's own. Appends of one job wait for each other.
 
         Raises InvalidValueError when `data` is not JSON, NotFoundError when the job is gone; or, told whose
-        event it is, LeaseLostError when that owner does not hold the job's lease.
+        event it is, LeaseLostError when that owner does not hold the job's lease, or the job is gone.
         """
         check_json(data, f"data of event {event_type!r}")
         with self._database.write() as session:
-            job = find(session, Job, "job", job_id, lock=True)
-            if owner not in (None, job.lease_owner):
-                raise LeaseLostError(job_id, owner, job.lease_owner)
+            if owner is None:
+                job = find(session, Job, "job", job_id, lock=True)
+            else:
+                job = leased_job(session, job_id, owner)
             record_event(session, job, event_type, data, self._now(session))
 
     def events_after(self, job_id: str, after_id: int = 0, limit: int = 100) -> list[EventRecord]:

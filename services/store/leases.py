@@ -14,9 +14,9 @@ from services.lifecycle import Action, JobKind, JobState
 from services.store.events import record_event
 from services.store.json_values import check_json
 from services.store.records import EventType, JobRecord, JsonObject
-from services.store.repository import Repository
+from services.store.repository import Repository, leased_job
 from services.store.tables import Job
-from services.store.transitions import drop_lease, job_record, leased_job, transition
+from services.store.transitions import drop_lease, job_record, transition
 
 
 class LeaseRepository(Repository):

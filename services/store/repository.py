@@ -1,4 +1,4 @@
-"""What the parts of the store share: the database, ids, and the look-up of a row."""
+"""What the parts of the store share: the database, ids, and the look-up of rows."""
 
 import secrets
 from datetime import datetime
@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from services.errors import NotFoundError
+from services.errors import LeaseLostError, NotFoundError
 from services.store.engine import Database
 from services.store.json_values import storable_text
-from services.store.tables import Table
+from services.store.tables import Job, Table
 
 Row = TypeVar("Row", bound=Table)
 
@@ -39,3 +39,14 @@ def find(session: Session, table: type[Row], kind: str, identifier: str, *, lock
     if row is None:
         raise NotFoundError(kind, identifier)
     return row
+
+
+def leased_job(session: Session, job_id: str, owner: str | None) -> Job:
+    """The job's row, locked, if `owner` holds its lease. Raises LeaseLostError.
+
+    A lease that has run out but that nobody has taken is still held: its owner was slow, not replaced.
+    """
+    job = session.get(Job, job_id, with_for_update=True)
+    if job is None or job.lease_owner != owner:
+        raise LeaseLostError(job_id, owner, job.lease_owner if job else None)
+    return job

@@ -6,7 +6,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.errors import LeaseLostError
 from services.lifecycle import Action, CandidateState, JobState, next_state
 from services.store.events import record_event
 from services.store.records import EventType, JobRecord, JsonObject
@@ -29,17 +28,6 @@ def transition(session: Session, job: Job, action: Action, now: datetime, **more
     data: JsonObject = {"state": state, "action": action, **more}
     record_event(session, job, EventType.STATE, data | ({"error": job.error} if job.error else {}), now)
     _settle(session, job, now)
-
-
-def leased_job(session: Session, job_id: str, owner: str | None) -> Job:
-    """The job's row, locked, if `owner` holds its lease. Raises LeaseLostError.
-
-    A lease that has run out but that nobody has taken is still held: its owner was slow, not replaced.
-    """
-    job = session.get(Job, job_id, with_for_update=True)
-    if job is None or job.lease_owner != owner:
-        raise LeaseLostError(job_id, owner, job.lease_owner if job else None)
-    return job
 
 
 def drop_lease(session: Session, job: Job, now: datetime) -> None:

@@ -53,6 +53,14 @@ def test_a_runner_whose_job_was_taken_over_tells_nothing_more(store: Store, runn
     assert epochs == [7, 8]
 
 
+def test_a_runner_whose_job_was_deleted_has_lost_it(store: Store, running_search: MakeJob):
+    job = running_search("runner")
+    store.act(job.id, Action.CANCEL)
+    store.delete_job(job.id)
+    with pytest.raises(LeaseLostError):
+        store.append_event(job.id, "epoch", {"epoch": 1}, owner="runner")
+
+
 def test_a_reader_who_follows_writers_misses_nothing(store: Store, queued_search: MakeJob):
     """Four threads append while one reads on from the last id it has seen, as an event stream does."""
     job = queued_search()
