@@ -123,7 +123,7 @@ class LocalStack:
         raise ServiceError(self.failure or f"{late}; see {self.children[0].log_path}")
 
     def _supervise(self) -> None:
-        while not self._leaving.is_set():
+        while not self._leaving.is_set() and self.failure is None:
             for child in self.children:
                 child.keep_alive()
             self._note_failures()

@@ -1,7 +1,9 @@
 """The local stack's children: restarted when they die, given up when they keep dying."""
 
+import errno
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +40,24 @@ def test_of_two_stacks_that_begin_at_once_one_is_refused(settings: Settings) -> 
     stack = LocalStack(settings.model_copy(update={"port": 0}))
     with stack.listener, pytest.raises(ServiceError, match="in use"):
         LocalStack(stack.settings)
+
+
+def test_who_asks_a_controller_that_was_given_up_is_refused_at_once(
+    settings: Settings, tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    """On a socket that is held for it one would wait for an answer as long as one's patience lasts."""
+    stack = LocalStack(settings.model_copy(update={"port": 0}))
+    stack.children[:] = [
+        Child("controller", ("no_such_module",), dict(os.environ), tmp_path / "log", first_pause=0.01)
+    ]
+
+    def is_refused() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", stack.settings.port)) == errno.ECONNREFUSED
+
+    with stack:
+        wait_until(is_refused)
+        assert stack.failure is not None
 
 
 def test_a_child_that_dies_is_started_again(tmp_path: Path, wait_until: Callable[..., None]) -> None:
