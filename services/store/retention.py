@@ -50,7 +50,8 @@ class RetentionRepository(Repository):
     def drop_events(self, ended_before: datetime, limit: int) -> int:
         """Delete at most `limit` events of jobs that ended before; answers how many.
 
-        Changes of state stay, so that a follower of an old job still learns how it ended.
+        Changes of state, extensions and suspensions stay: from them a follower of an old job still learns how
+        it ended, and a search that is extended for how long it ran.
         """
         events = EVENTS.columns
         old = (
