@@ -1,9 +1,8 @@
 """What a run of meta-training must remember to be resumed exactly; random numbers need no memory here."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch.optim.swa_utils import AveragedModel
@@ -12,8 +11,8 @@ from gtn_core.config import MetaTrainingConfig
 from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.data import DatasetSplits
 from gtn_core.errors import CheckpointError
-from gtn_core.files import write_atomically
 from gtn_core.randomness import derive_seed, seeded_initialisation
+from gtn_core.state_files import read_state, write_state
 
 
 @dataclass(frozen=True)
@@ -80,26 +79,20 @@ def initial_state(
 
 
 def save_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -> None:
-    """Write the state; after a crash the file holds this state or the one before.
-
-    A state of the run that is further on stays: whoever wrote it took over from a process that was suspended,
-    which is this one.
-    """
-    if _saved_step(identity, path) > state.step:
-        return
-    buffer = io.BytesIO()
-    torch.save(
+    """Write the state, as `write_state` does: one of the run that is further on stays."""
+    ours = identity.describe()
+    write_state(
+        path,
         {
-            "identity": identity.describe(),
+            "identity": ours,
             "step": state.step,
             "running_norm": state.running_norm,
             "curriculum": state.curriculum.state_dict(),
             "optimizer": state.optimizer.state_dict(),
             "average": None if state.average is None else state.average.state_dict(),
         },
-        buffer,
+        is_ahead=lambda saved: saved["step"] > state.step and _with_later_fields(saved["identity"]) == ours,
     )
-    write_atomically(path, buffer.getvalue())
 
 
 def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -> None:
@@ -109,7 +102,7 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
     its course.
     """
     try:
-        saved = _load(path)
+        saved = read_state(path)
         found = _with_later_fields(saved["identity"])
         ours = identity.describe()
         if found == ours:
@@ -129,20 +122,6 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
         if found.get(name) != ours.get(name)
     )
     raise CheckpointError(f"{path} belongs to another run ({different}); delete it or use another path")
-
-
-def _saved_step(identity: RunIdentity, path: Path) -> int:
-    """How far the run's state in the file is; 0 if it holds none."""
-    try:
-        saved = _load(path)
-        return int(saved["step"]) if _with_later_fields(saved["identity"]) == identity.describe() else 0
-    except Exception:  # no file, or whatever broken bytes lead torch.load to
-        return 0
-
-
-def _load(path: Path) -> dict[str, Any]:
-    saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return saved
 
 
 def _with_later_fields(saved: dict[str, str]) -> dict[str, str]:

@@ -1,15 +1,13 @@
 """What a final training must remember to go on after a kill; random numbers need no memory here."""
 
-import io
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
 from gtn_core.errors import CheckpointError
-from gtn_core.files import write_atomically
+from gtn_core.state_files import read_state, write_state
 from nas.regularization import RegularizedNetwork
 
 
@@ -37,15 +35,9 @@ class FinalTrainingState:
 
 
 def save_state(state: FinalTrainingState, identity: dict[str, str], path: Path) -> None:
-    """Write the state; after a crash the file holds this state or the one before.
-
-    A state of the training that is further on stays: whoever wrote it took over from a process that was
-    suspended, which is this one.
-    """
-    if _saved_epochs(identity, path) > len(state.history):
-        return
-    buffer = io.BytesIO()
-    torch.save(
+    """Write the state, as `write_state` does: one of the training that is further on stays."""
+    write_state(
+        path,
         {
             "identity": identity,
             "network": state.network.state_dict(),
@@ -53,9 +45,8 @@ def save_state(state: FinalTrainingState, identity: dict[str, str], path: Path) 
             "schedule": state.schedule.state_dict(),
             "history": [asdict(report) for report in state.history],
         },
-        buffer,
+        is_ahead=lambda saved: len(saved["history"]) > len(state.history) and saved["identity"] == identity,
     )
-    write_atomically(path, buffer.getvalue())
 
 
 def restore_state(state: FinalTrainingState, identity: dict[str, str], path: Path) -> None:
@@ -67,7 +58,7 @@ def restore_state(state: FinalTrainingState, identity: dict[str, str], path: Pat
     if not path.exists():
         return
     try:
-        saved = _load(path)
+        saved = read_state(path)
         if saved["identity"] == identity:
             state.network.load_state_dict(saved["network"])
             state.optimizer.load_state_dict(saved["optimizer"])
@@ -82,17 +73,3 @@ def restore_state(state: FinalTrainingState, identity: dict[str, str], path: Pat
         f"{path} belongs to another final training ({saved['identity']} there, {identity} here); "
         "delete it or use another path"
     )
-
-
-def _saved_epochs(identity: dict[str, str], path: Path) -> int:
-    """How many epochs the training's state in the file has behind it; 0 if it holds none."""
-    try:
-        saved = _load(path)
-        return len(saved["history"]) if saved["identity"] == identity else 0
-    except Exception:  # no file, or whatever broken bytes lead torch.load to
-        return 0
-
-
-def _load(path: Path) -> dict[str, Any]:
-    saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return saved
