@@ -32,7 +32,7 @@ from services import processes
 from services.controller.app import create_app
 from services.controller.server import ControllerServer
 from services.lifecycle import JobKind
-from services.ports import bind
+from services.ports import listen
 from services.schemas.requests import SearchRequest
 from services.settings import Settings
 from services.store import JobRecord, Store, open_store, upgrade
@@ -92,7 +92,7 @@ def usable_after(browser: Browser, address: str) -> float:
 
 def first_load(browser: Browser, folder: Path, page: str) -> float:
     """The same of a controller that has served one page yet, the overview."""
-    with bind("127.0.0.1", 0) as free:
+    with listen("127.0.0.1", 0) as free:
         port: int = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     controller = processes.start(
@@ -165,7 +165,7 @@ def fill(database: Path, search_id: str, candidates: int) -> None:
 def serving(settings: Settings) -> Iterator[str]:
     """The address of a controller in this process."""
     server = ControllerServer(create_app(settings), host="127.0.0.1", port=0)
-    with bind("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         while not server.started:

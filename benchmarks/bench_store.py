@@ -42,7 +42,7 @@ from store_population import (
 )
 
 from services.lifecycle import CandidateState, JobKind
-from services.ports import bind
+from services.ports import listen
 from services.store import CandidateFilter, NewCandidate, Store, open_store
 from services.store.engine import create_engine
 from services.store.ranked_candidates import ORDER_COLUMNS
@@ -244,7 +244,7 @@ def _proposal(row: tuple[Any, ...]) -> NewCandidate:
 @contextmanager
 def controller(database_url: str, folder: Path) -> Iterator[str]:
     """A real controller in a process of its own."""
-    with bind("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
     environment = {
         "GTN_NAS_DATABASE_URL": database_url,

@@ -20,41 +20,26 @@ def listen(host: str, port: int) -> socket.socket:
     inherited = os.environ.pop(_INHERITED, None)
     if inherited is not None:
         return socket.socket(fileno=int(inherited))
-    listener = bind(host, port)
-    # At once: until one of them listens, two processes can bind to the same port.
     try:
-        listener.listen(BACKLOG)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ServiceError(f"cannot listen on {host!r}: {error.strerror}; try another --host") from error
+    # Without it a restart has to wait until the kernel has forgotten the connections of the one before.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(BACKLOG)  # at once: until one of them listens, two processes can bind to one port
     except OSError as error:
         listener.close()
-        raise _unusable(error, host, port) from error
+        if error.errno == errno.EADDRINUSE:
+            raise ServiceError(
+                f"port {port} of {host} is in use; choose another with --port, 0 for any free one"
+            ) from error
+        raise ServiceError(f"cannot listen on port {port} of {host}: {error.strerror}") from error
     return listener
 
 
 def inherit(listener: socket.socket) -> dict[str, str]:
     """The variable that makes `listen` of a child use this socket, which has to be passed on to it too."""
     return {_INHERITED: str(listener.fileno())}
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; port 0 takes any free one. Raises ServiceError saying what to change."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ServiceError(f"cannot listen on {host!r}: {error.strerror}; try another --host") from error
-    # Without it a restart has to wait until the kernel has forgotten the connections of the one before.
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        raise _unusable(error, host, port) from error
-    return bound
-
-
-def _unusable(error: OSError, host: str, port: int) -> ServiceError:
-    if error.errno == errno.EADDRINUSE:
-        return ServiceError(
-            f"port {port} of {host} is in use; choose another with --port, 0 for any free one"
-        )
-    return ServiceError(f"cannot listen on port {port} of {host}: {error.strerror}")

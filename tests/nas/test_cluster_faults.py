@@ -29,7 +29,7 @@ from nas import EstimatorData, Search, SearchSpec, estimator_data
 from nas.actor_engine import ActorEngine
 from nas.search import CandidateResult, Engine, Failure, Proposal
 from nas.tune_engine import TuneEngine
-from services.ports import bind
+from services.ports import listen
 from services.processes import start
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(400)]
@@ -324,6 +324,6 @@ def ip(*words: str) -> None:
 
 
 def free_port() -> int:
-    with bind("127.0.0.1", 0) as free:
+    with listen("127.0.0.1", 0) as free:
         port: int = free.getsockname()[1]
         return port

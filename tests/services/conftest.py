@@ -24,7 +24,7 @@ import gtn_core
 from nas.search_spaces.nasbench201_cell import OPERATIONS
 from services.controller.server import ControllerServer
 from services.lifecycle import JobKind
-from services.ports import bind
+from services.ports import listen
 from services.store import JobRecord, Store, open_store, upgrade
 
 
@@ -219,7 +219,7 @@ def serving() -> Callable[[ASGIApp], AbstractContextManager[str]]:
     @contextmanager
     def serve(app: Any) -> Iterator[str]:
         server = ControllerServer(app, host="127.0.0.1", port=0)
-        with bind("127.0.0.1", 0) as listener:
+        with listen("127.0.0.1", 0) as listener:
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
             while not server.started:

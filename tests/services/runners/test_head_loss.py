@@ -15,7 +15,7 @@ import pytest
 from gtn_core import FrozenCheckpoint
 from services.checkpoints import store_checkpoint
 from services.lifecycle import JobState
-from services.ports import bind
+from services.ports import listen
 from services.processes import start, stop
 from services.settings import Settings
 from services.store import JobRecord, Store
@@ -120,6 +120,6 @@ def test_the_controller_resumes_a_search_whose_head_was_lost(
 
 
 def free_port() -> int:
-    with bind("127.0.0.1", 0) as free:
+    with listen("127.0.0.1", 0) as free:
         port: int = free.getsockname()[1]
         return port

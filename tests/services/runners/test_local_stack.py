@@ -14,15 +14,14 @@ from services.errors import ServiceError
 from services.lease import owner_prefix
 from services.lifecycle import JobKind, JobState
 from services.local_stack import MAX_RESTARTS, Child, LocalStack
-from services.ports import bind
+from services.ports import listen
 from services.processes import stop
 from services.settings import Settings
 from services.store import Store
 
 
 def test_a_taken_port_is_refused_before_anything_is_started(settings: Settings) -> None:
-    with bind("127.0.0.1", 0) as taken:
-        taken.listen()
+    with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServiceError, match=f"port {port} .*--port"):
             LocalStack(settings.model_copy(update={"port": port}))

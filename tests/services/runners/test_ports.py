@@ -7,17 +7,16 @@ import sys
 import pytest
 
 from services.errors import ServiceError
-from services.ports import bind, inherit, listen
+from services.ports import inherit, listen
 
 
 def test_port_0_takes_any_free_one_and_a_taken_one_is_refused_with_the_remedy() -> None:
-    with bind("127.0.0.1", 0) as taken:
-        taken.listen()
+    with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         assert port > 0
         with pytest.raises(ServiceError, match=rf"port {port} of 127\.0\.0\.1 is in use; .* --port"):
-            bind("127.0.0.1", port)
-    with bind("127.0.0.1", port) as again:
+            listen("127.0.0.1", port)
+    with listen("127.0.0.1", port) as again:
         assert again.getsockname()[1] == port
 
 
@@ -42,6 +41,6 @@ def test_a_port_is_taken_as_soon_as_a_service_has_it() -> None:
 
 def test_a_host_that_is_not_this_machine_is_refused() -> None:
     with pytest.raises(ServiceError, match=r"198\.51\.100\.7"):
-        bind("198.51.100.7", 0)
+        listen("198.51.100.7", 0)
     with pytest.raises(ServiceError, match="no such host"):
-        bind("no such host", 0)
+        listen("no such host", 0)

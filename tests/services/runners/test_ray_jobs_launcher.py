@@ -15,7 +15,7 @@ from services.controller.launcher import RunnerExit
 from services.controller.ray_jobs_launcher import RayJobsLauncher
 from services.errors import ClusterUnavailableError
 from services.lifecycle import JobKind, JobState
-from services.ports import bind
+from services.ports import listen
 from services.processes import start, stop
 from services.ray_jobs import RayJobs
 from services.settings import Settings
@@ -170,7 +170,7 @@ def test_without_places_trainings_are_left_to_meta_workers(store: Store, setting
 
 
 def _free_port() -> int:
-    with bind("127.0.0.1", 0) as free:
+    with listen("127.0.0.1", 0) as free:
         port: int = free.getsockname()[1]
         return port
 
