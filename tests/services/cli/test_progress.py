@@ -29,9 +29,7 @@ EVENTS = [
 def test_the_latest_news_are_shown(
     terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "160")
+    _attach_terminal(monkeypatch, 160, attached=terminal)
     news = News(total=5)
     with progress_display("search") as display:
         for each in EVENTS:
@@ -121,9 +119,7 @@ def test_what_a_job_waits_for_is_told_at_once_and_until_it_goes_on(
 def test_brackets_in_what_is_told_are_no_markup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "160")
+    _attach_terminal(monkeypatch, 160)
     news = News(total=9, state="running")
     news.take(event("log", message="waiting for [/] and [red]"))
     with progress_display("search") as display:
@@ -135,14 +131,18 @@ def test_brackets_in_what_is_told_are_no_markup(
 def test_what_is_told_commands_no_terminal_and_stays_on_its_line(
     terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "160")
+    _attach_terminal(monkeypatch, 160, attached=terminal)
     news = News(total=9, state="running")
     news.take(event("waiting", waiting_for="\x1b]0;mine\x07\nsearch: succeeded"))
     with progress_display("search") as display:
         display.show(news)
     assert r"waiting: \x1b]0;mine\x07 search: succeeded" in capsys.readouterr().err
+
+
+def _attach_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, *, attached: bool = True) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: attached)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
 
 
 def candidate(second: float, done: int) -> EventView:
@@ -184,9 +184,7 @@ def test_durations_are_for_people(seconds: float, text: str) -> None:
 def test_a_bar_fits_its_terminal(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", str(columns))
+    _attach_terminal(monkeypatch, columns)
     news = News(total=40)
     with progress_display("final training") as display:
         for told in (event("state", 0, state="running"), candidate(1, 16), candidate(1.5, 17)):

@@ -148,10 +148,9 @@ def test_time_counts_while_a_runner_has_the_search_and_only_then(
         clock.now += timedelta(seconds=seconds)
 
     search = queue_search(max_seconds=100)
-    request = SearchRequest.model_validate(search.request)
 
     def left() -> float | None:
-        return rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds
+        return _seconds_left(store, search, checkpoint)
 
     pass_seconds(1000)  # queued
     _claim(store, search)
@@ -179,8 +178,7 @@ def test_a_machine_that_was_off_did_no_work(
     clock.now += timedelta(hours=8)
     store.requeue_expired()
     _claim(store, search)
-    request = SearchRequest.model_validate(search.request)
-    assert rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds == 3600 - 90
+    assert _seconds_left(store, search, checkpoint) == 3600 - 90
 
 
 def test_a_runner_that_slept_did_no_work(
@@ -192,8 +190,7 @@ def test_a_runner_that_slept_did_no_work(
     store.heartbeat(search.id, OWNER, 30)
     clock.now += timedelta(seconds=20)
     store.act(search.id, Action.PAUSE)
-    request = SearchRequest.model_validate(search.request)
-    assert rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds == 3600 - 50
+    assert _seconds_left(store, search, checkpoint) == 3600 - 50
 
 
 def test_a_clock_that_was_put_back_gives_a_search_no_more_time(
@@ -203,8 +200,7 @@ def test_a_clock_that_was_put_back_gives_a_search_no_more_time(
     _claim(store, search)
     clock.now -= timedelta(minutes=10)
     store.act(search.id, Action.PAUSE)
-    request = SearchRequest.model_validate(search.request)
-    assert rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds == 3600
+    assert _seconds_left(store, search, checkpoint) == 3600
 
 
 @pytest.mark.parametrize("while_it_runs", [False, True])
@@ -233,6 +229,11 @@ def test_an_extension_is_not_used_up_by_what_a_run_took_beyond_its_limit(
         extended = SearchRequest.model_validate(store.get_job(search.id).request)
         assert extended.max_seconds == total
         assert rebuild_search(store, search.id, extended, checkpoint.manifest).spec.max_seconds == 10
+
+
+def _seconds_left(store: Store, search: JobRecord, checkpoint: FrozenCheckpoint) -> float | None:
+    request = SearchRequest.model_validate(search.request)
+    return rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds
 
 
 def _claim(store: Store, search: JobRecord) -> JobRecord:
