@@ -21,6 +21,12 @@ def hanging(text: str, indent: int) -> str:
     return text.replace("\n", "\n" + " " * indent)
 
 
+def without_hidden(text: str) -> str:
+    """The text, trimmed, without what is not shown: direction marks, separators, joiners that join nothing."""
+    kept = [each for each in text if each in _KEPT or unicodedata.category(each) not in _COMMANDS]
+    return "".join(kept).strip() if any(each not in _KEPT and not each.isspace() for each in kept) else ""
+
+
 def _visible(character: str) -> str:
     if character in _KEPT or unicodedata.category(character) not in _COMMANDS:
         return character

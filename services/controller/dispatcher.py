@@ -31,6 +31,7 @@ class Dispatcher:
         self._silent_runners = SilentRunners(store)
         self._lanes, self._housekeeping = lanes, housekeeping
         self._poll_seconds = poll_seconds
+        self._troubles: dict[Callable[[], None], str] = {}  # what turns met when they were last taken
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
@@ -64,14 +65,25 @@ class Dispatcher:
             self._stopping.wait(self._poll_seconds)
 
     def _guarded(self, turn: Callable[[], None]) -> None:
+        """Take a turn; what keeps it from going well is logged once, until it changes or is over."""
         try:
             turn()
         except ServiceError as error:
-            log.warning("database or cluster are away", error=str(error))
+            if self._is_new(turn, error):
+                log.warning("database or cluster are away", error=str(error))
         except OSError as error:
-            log.warning("a file, a folder or a process could not be used", error=str(error))
-        except Exception:  # a defect, but one that should not end everything else
-            log.exception("dispatching failed")
+            if self._is_new(turn, error):
+                log.warning("a file, a folder or a process could not be used", error=str(error))
+        except Exception as error:  # a defect, but one that should not end everything else
+            if self._is_new(turn, error):
+                log.exception("dispatching failed")
+        else:
+            if (over := self._troubles.pop(turn, None)) is not None:
+                log.info("dispatching goes on", after=over)
+
+    def _is_new(self, turn: Callable[[], None], error: Exception) -> bool:
+        before, self._troubles[turn] = self._troubles.get(turn), repr(error)
+        return before != self._troubles[turn]
 
     def _requeue_expired(self) -> None:
         for job in self._silent_runners.requeue():

@@ -7,7 +7,7 @@ from contextlib import suppress
 import structlog
 
 from services.controller.launcher import Launcher, RunnerExit
-from services.errors import LeaseLostError, NotFoundError
+from services.errors import ClusterUnavailableError, LeaseLostError, NotFoundError
 from services.execution import Ending
 from services.exit_codes import EXIT_CODES
 from services.lease import owner_prefix
@@ -23,6 +23,9 @@ STARTING_SECONDS = 120.0
 
 UNCLAIMED_PAUSE_SECONDS = 10.0
 """Before the next runner of a job whose last one found the database away, or of another version."""
+
+ROOM_SECONDS = 10.0
+"""How long a cluster may take to begin a runner before its job is said to wait for room."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,9 +55,14 @@ class Lane:
         self._has_held: set[str] = set()  # jobs whose present runner was seen with the lease
         self._idle_since: dict[str, float] = {}  # jobs whose present runner was seen without business
         self._pauses: dict[str, float] = {}  # jobs that wait for a database, and until when
+        self._without_room: dict[str, float] = {}  # jobs whose runner no node has begun, and since when
+        self._unreached: set[str] = set()  # jobs that were told to wait for the cluster
 
     def step(self) -> None:
-        """One look: note which runners ended, end idle ones, launch others."""
+        """One look: note which runners ended, end idle ones, launch others.
+
+        Raises ClusterUnavailableError when no runner can be started or looked at; jobs are told so.
+        """
         for runner_exit in self._launcher.reap():
             self._note(runner_exit)
         active = self._launcher.active()
@@ -63,6 +71,7 @@ class Lane:
             if self._is_useless(job_id):
                 log.warning("runner has no business and does not end; killing it", job=job_id)
                 self._launcher.end(job_id)
+        self._tell_who_waits_for_room()
         self._launch_waiting()
 
     def shutdown(self) -> None:
@@ -75,16 +84,33 @@ class Lane:
         now = time.monotonic()
         self._pauses = {job_id: end for job_id, end in self._pauses.items() if end > now}
         seen = places_taken | self._pauses.keys()
+        away: ClusterUnavailableError | None = None
         while len(places_taken) < self._max_running:
             job = self._store.next_queued(self._kinds, seen)
             if job is None:
-                return
+                break
             seen.add(job.id)
             if job.attempts + self._early_deaths.get(job.id, 0) >= self._max_attempts:
                 self._fail(job)
-            else:
-                self._launcher.launch(job.id)
-                places_taken.add(job.id)
+                continue
+            places_taken.add(job.id)
+            away = away or self._launch(job.id)
+            if away is not None:
+                self._tell(job.id, f"the cluster: {away}")
+                self._unreached.add(job.id)
+            elif job.id in self._unreached:
+                self._tell(job.id, None)
+                self._unreached.remove(job.id)
+        if away is not None:
+            raise away
+
+    def _launch(self, job_id: str) -> ClusterUnavailableError | None:
+        """Start the job's runner; the error where there is nothing to start it on."""
+        try:
+            self._launcher.launch(job_id)
+        except ClusterUnavailableError as error:
+            return error
+        return None
 
     def _note(self, runner_exit: RunnerExit) -> None:
         job_id = runner_exit.job_id
@@ -99,7 +125,8 @@ class Lane:
             self._last_words[job_id] = runner_exit.log_tail
             if not had_claimed:
                 self._pauses[job_id] = time.monotonic() + UNCLAIMED_PAUSE_SECONDS
-                self._tell(job_id, said)
+                if said:
+                    self._tell(job_id, f"a runner; the last one said: {said}")
             return None  # no fault of its own, and its lease is the pause before the next attempt
         if runner_exit.pid is not None:  # dead for certain: nobody need wait for its lease to run out
             prefix = owner_prefix("search-runner", runner_exit.pid)
@@ -130,11 +157,17 @@ class Lane:
         starting = job is not None and job.state is JobState.QUEUED and job_id not in self._has_held
         return time.monotonic() - idle_since > (STARTING_SECONDS if starting else LETTING_GO_SECONDS)
 
-    def _tell(self, job_id: str, said: str) -> None:
+    def _tell_who_waits_for_room(self) -> None:
+        now = time.monotonic()
+        self._without_room = {id_: self._without_room.get(id_, now) for id_ in self._launcher.waiting()}
+        for job_id, since in self._without_room.items():
+            if now - since > ROOM_SECONDS:
+                self._tell(job_id, "room on the cluster: no node has begun its runner")
+
+    def _tell(self, job_id: str, waiting_for: str | None) -> None:
         """Say where users look what keeps runners from claiming the job; the claim ends it."""
-        if said:
-            with suppress(LeaseLostError):  # someone else has it after all, or it was deleted
-                self._store.set_waiting(job_id, None, f"a runner; the last one said: {said}")
+        with suppress(LeaseLostError):  # someone else has it after all, or it was deleted
+            self._store.set_waiting(job_id, None, waiting_for)
 
     def _find(self, job_id: str) -> JobRecord | None:
         """The job; None when it was deleted meanwhile."""
@@ -175,5 +208,6 @@ class Lane:
         self._forget(job.id)
 
     def _forget(self, job_id: str) -> None:
+        self._unreached.discard(job_id)
         self._early_deaths.pop(job_id, None)
         self._last_words.pop(job_id, None)

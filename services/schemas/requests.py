@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from gtn_core.config import MetaTrainingConfig
 from gtn_core.data import DatasetSpec
@@ -10,6 +10,7 @@ from gtn_core.strict_model import StrictModel
 from nas.final_training_config import FinalTrainingConfig
 from nas.search_spec import NamedConfig, SearchSpec
 from services.schemas.accuracy_tables import CalibrationSet
+from services.visible import without_hidden
 
 JobName = Annotated[
     str,
@@ -17,6 +18,7 @@ JobName = Annotated[
     Field(
         max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="a name for people; need not be unique"
     ),
+    AfterValidator(without_hidden),
 ]
 # Bounded so that it survives JSON readers that know only doubles.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.visible import hanging, one_line, visible
+from services.visible import hanging, one_line, visible, without_hidden
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,15 @@ def test_letters_of_all_languages_and_lines_stay(text: str) -> None:
 def test_further_lines_are_joined_or_indented() -> None:
     assert one_line("bad\n  id\x1b") == r"bad id\x1b"
     assert hanging("bad\nstate  ok", 4) == "bad\n    state  ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("a\u200bb\u202e\u2028 \x9b", "ab"),
+        ("👩\u200d🔬 میخواهم", "👩\u200d🔬 میخواهم"),
+        ("\u200b \u200d", ""),
+    ],
+)
+def test_names_keep_what_is_shown(name: str, kept: str) -> None:
+    assert without_hidden(name) == kept

@@ -28,6 +28,12 @@ def test_a_search_is_queued_with_every_default_filled_in(
     assert store.get_job(search["id"], JobKind.SEARCH).request == search["request"]
 
 
+def test_a_name_is_stored_without_what_is_not_shown(http: TestClient, search_body: dict[str, Any]) -> None:
+    stored = http.post("/v1/searches", json=search_body | {"name": " a\u202e\u200b b\u200b "}).json()
+    assert stored["name"] == "a b"
+    assert http.post("/v1/searches", json=search_body | {"name": "\u200b"}).json()["name"] == ""
+
+
 def test_validate_only_stores_nothing(http: TestClient, store: Store, search_body: dict[str, Any]) -> None:
     answer = http.post("/v1/searches?validate_only=true", json=search_body)
 

@@ -10,11 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from services.controller import runner_locks
 from services.controller.dispatcher import Dispatcher
-from services.controller.lane import STARTING_SECONDS, Lane
+from services.controller.lane import ROOM_SECONDS, STARTING_SECONDS, Lane
 from services.controller.launcher import Launcher, RunnerExit, SubprocessLauncher
+from services.errors import ClusterUnavailableError
 from services.lifecycle import Action, JobKind, JobState
 from services.processes import start
 from services.store import EventType, JobRecord, Store
@@ -264,6 +266,51 @@ def test_a_search_that_is_resumed_gets_the_time_that_any_runner_has_to_begin(
     monkeypatch.setattr("services.controller.lane.time.monotonic", lambda: now + STARTING_SECONDS)
     lane.step()
     assert cluster.ended == [search], "once only"
+
+
+def test_a_search_says_that_it_waits_for_room_on_the_cluster(
+    store: Store, queue_search: QueueSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, search = ClusterWithoutRoom(), queue_search().id
+    lane = Lane(store, cluster, [JobKind.SEARCH], max_running=1, max_attempts=3)
+    for _ in range(2):
+        lane.step()
+    assert store.get_job(search).waiting_for is None  # a moment is no wait
+    now = time.monotonic()
+    monkeypatch.setattr("services.controller.lane.time.monotonic", lambda: now + ROOM_SECONDS + 1)
+    lane.step()
+    assert store.get_job(search).waiting_for == "room on the cluster: no node has begun its runner"
+
+
+def test_searches_say_that_the_cluster_is_away_until_it_is_back(
+    store: Store, queue_search: QueueSearch, wait_until: WaitUntil
+) -> None:
+    class ClusterAway(ClusterWithoutRoom):
+        away = True
+
+        def launch(self, job_id: str) -> None:
+            if self.away:
+                raise ClusterUnavailableError("Ray at http://head:8265 does not answer")
+            super().launch(job_id)
+
+    cluster, searches = ClusterAway(), [queue_search().id for _ in range(2)]
+    lane = Lane(store, cluster, [JobKind.SEARCH], max_running=2, max_attempts=3)
+    dispatcher = Dispatcher(store, [lane], poll_seconds=0.01)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(ClusterUnavailableError):
+                lane.step()
+        for search in searches:
+            told = [event.data for event in store.events_after(search) if event.type == EventType.WAITING]
+            assert told == [{"waiting_for": "the cluster: Ray at http://head:8265 does not answer"}]
+        dispatcher.start()
+        time.sleep(0.2)
+        cluster.away = False
+        wait_until(lambda: cluster.submitted == set(searches))
+        dispatcher.stop()
+    assert [store.get_job(search).waiting_for for search in searches] == [None, None]
+    told = [each["event"] for each in logs if "away" in each["event"] or "goes on" in each["event"]]
+    assert told == ["database or cluster are away", "dispatching goes on"], "once, however often it was met"
 
 
 @pytest.mark.parametrize("ending", ["gone", "adopted"])
