@@ -50,5 +50,5 @@ ENV PATH=/opt/venv/bin:${PATH} \
 USER 10001:10001
 WORKDIR /home/gtn-nas
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:52365/api/local_raylet_healthz', timeout=8)"]
+    CMD ["python", "-c", "import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:52365/api/local_raylet_healthz', timeout=8)"]
 CMD ["ray", "start", "--address=ray-head:6379", "--block"]

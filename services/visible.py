@@ -22,7 +22,7 @@ def hanging(text: str, indent: int) -> str:
 
 
 def without_hidden(text: str) -> str:
-    """The text, trimmed, without what is not shown: direction marks, separators, joiners that join nothing."""
+    """The trimmed text without what is not shown: direction marks, separators, joiners of nothing."""
     kept = [each for each in text if each in _KEPT or unicodedata.category(each) not in _COMMANDS]
     return "".join(kept).strip() if any(each not in _KEPT and not each.isspace() for each in kept) else ""
 

@@ -1,11 +1,16 @@
 """docker-compose.yml against the Compose specification and against the code it starts."""
 
 import importlib.util
+import os
 import re
 import stat
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -93,16 +98,44 @@ def test_nothing_is_declared_in_vain() -> None:
 def test_health_check_asks_something_that_answers(name: str) -> None:
     match SERVICES[name]["healthcheck"]["test"]:
         case ["CMD", "python", "-c", code]:
-            compile(code, name, "exec")
             port, path = re.search(r"'http://127\.0\.0\.1:(\d+)(/[^']+)'", code).groups()  # type: ignore[union-attr]
             assert port in re.findall(r"\d+", " ".join([*COMMANDS[name], *environment(name).values()]))
             ours = {route.path for router in ROUTERS for route in router.routes}
             assert path in (ours if name == "controller" else RAY_HEALTH_PATHS)
+            with answering(200) as healthy, answering(503) as ill:
+                assert exit_code(code.replace(port, str(healthy))) == 0
+                assert exit_code(code.replace(port, str(ill))) == 1
         case ["CMD", "pg_isready", *flags]:
             assert f"--username={environment(name)['POSTGRES_USER']}" in flags
             assert f"--dbname={environment(name)['POSTGRES_DB']}" in flags
         case check:
             pytest.fail(f"nothing here knows the health check {check}")
+
+
+@contextmanager
+def answering(status: int) -> Iterator[int]:
+    """A port of this machine where every request gets the status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def exit_code(code: str) -> int:
+    """Of a health check in a container that was given a proxy, which leads nowhere."""
+    environment = os.environ | {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    environment = {name: value for name, value in environment.items() if name.lower() != "no_proxy"}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, check=False
+    ).returncode
 
 
 def test_no_secret_stands_in_the_file() -> None:
