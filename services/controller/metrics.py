@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPMethod
 from itertools import accumulate, pairwise
 from typing import Literal
@@ -20,12 +21,15 @@ from starlette.types import Scope
 
 from services.controller.rising_counts import RisingCounts
 from services.errors import ServiceError
-from services.lifecycle import JobKind
+from services.lifecycle import CandidateState, JobKind
 from services.schemas import ClusterView
 from services.store import Store
 
 SCORING_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 METHODS = frozenset(HTTPMethod)
+REASONS = 50
+"""For which failed candidates are counted apart."""
+
 CLUSTER_SECONDS = 15.0
 """A cluster is asked once in this time, however many scrape."""
 
@@ -88,7 +92,7 @@ class StoreCollector(Collector):
         try:
             for (kind, state), count in self._store.count_jobs().items():
                 jobs.add_metric([kind, state], count)
-            for (candidate_state, reason), count in self._store.count_candidates().items():
+            for (candidate_state, reason), count in bounded(self._store.count_candidates()).items():
                 candidates.add_metric([candidate_state, reason or ""], count)
             for kind, lost in self._losses.read(self._store.count_lease_losses()).items():
                 losses.add_metric([kind], lost)
@@ -111,6 +115,16 @@ class StoreCollector(Collector):
         names = [*map(str, SCORING_SECONDS), "+Inf"]
         family.add_metric([], list(zip(names, counts_below, strict=True)), risen["sum"])
         return family
+
+
+def bounded(counts: Mapping[tuple[CandidateState, str | None], int]) -> Counter[tuple[str, str | None]]:
+    """The counts with the rarer reasons as one, so that plugins cannot make series without end."""
+    by_count = sorted(counts, key=lambda each: -counts[each])
+    kept = set([each for each in by_count if each[1]][:REASONS])
+    found = Counter[tuple[str, str | None]]()
+    for (state, reason), count in counts.items():
+        found[state, "others" if reason and (state, reason) not in kept else reason] += count
+    return found
 
 
 class ClusterCollector(Collector):

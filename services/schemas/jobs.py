@@ -23,7 +23,7 @@ class SearchView(JobView):
         description="the best candidate so far by the first objective; lists leave it out"
     )
     failures: list[FailureSummary] | None = Field(
-        None, description="why candidates failed, the most frequent reason first; lists leave it out"
+        None, description="the 20 most frequent reasons why candidates failed; lists leave it out"
     )
     result: dict[str, Any] | None
 

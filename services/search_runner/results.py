@@ -6,6 +6,9 @@ from nas.search import CandidateResult, Failure, Proposal
 from services.store import CandidateRecord, JsonObject
 from services.store.json_values import storable
 
+MAX_REASON, MAX_DETAIL = 100, 4000
+"""Characters of a failure that are kept: a plugin may say anything, and reasons are counted by name."""
+
 
 def stored_metrics(result: CandidateResult) -> JsonObject | None:
     """What the record keeps of a score and its notes."""
@@ -28,7 +31,8 @@ def stored_error(result: CandidateResult) -> JsonObject | None:
     failure = result.failure
     if failure is None:
         return None
-    error: JsonObject = {"reason": storable(failure.reason), "detail": storable(failure.detail)}
+    reason = " ".join(failure.reason.split())[:MAX_REASON]
+    error: JsonObject = {"reason": storable(reason), "detail": storable(failure.detail[:MAX_DETAIL])}
     if failure.rewards_at_rungs:
         error["rewards_at_rungs"] = list(failure.rewards_at_rungs)
     return error

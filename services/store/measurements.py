@@ -46,6 +46,10 @@ class Measurements:
         return len(self.numbers) * (2 + len(self.values))
 
 
+REASONS = 20
+"""How many reasons a search's failures are told by."""
+
+
 @dataclass(frozen=True, slots=True)
 class FailureCount:
     """How many candidates failed for one reason."""
@@ -128,20 +132,18 @@ class MeasurementRepository(Repository):
         return {state: count for state, count in rows}  # noqa: C416 - rows are no tuples to the type checker
 
     def failures(self, search_id: str) -> list[FailureCount]:
-        """Why candidates of a search failed, the most frequent reason first, with the first that had it."""
+        """The most frequent REASONS why candidates of a search failed, each with the first that had it."""
         reason, detail = (_COLUMNS.error[name].as_string() for name in ("reason", "detail"))
         failed = _COLUMNS.search_id == search_id, _COLUMNS.state == CandidateState.FAILED
-        counted = sa.select(reason, sa.func.count(), sa.func.min(_COLUMNS.number)).where(*failed)
+        count, first = sa.func.count(), sa.func.min(_COLUMNS.number)
+        counted = sa.select(reason, count, first).where(*failed).group_by(reason)
         with self._database.read() as session:
-            rows = session.execute(counted.group_by(reason)).all()
+            rows = session.execute(counted.order_by(count.desc(), first).limit(REASONS)).all()
             firsts = sa.select(_COLUMNS.number, detail).where(
                 *failed, _COLUMNS.number.in_([first for _, _, first in rows])
             )
             details = {number: text for number, text in session.execute(firsts)}  # noqa: C416
-        found = [
-            FailureCount(why or "error", count, first, details[first] or "") for why, count, first in rows
-        ]
-        return sorted(found, key=lambda each: -each.count)
+        return [FailureCount(why or "error", many, at, details[at] or "") for why, many, at in rows]
 
     def _rows_of(self, search_id: str, numbers: Sequence[int], *columns: sa.Column[Any]) -> list[sa.Row[Any]]:
         rows: list[sa.Row[Any]] = []

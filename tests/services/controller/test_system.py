@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gtn_core import DatasetSpec
 from services.controller.app import create_app
-from services.controller.metrics import ClusterCollector
+from services.controller.metrics import REASONS, ClusterCollector, bounded
 from services.errors import ClusterUnavailableError, StoreUnavailableError
-from services.lifecycle import JobKind
+from services.lifecycle import CandidateState, JobKind
 from services.schemas import ClusterView
 from services.settings import Settings
 from services.store import Store, downgrade
@@ -99,6 +99,17 @@ def test_failed_candidates_are_counted_by_their_reason(
         store.finish_candidate("runner", scored_search, number, error=error)
 
     assert _samples(http)["gtn_nas_candidates", "out of memory", "failed"] == 2
+
+
+def test_reasons_without_end_make_no_series_without_end() -> None:
+    failed = CandidateState.FAILED
+    rare = {(failed, f"loss {number}"): 1 for number in range(REASONS + 3)}
+    counts = bounded({(failed, "out of memory"): 9, (CandidateState.SUCCEEDED, None): 5, **rare})
+    assert len(counts) == REASONS + 2
+    assert counts[failed, "out of memory"] == 9
+    assert counts[failed, "others"] == 4
+    assert counts[CandidateState.SUCCEEDED, None] == 5
+    assert counts.total() == 9 + 5 + len(rare)
 
 
 def test_scoring_seconds_are_a_histogram(

@@ -9,13 +9,14 @@ import pytest
 
 from gtn_core import FrozenCheckpoint
 from nas.algorithms.base import MultiFidelityAlgorithm
+from nas.architecture import Architecture
 from nas.estimators.base import CandidateScore
 from nas.search import CandidateResult, Failure, Proposal, Search
 from services.lease import Lease
 from services.lifecycle import Action, JobKind
 from services.schemas.requests import SearchRequest
 from services.search_runner.replay import rebuild_search
-from services.search_runner.results import stored_result
+from services.search_runner.results import MAX_DETAIL, MAX_REASON, stored_error, stored_result
 from services.search_runner.store_observer import StoreObserver
 from services.shutdown import Shutdown
 from services.store import CandidateFilter, JobRecord, Store, open_store
@@ -264,3 +265,12 @@ def test_candidates_are_ranked_by_what_the_algorithm_is_told(
         observer.on_result(CandidateResult(proposal, score=score))
     ranked = store.list_candidates(CandidateFilter(job.id), order_by="rank")
     assert [each.number for each in ranked] == order
+
+
+def test_a_failure_is_kept_within_bounds() -> None:
+    proposal = Proposal(0, Architecture("nasbench201", "…"), "hash", 0)
+    failure = Failure("no\n  luck " + "!" * MAX_REASON, "x" * (MAX_DETAIL + 1))
+    error = stored_error(CandidateResult(proposal, failure=failure))
+    assert error is not None
+    assert error["reason"].startswith("no luck !")
+    assert (len(error["reason"]), len(error["detail"])) == (MAX_REASON, MAX_DETAIL)

@@ -31,6 +31,24 @@ def test_measurements_are_in_the_order_of_completion(
     assert measured.values["params"].tolist() == [30, 10]
 
 
+def test_the_most_frequent_failures_are_told_each_with_its_first_candidate(
+    store: Store, running_search: MakeJob, propose: Write, succeed: Write
+):
+    search, reasons = running_search(), ["too slow", "diverged", "diverged"]
+    reasons += [f"loss {number}" for number in range(3, 2 * measurements.REASONS)]
+    for number, reason in enumerate(reasons):
+        propose(search.id, number)
+        store.finish_candidate("runner", search.id, number, error={"reason": reason, "detail": f"{number}!"})
+    succeed(search.id, len(reasons))
+    found = store.failures(search.id)
+    assert found[:3] == [
+        measurements.FailureCount("diverged", 2, 1, "1!"),
+        measurements.FailureCount("too slow", 1, 0, "0!"),
+        measurements.FailureCount("loss 3", 1, 3, "3!"),
+    ]
+    assert len(found) == measurements.REASONS
+
+
 def test_a_copy_is_brought_forward(store: Store, running_search: MakeJob, succeed: Write, fail: Write):
     search = running_search()
     assert store.measurements(search.id).numbers.tolist() == []
