@@ -8,7 +8,8 @@ tracing fails in two threads at once, and what it leaves behind adds up in a pro
 import io
 import os
 import zipfile
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -63,7 +64,7 @@ def export_trained(
         store.get_checkpoint(search.request["checkpoint_id"]).manifest,
         artifacts.get(training["weights"]),
     )
-    return _in_its_own_process(network, format)
+    return _once((candidate.id, training["weights"], format), lambda: _in_its_own_process(network, format))
 
 
 _IN_ARCHIVES: set[ExportFormat] = {"python", "safetensors"}
@@ -84,10 +85,29 @@ _ONE_AT_A_TIME = Lock()
 
 _PLACES = BoundedSemaphore(MOST_AT_ONCE)
 
+_UNDER_WAY: dict[tuple[str, ...], Future[bytes]] = {}
 
-def _in_its_own_process(network: StoredNetwork, format: ExportFormat) -> bytes:  # noqa: A002
+
+def _once(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
+    """What `make` makes; who asks for the same meanwhile gets it too, as a client does that asks again."""
     if not _PLACES.acquire(blocking=False):
         raise BusyError(f"{MOST_AT_ONCE} exports are being made or wait for their turn; try again later")
+    try:
+        ours: Future[bytes] = Future()
+        under_way = _UNDER_WAY.setdefault(key, ours)
+        if under_way is ours:
+            try:
+                ours.set_result(make())
+            except BaseException as error:
+                ours.set_exception(error)
+            finally:
+                del _UNDER_WAY[key]
+        return under_way.result()
+    finally:
+        _PLACES.release()
+
+
+def _in_its_own_process(network: StoredNetwork, format: ExportFormat) -> bytes:  # noqa: A002
     # A child that is forked from many threads can hang; one that is spawned begins afresh.
     spawn = get_context("spawn")
     try:
@@ -97,5 +117,3 @@ def _in_its_own_process(network: StoredNetwork, format: ExportFormat) -> bytes: 
         raise ServiceError(
             f"the process that exported {network.encoding!r} as {format} died, perhaps for want of memory"
         ) from broken
-    finally:
-        _PLACES.release()
