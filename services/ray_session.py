@@ -8,6 +8,7 @@ import gc
 import os
 import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ def ray_session(address: str) -> Iterator[None]:
     """
     for name, value in (_ENVIRONMENT if address else _ENVIRONMENT | _LOCAL).items():
         os.environ.setdefault(name, value)
+    _have_a_home()
     if os.environ.get("PYTHONOPTIMIZE", "") not in {"", "0", "1"}:
         os.environ["PYTHONOPTIMIZE"] = "1"  # Ray's own processes do not start without docstrings
     from ray.exceptions import RayError  # after its environment is set: Ray reads some of it on import
@@ -54,6 +56,14 @@ def ray_session(address: str) -> Iterator[None]:
         _leave()
     if not address:  # Ray keeps the folder of each session for ever; after a failure, that is for the better
         shutil.rmtree(context.address_info["session_dir"], ignore_errors=True)
+
+
+def _have_a_home() -> None:
+    """Ray asks for one as it is imported; who is not in the list of users, as in containers, has none."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = tempfile.gettempdir()
 
 
 def _leave() -> None:

@@ -80,9 +80,30 @@ print("left")
 """
 
 
+HOMELESS = """
+import os, pwd
+from services.ray_session import ray_session
+
+def unlisted(number):
+    raise KeyError(number)
+
+del os.environ["HOME"]
+pwd.getpwuid = unlisted
+with ray_session(""):
+    from ray import tune
+    print("imported")
+"""
+
+
 def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+
+
+def test_a_user_that_the_system_does_not_list_may_use_ray() -> None:
+    """As in a container that runs under any number."""
+    done = subprocess.run([sys.executable, "-c", HOMELESS], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["imported"]), done.stderr
 
 
 def test_a_local_session_leaves_its_folder_only_after_a_failure() -> None:
