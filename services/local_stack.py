@@ -1,6 +1,5 @@
 """A controller and a meta-training worker as child processes of this one, kept alive until told to end."""
 
-import os
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from typing import Self
 
 import httpx2
 import structlog
+from joblib import cpu_count
 
 from services import processes
 from services.controller.security import require_key_beyond_loopback
@@ -67,7 +67,7 @@ class LocalStack:
         logs = self.settings.log_dir
         with_key = child_environment(self.settings, with_api_key=True)
         # Half of the cores are for the candidates of searches; small learners gain nothing from more anyway.
-        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
+        threads = {"OMP_NUM_THREADS": str(max(1, cpu_count() // 2))}
         worker_environment = threads | child_environment(self.settings)
         worker_environment |= heap_environment(worker_environment)
         self.children = [

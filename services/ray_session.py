@@ -85,12 +85,14 @@ def _leave() -> None:
 def _connect(address: str, where: str) -> Any:
     """Returns Ray's own context, a `ray.RayContext` where Ray is local."""
     import ray
+    from joblib import cpu_count
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     _leave_removed_folder()
     try:
         context = ray.init(
             address=address or "local",
+            num_cpus=None if address else cpu_count(),  # Ray would take all that the machine has
             include_dashboard=False if not address else None,
             log_to_driver=False,
             _temp_dir=None if address else _session_folder(),

@@ -4,12 +4,12 @@ Ray is never started or joined in this process: it replaces signal handlers, and
 cluster goes away.
 """
 
-import os
 import re
 import socket
 from typing import Any
 
 import httpx2
+from joblib import cpu_count
 
 from services.controller.local_gpus import gpus_of_this_machine
 from services.errors import ClusterUnavailableError
@@ -95,7 +95,7 @@ def _this_machine(store: Store, searches: list[JobRecord]) -> NodeView:
         address="127.0.0.1",
         alive=True,
         head=True,
-        cpus=_capacity(os.cpu_count() or 1, cpus),
+        cpus=_capacity(cpu_count(), cpus),
         gpus=_capacity(gpus_of_this_machine(), gpus),
     )
 

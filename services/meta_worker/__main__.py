@@ -6,6 +6,9 @@
 import argparse
 import sys
 
+import torch
+from joblib import cpu_count
+
 from services.errors import SchemaMismatchError, ServiceError, StoreUnavailableError
 from services.execution import Ending
 from services.exit_codes import EXIT_CODES
@@ -50,6 +53,8 @@ def run_one(job_id: str, settings: Settings) -> Ending | None:
 def _worker(settings: Settings) -> Worker:
     configure_logging(settings, process="meta-worker")
     configure_telemetry(process="meta-worker")
+    # PyTorch takes all processors, also where a container may use a few.
+    torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))
     shutdown = Shutdown()
     shutdown.listen()
     return Worker(settings, shutdown)

@@ -80,6 +80,16 @@ print("left")
 """
 
 
+CONFINED = """
+import os
+from services.ray_session import ray_session
+
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+with ray_session(""):
+    import ray
+    print(ray.cluster_resources()["CPU"])
+"""
+
 HOMELESS = """
 import os, pwd
 from services.ray_session import ray_session
@@ -98,6 +108,12 @@ with ray_session(""):
 def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+
+
+def test_a_local_session_has_the_processors_that_this_process_may_use() -> None:
+    """As in a job of a batch system, which may use a few of a large machine."""
+    done = subprocess.run([sys.executable, "-c", CONFINED], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["1.0"]), done.stderr
 
 
 def test_a_user_that_the_system_does_not_list_may_use_ray() -> None:
