@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
 import structlog
 
 from services.controller.launcher import Launcher, RunnerExit
+from services.controller.waiting_jobs import WaitingJobs
 from services.errors import ClusterUnavailableError, LeaseLostError, NotFoundError
 from services.execution import Ending
 from services.exit_codes import EXIT_CODES
@@ -23,9 +23,6 @@ STARTING_SECONDS = 120.0
 
 UNCLAIMED_PAUSE_SECONDS = 10.0
 """Before the next runner of a job whose last one found the database away, or of another version."""
-
-ROOM_SECONDS = 10.0
-"""How long a cluster may take to begin a runner before its job is said to wait for room."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,14 +52,25 @@ class Lane:
         self._has_held: set[str] = set()  # jobs whose present runner was seen with the lease
         self._idle_since: dict[str, float] = {}  # jobs whose present runner was seen without business
         self._pauses: dict[str, float] = {}  # jobs that wait for a database, and until when
-        self._without_room: dict[str, float] = {}  # jobs whose runner no node has begun, and since when
-        self._unreached: set[str] = set()  # jobs that were told to wait for the cluster
+        self._waiting_jobs = WaitingJobs(store)
 
     def step(self) -> None:
         """One look: note which runners ended, end idle ones, launch others.
 
-        Raises ClusterUnavailableError when no runner can be started or looked at; jobs are told so.
+        Raises ClusterUnavailableError when runners cannot be started or looked at; queued jobs are told so.
         """
+        away: ClusterUnavailableError | None = None
+        try:
+            self._look_after_runners()
+        except ClusterUnavailableError as error:
+            away = error
+        self._launch_waiting(away)
+
+    def shutdown(self) -> None:
+        """End the launcher's runners, within a bounded time."""
+        self._launcher.shutdown()
+
+    def _look_after_runners(self) -> None:
         for runner_exit in self._launcher.reap():
             self._note(runner_exit)
         active = self._launcher.active()
@@ -71,20 +79,14 @@ class Lane:
             if self._is_useless(job_id):
                 log.warning("runner has no business and does not end; killing it", job=job_id)
                 self._launcher.end(job_id)
-        self._tell_who_waits_for_room()
-        self._launch_waiting()
+        self._waiting_jobs.for_room(self._launcher.waiting())
 
-    def shutdown(self) -> None:
-        """End the launcher's runners, within a bounded time."""
-        self._launcher.shutdown()
-
-    def _launch_waiting(self) -> None:
-        """Give the free places to the jobs whose turn it is."""
+    def _launch_waiting(self, away: ClusterUnavailableError | None) -> None:
+        """Give the free places to the jobs whose turn it is, unless what runs them is away."""
         places_taken = self._running() | self._launcher.active()
         now = time.monotonic()
         self._pauses = {job_id: end for job_id, end in self._pauses.items() if end > now}
         seen = places_taken | self._pauses.keys()
-        away: ClusterUnavailableError | None = None
         while len(places_taken) < self._max_running:
             job = self._store.next_queued(self._kinds, seen)
             if job is None:
@@ -95,12 +97,7 @@ class Lane:
                 continue
             places_taken.add(job.id)
             away = away or self._launch(job.id)
-            if away is not None:
-                self._tell(job.id, f"the cluster: {away}")
-                self._unreached.add(job.id)
-            elif job.id in self._unreached:
-                self._tell(job.id, None)
-                self._unreached.remove(job.id)
+            self._waiting_jobs.for_cluster(job.id, away)
         if away is not None:
             raise away
 
@@ -126,7 +123,7 @@ class Lane:
             if not had_claimed:
                 self._pauses[job_id] = time.monotonic() + UNCLAIMED_PAUSE_SECONDS
                 if said:
-                    self._tell(job_id, f"a runner; the last one said: {said}")
+                    self._waiting_jobs.tell(job_id, f"a runner; the last one said: {said}")
             return None  # no fault of its own, and its lease is the pause before the next attempt
         if runner_exit.pid is not None:  # dead for certain: nobody need wait for its lease to run out
             prefix = owner_prefix("search-runner", runner_exit.pid)
@@ -156,18 +153,6 @@ class Lane:
         idle_since = self._idle_since.setdefault(job_id, time.monotonic())
         starting = job is not None and job.state is JobState.QUEUED and job_id not in self._has_held
         return time.monotonic() - idle_since > (STARTING_SECONDS if starting else LETTING_GO_SECONDS)
-
-    def _tell_who_waits_for_room(self) -> None:
-        now = time.monotonic()
-        self._without_room = {id_: self._without_room.get(id_, now) for id_ in self._launcher.waiting()}
-        for job_id, since in self._without_room.items():
-            if now - since > ROOM_SECONDS:
-                self._tell(job_id, "room on the cluster: no node has begun its runner")
-
-    def _tell(self, job_id: str, waiting_for: str | None) -> None:
-        """Say where users look what keeps runners from claiming the job; the claim ends it."""
-        with suppress(LeaseLostError):  # someone else has it after all, or it was deleted
-            self._store.set_waiting(job_id, None, waiting_for)
 
     def _find(self, job_id: str) -> JobRecord | None:
         """The job; None when it was deleted meanwhile."""
@@ -208,6 +193,6 @@ class Lane:
         self._forget(job.id)
 
     def _forget(self, job_id: str) -> None:
-        self._unreached.discard(job_id)
+        self._waiting_jobs.forget(job_id)
         self._early_deaths.pop(job_id, None)
         self._last_words.pop(job_id, None)

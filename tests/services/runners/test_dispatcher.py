@@ -14,8 +14,9 @@ import structlog.testing
 
 from services.controller import runner_locks
 from services.controller.dispatcher import Dispatcher
-from services.controller.lane import ROOM_SECONDS, STARTING_SECONDS, Lane
+from services.controller.lane import STARTING_SECONDS, Lane
 from services.controller.launcher import Launcher, RunnerExit, SubprocessLauncher
+from services.controller.waiting_jobs import ROOM_SECONDS
 from services.errors import ClusterUnavailableError
 from services.lifecycle import Action, JobKind, JobState
 from services.processes import start
@@ -277,29 +278,43 @@ def test_a_search_says_that_it_waits_for_room_on_the_cluster(
         lane.step()
     assert store.get_job(search).waiting_for is None  # a moment is no wait
     now = time.monotonic()
-    monkeypatch.setattr("services.controller.lane.time.monotonic", lambda: now + ROOM_SECONDS + 1)
+    monkeypatch.setattr("services.controller.waiting_jobs.time.monotonic", lambda: now + ROOM_SECONDS + 1)
     lane.step()
     assert store.get_job(search).waiting_for == "room on the cluster: no node has begun its runner"
 
 
+@pytest.mark.parametrize("looked_after", [False, True])
 def test_searches_say_that_the_cluster_is_away_until_it_is_back(
-    store: Store, queue_search: QueueSearch, wait_until: WaitUntil
+    store: Store, queue_search: QueueSearch, wait_until: WaitUntil, looked_after: bool
 ) -> None:
+    """Whether it is noticed when a runner is to be started, or already when running ones are looked at."""
+
     class ClusterAway(ClusterWithoutRoom):
         away = True
 
         def launch(self, job_id: str) -> None:
-            if self.away:
-                raise ClusterUnavailableError("Ray at http://head:8265 does not answer")
+            self.ask()
             super().launch(job_id)
 
+        def reap(self) -> list[RunnerExit]:
+            if looked_after:
+                self.ask()
+            return []
+
+        def ask(self) -> None:
+            if self.away:
+                raise ClusterUnavailableError("Ray at http://head:8265 does not answer")
+
     cluster, searches = ClusterAway(), [queue_search().id for _ in range(2)]
-    lane = Lane(store, cluster, [JobKind.SEARCH], max_running=2, max_attempts=3)
+    lane = Lane(store, cluster, [JobKind.SEARCH], max_running=3, max_attempts=3)
     dispatcher = Dispatcher(store, [lane], poll_seconds=0.01)
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
             with pytest.raises(ClusterUnavailableError):
                 lane.step()
+        searches.append(queue_search().id)
+        with pytest.raises(ClusterUnavailableError):
+            lane.step()
         for search in searches:
             told = [event.data for event in store.events_after(search) if event.type == EventType.WAITING]
             assert told == [{"waiting_for": "the cluster: Ray at http://head:8265 does not answer"}]
@@ -308,7 +323,7 @@ def test_searches_say_that_the_cluster_is_away_until_it_is_back(
         cluster.away = False
         wait_until(lambda: cluster.submitted == set(searches))
         dispatcher.stop()
-    assert [store.get_job(search).waiting_for for search in searches] == [None, None]
+    assert [store.get_job(search).waiting_for for search in searches] == [None] * 3
     told = [each["event"] for each in logs if "away" in each["event"] or "goes on" in each["event"]]
     assert told == ["database or cluster are away", "dispatching goes on"], "once, however often it was met"
 
