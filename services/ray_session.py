@@ -42,6 +42,7 @@ def ray_session(address: str) -> Iterator[None]:
     for name, value in (_ENVIRONMENT if address else _ENVIRONMENT | _LOCAL).items():
         os.environ.setdefault(name, value)
     _have_a_home()
+    _leave_removed_folder()
     if os.environ.get("PYTHONOPTIMIZE", "") not in {"", "0", "1"}:
         os.environ["PYTHONOPTIMIZE"] = "1"  # Ray's own processes do not start without docstrings
     from ray.exceptions import RayError  # after its environment is set: Ray reads some of it on import
@@ -66,6 +67,14 @@ def _have_a_home() -> None:
         os.environ["HOME"] = tempfile.gettempdir()
 
 
+def _leave_removed_folder() -> None:
+    """Ray asks for the working folder, and a service outlives the one that it was started in."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        os.chdir("/")  # not one that others write to: Ray's workers import from it
+
+
 def _leave() -> None:
     """Shut Ray down while no other thread comes upon its objects.
 
@@ -88,7 +97,6 @@ def _connect(address: str, where: str) -> Any:
     from joblib import cpu_count
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    _leave_removed_folder()
     try:
         context = ray.init(
             address=address or "local",
@@ -104,14 +112,6 @@ def _connect(address: str, where: str) -> Any:
         for number, handler in handlers.items():  # Ray has put its own there
             signal.signal(number, handler)
     return context
-
-
-def _leave_removed_folder() -> None:
-    """Ray asks for the working folder, and a service outlives the one that it was started in."""
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        os.chdir("/")  # not one that others write to: Ray's workers import from it
 
 
 _LONGEST_TEMPORARY_FOLDER = 107 - len("/ray/session_2026-01-31_23-59-59_123456_4194304/sockets/plasma_store")
