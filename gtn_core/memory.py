@@ -8,12 +8,12 @@ The rest follows from shapes.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from gtn_core.available_memory import available_bytes
 from gtn_core.config import MetaGradientForm, MetaTrainingConfig
 from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.errors import MemoryLimitError
@@ -27,12 +27,8 @@ from gtn_core.ranking import RankingReference
 SMALL_GRAPH_BYTES = 2**30
 """Below this "auto" keeps the graph, which is fastest. A constant: a run must not depend on its machine."""
 
-CONTROL_GROUP = Path("/sys/fs/cgroup")
-"""Where a container sees its own limit (control groups, version 2)."""
-
 SAMPLED_LEARNERS = 4
 """Learners of a sampler that are looked at; the largest one counts."""
-
 
 COUNTED_IMAGES = 32
 """Images of the largest batch that is computed to see what it saves."""
@@ -135,15 +131,6 @@ def require_memory(estimate: MemoryEstimate, config: MetaTrainingConfig, device:
     )
 
 
-def available_bytes(device: str | torch.device) -> int | None:
-    """What can still be allocated; None where that cannot be told."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    found = [_mem_available(), _control_group_room()]
-    known = [each for each in found if each is not None]
-    return min(known) if known else None
-
-
 class _Saved:
     """Counts the distinct storages that autograd keeps; holds them, so that no address counts twice."""
 
@@ -214,26 +201,6 @@ def _generator(config: MetaTrainingConfig, image_shape: ImageShape, num_classes:
         synthetic = curriculum(torch.Generator())
     del synthetic
     return weights + (config.inner_steps - 1) * per_step, saved.bytes
-
-
-def _mem_available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), None)
-
-
-def _control_group_room() -> int | None:
-    """What a container's limit leaves; cached files count as used there, and give way to who needs memory."""
-    try:
-        limit = (CONTROL_GROUP / "memory.max").read_text().strip()
-        used = int((CONTROL_GROUP / "memory.current").read_text())
-        statistics = dict(line.split() for line in (CONTROL_GROUP / "memory.stat").read_text().splitlines())
-    except OSError:
-        return None
-    cached = int(statistics["inactive_file"]) + int(statistics["active_file"])
-    return None if limit == "max" else max(int(limit) - used + cached, 0)
 
 
 def _count(shape: ImageShape) -> int:

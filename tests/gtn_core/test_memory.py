@@ -4,7 +4,6 @@ import gc
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -22,7 +21,7 @@ from gtn_core import (
 from gtn_core.config import MetaGradientForm
 from gtn_core.errors import MemoryLimitError
 from gtn_core.learners import ImageShape
-from gtn_core.memory import MemoryEstimate, available_bytes, estimate_memory, require_memory, suitable_form
+from gtn_core.memory import MemoryEstimate, estimate_memory, require_memory, suitable_form
 
 SHAPE, CLASSES = (1, 28, 28), 10
 CONFIG = MetaTrainingConfig(inner_steps=12, batch_size=64, learner_channels=(16, 32), outer_loss_every=6)
@@ -127,19 +126,6 @@ def test_what_fits_or_cannot_be_known_is_not_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("gtn_core.memory.available_bytes", lambda device: estimate.total - 1)
     with pytest.raises(MemoryLimitError):
         require_memory(estimate, CONFIG, "cpu")
-
-
-def test_cached_files_are_room_in_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gtn_core.memory.CONTROL_GROUP", tmp_path)
-    monkeypatch.setattr("gtn_core.memory._mem_available", lambda: 1000)
-    assert available_bytes("cpu") == 1000
-    (tmp_path / "memory.current").write_text("450\n")
-    (tmp_path / "memory.stat").write_text("anon 80\nfile 370\ninactive_file 300\nactive_file 60\n")
-    rooms = []
-    for limit in ("500", "50", "max"):
-        (tmp_path / "memory.max").write_text(f"{limit}\n")
-        rooms.append(available_bytes("cpu"))
-    assert rooms == [500 - 450 + 360, 0, 1000]
 
 
 def test_estimating_computes_few_images_and_counts_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
