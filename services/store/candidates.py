@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from services.errors import LeaseLostError, NotFoundError
 from services.lifecycle import CandidateState
+from services.store.engine import TIME
 from services.store.outcomes import outcome_columns
 from services.store.records import CandidateRecord, EventType, JsonObject, NewCandidate, candidate_id
 from services.store.repository import Repository
@@ -55,9 +56,8 @@ class CandidateRepository(Repository):
         Raises LeaseLostError, having written nothing, when `owner` does not hold the search's lease.
         """
         with self._database.write() as session:
-            now = self._now(session)
             connection = session.connection()
-            _lock_leased(connection, search_id, owner)
+            now = self._now(session, _lock_leased(connection, search_id, owner).time)
             candidates = _present(connection, search_id, [each.number for each in proposed])
             fresh: list[JsonObject] = []
             for each in proposed:
@@ -91,18 +91,19 @@ class CandidateRepository(Repository):
         key = _key(search_id, number)
         with self._database.write() as session:
             connection = session.connection()
-            done, total = _lock_leased(connection, search_id, owner)
+            job = _lock_leased(connection, search_id, owner)
             present = connection.execute(_FIND, key).one_or_none()
             if present is None:
                 raise NotFoundError("candidate", candidate_id(search_id, number))
             if present.state is not CandidateState.RUNNING:
                 return candidate_record(present._mapping)
-            ending |= {"finished_at": self._now(session), "completion": done + 1}
+            done = job.progress_done + 1
+            ending |= {"finished_at": self._now(session, job.time), "completion": done}
             candidate = candidate_record({**present._mapping, **ending})
             connection.execute(_FINISH, key | ending)
             # Progress clears the count of runners that died without getting anywhere.
-            connection.execute(_ADVANCE, {"id_": search_id, "progress_done": done + 1, "attempts": 1})
-            connection.execute(_RECORD_EVENT, _event(candidate, done + 1, total))
+            connection.execute(_ADVANCE, {"id_": search_id, "progress_done": done, "attempts": 1})
+            connection.execute(_RECORD_EVENT, _event(candidate, done, job.progress_total))
             return candidate
 
     def history(self, search_id: str) -> list[CandidateRecord]:
@@ -131,12 +132,12 @@ class CandidateRepository(Repository):
             return cancel_running(session, search_id, self._now(session))
 
 
-def _lock_leased(connection: sa.Connection, search_id: str, owner: str) -> tuple[int, int]:
-    """The search's progress, done and total, locked until the end. Raises LeaseLostError."""
+def _lock_leased(connection: sa.Connection, search_id: str, owner: str) -> sa.Row[Any]:
+    """The search's progress and the time, locked until the end. Raises LeaseLostError."""
     job = connection.execute(_LOCK_JOB, {"id_": search_id}).one_or_none()
     if job is None or job.lease_owner != owner:
         raise LeaseLostError(search_id, owner, job.lease_owner if job else None)
-    return job.progress_done, job.progress_total
+    return job
 
 
 def _present(connection: sa.Connection, search_id: str, numbers: Sequence[int]) -> dict[int, CandidateRecord]:
@@ -220,7 +221,12 @@ _THIS_CANDIDATE = sa.and_(
     CANDIDATES.columns.number == sa.bindparam("number_"),
 )
 _LOCK_JOB = (
-    sa.select(JOBS.columns.lease_owner, JOBS.columns.progress_done, JOBS.columns.progress_total)
+    sa.select(
+        JOBS.columns.lease_owner,
+        JOBS.columns.progress_done,
+        JOBS.columns.progress_total,
+        TIME.label("time"),  # with a round trip that is made anyway
+    )
     .where(_THIS_JOB)
     .with_for_update()
 )

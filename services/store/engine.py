@@ -15,6 +15,9 @@ from services.errors import InvalidValueError, StoreUnavailableError
 
 Clock = Callable[[], datetime]
 
+TIME = sa.func.now()
+"""When the transaction began, by the clock of a PostgreSQL; SQLite says something too, and is not asked."""
+
 
 def utc_now() -> datetime:
     """This machine's clock."""
@@ -53,14 +56,15 @@ class Database:
         with self._translated_errors(), self._writer.begin() as session:
             yield session
 
-    def now(self, session: Session) -> datetime:
+    def now(self, session: Session, told: datetime | None = None) -> datetime:
         """When the transaction began, or a little later.
 
         PostgreSQL tells it, since machines share it: where one's clock is ahead, leases of the others would
         have run out there although their runners live. SQLite has the clock of the one machine that it is on.
+        `told` is what a statement of the transaction has already brought along of `TIME`.
         """
         if self._clock is None and self.engine.dialect.name == "postgresql":
-            return session.execute(_NOW).scalar_one().astimezone(UTC)
+            return (told or session.execute(sa.select(TIME)).scalar_one()).astimezone(UTC)
         return (self._clock or utc_now)()
 
     @contextmanager
@@ -153,7 +157,6 @@ _AWAY = (
     sa.exc.TimeoutError,
     sqlite3.OperationalError,  # while rows are read past SQLAlchemy: see `numeric_rows`
 )
-_NOW = sa.select(sa.func.now())
 _FILE_SETTING = "GTN_NAS_DATABASE_URL or, where it is not set, GTN_NAS_DATA_DIR"
 _URL_HELP = "GTN_NAS_DATABASE_URL must be sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
 

@@ -20,8 +20,8 @@ class Repository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def _now(self, session: Session) -> datetime:
-        return self._database.now(session)
+    def _now(self, session: Session, told: datetime | None = None) -> datetime:
+        return self._database.now(session, told)
 
 
 def new_id() -> str:
