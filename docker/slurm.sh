@@ -17,6 +17,8 @@ umask 077
 mkdir -p "$GTN_NAS_DATA_DIR"
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$GTN_NAS_DATA_DIR/ray_token
 [ -s "$RAY_AUTH_TOKEN_PATH" ] || od -An -tx1 -N32 /dev/urandom | tr -d ' \n' > "$RAY_AUTH_TOKEN_PATH"
+# The paths of Ray's sockets must be short, and a job's own temporary folder often has a long one.
+export RAY_TMPDIR=${RAY_TMPDIR:-/tmp}
 
 # Searches are Ray Jobs of the first node, beside controller and database; trainings are left to the worker there.
 export GTN_NAS_RAY_JOBS_URL=http://127.0.0.1:8265 GTN_NAS_MAX_RUNNING_TRAININGS=0

@@ -55,7 +55,7 @@ def test_all_nodes_have_the_settings_and_a_token_that_stays(run: Run, tmp_path: 
     ours = {name[len(prefix) :].lower(): each for name, each in variables.items() if name.startswith(prefix)}
     assert Settings(**ours).max_running_trainings == 0  # refuses what is no setting
     assert ours["data_dir"] == str(tmp_path / "gtn-nas")
-    assert variables["RAY_AUTH_MODE"] == "token"
+    assert (variables["RAY_AUTH_MODE"], variables["RAY_TMPDIR"]) == ("token", "/tmp")
     token = Path(variables["RAY_AUTH_TOKEN_PATH"])
     assert re.fullmatch(r"[0-9a-f]{64}", token.read_text())
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
