@@ -9,6 +9,7 @@
 #SBATCH --exclusive
 #SBATCH --time=24:00:00
 #SBATCH --requeue
+#SBATCH --dependency=singleton
 set -euo pipefail
 
 # A folder that all nodes see and nobody else does: database, checkpoints, weights, and Ray's token.
