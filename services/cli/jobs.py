@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli import options
-from services.cli.console import connect, local_time, print_json, say
+from services.cli.console import advise, connect, local_time, print_json, say
 from services.cli.progress import measured, watch
 from services.cli.tables import Column, Rows, print_table
 from services.lifecycle import JobState
 from services.objectives import first_objective
-from services.visible import hanging
+from services.visible import hanging, one_line
 
 if TYPE_CHECKING:
     from services.client import Client, Job
@@ -56,6 +56,9 @@ def jobs(
         print_json([job for _, job in found])
     else:
         print_table(Rows(COLUMNS, [_cells(each, job) for each, job in found]))
+        for _, job in found:
+            if job.waiting_for:
+                advise(f"{job.id} waits for {one_line(job.waiting_for)}")
 
 
 def status(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:

@@ -362,6 +362,15 @@ def test_status_tells_how_many_candidates_failed_and_why(
     assert facts["failed"] == f"2 × out of memory, first {search_id}-3"
 
 
+def test_the_list_of_jobs_tells_what_they_wait_for(run: Run, store: Store) -> None:
+    waiting, other = (run("train-gtn", "--dataset", "digits").stdout.strip() for _ in range(2))
+    store.set_waiting(waiting, None, "a GPU\nof its own")
+    told = run("jobs")
+    assert other in told.stdout
+    assert told.stderr.splitlines()[-1] == f"{waiting} waits for a GPU of its own"
+    assert f"{other} waits" not in told.stderr
+
+
 def test_jobs_are_listed_by_kind_and_state_newest_first(run: Run, search_id: str) -> None:
     trained = run("train-gtn", "--dataset", "digits", "--name", "mine").stdout.strip()
     again = run("search", "--candidates", 3).stdout.strip()
