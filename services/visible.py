@@ -23,11 +23,13 @@ def hanging(text: str, indent: int) -> str:
 
 def without_hidden(text: str) -> str:
     """The trimmed text without what is not shown: direction marks, separators, joiners of nothing."""
-    kept = [each for each in text if each in _KEPT or unicodedata.category(each) not in _COMMANDS]
+    kept = [each for each in text if _may_stay(each)]
     return "".join(kept).strip() if any(each not in _KEPT and not each.isspace() for each in kept) else ""
 
 
 def _visible(character: str) -> str:
-    if character in _KEPT or unicodedata.category(character) not in _COMMANDS:
-        return character
-    return character.encode("unicode_escape").decode()
+    return character if _may_stay(character) else character.encode("unicode_escape").decode()
+
+
+def _may_stay(character: str) -> bool:
+    return character in _KEPT or unicodedata.category(character) not in _COMMANDS

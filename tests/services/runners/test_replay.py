@@ -88,11 +88,7 @@ def test_a_failure_that_is_no_text_is_told_with_escapes(
     store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint
 ) -> None:
     job = _claim(store, queue_search())
-    search = Search(SearchRequest.model_validate(job.request), checkpoint.manifest.image_shape, 10)
-    observer = StoreObserver(store, Lease(store, job, OWNER, 30, Shutdown()))
-    proposal = search.propose()
-    assert proposal is not None
-    observer.on_proposal(proposal)
+    observer, proposal = _proposed(store, job, checkpoint)
     observer.on_result(CandidateResult(proposal, failure=Failure("bad \udce9", "caf\udce9.so\0 is missing")))
     assert [record.error for record in store.history(job.id)] == [
         {"reason": r"bad \udce9", "detail": r"caf\udce9.so\0 is missing"}
@@ -106,11 +102,7 @@ def test_a_score_waits_for_a_database_that_is_away_for_a_moment(
     database_away: Callable[[], AbstractContextManager[None]],
 ) -> None:
     job = _claim(store, queue_search())
-    search = Search(SearchRequest.model_validate(job.request), checkpoint.manifest.image_shape, 10)
-    observer = StoreObserver(store, Lease(store, job, OWNER, 30, Shutdown()))
-    proposal = search.propose()
-    assert proposal is not None
-    observer.on_proposal(proposal)
+    observer, proposal = _proposed(store, job, checkpoint)
     result = CandidateResult(proposal, failure=Failure("bad shape", "3 is not 4"))
     with database_away():
         writing = threading.Thread(target=observer.on_result, args=[result])
@@ -235,6 +227,16 @@ def test_an_extension_is_not_used_up_by_what_a_run_took_beyond_its_limit(
 def _seconds_left(store: Store, search: JobRecord, checkpoint: FrozenCheckpoint) -> float | None:
     request = SearchRequest.model_validate(search.request)
     return rebuild_search(store, search.id, request, checkpoint.manifest).spec.max_seconds
+
+
+def _proposed(store: Store, job: JobRecord, checkpoint: FrozenCheckpoint) -> tuple[StoreObserver, Proposal]:
+    """The search's first candidate, stored as running, and who will hear of its result."""
+    search = Search(SearchRequest.model_validate(job.request), checkpoint.manifest.image_shape, 10)
+    observer = StoreObserver(store, Lease(store, job, OWNER, 30, Shutdown()))
+    proposal = search.propose()
+    assert proposal is not None
+    observer.on_proposal(proposal)
+    return observer, proposal
 
 
 def _claim(store: Store, search: JobRecord) -> JobRecord:
