@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,30 +107,25 @@ with ray_session(""):
 
 
 def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+    assert last_words(SCRIPT) == ["asked to end: True"]
 
 
 def test_a_local_session_has_the_processors_that_this_process_may_use() -> None:
     """As in a job of a batch system, which may use a few of a large machine."""
-    done = subprocess.run([sys.executable, "-c", CONFINED], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["1.0"]), done.stderr
+    assert last_words(CONFINED) == ["1.0"]
 
 
 def test_a_user_that_the_system_does_not_list_may_use_ray() -> None:
     """As in a container that runs under any number."""
-    done = subprocess.run([sys.executable, "-c", HOMELESS], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["imported"]), done.stderr
+    assert last_words(HOMELESS) == ["imported"]
 
 
 def test_a_local_session_leaves_its_folder_only_after_a_failure() -> None:
-    done = subprocess.run([sys.executable, "-c", FOLDERS], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[False, True]"]), done.stderr
+    assert last_words(FOLDERS) == ["[False, True]"]
 
 
 def test_a_local_ray_can_be_reached_from_this_machine_alone() -> None:
-    done = subprocess.run([sys.executable, "-c", LISTENING], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["True {'127.0.0.1'}"]), done.stderr
+    assert last_words(LISTENING) == ["True {'127.0.0.1'}"]
 
 
 @pytest.mark.parametrize("process", ["search_runner", "meta_worker"])
@@ -141,8 +137,7 @@ def test_a_process_does_not_import_ray_before_its_session(process: str) -> None:
 
 
 def test_a_session_ends_in_order_while_another_thread_frees_objects_of_ray() -> None:
-    done = subprocess.run([sys.executable, "-c", FREEING], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["left"]), done.stderr
+    assert last_words(FREEING) == ["left"]
 
 
 @pytest.mark.parametrize("name", ["a-long-name-" * 5, "Dä tä"])
@@ -152,20 +147,17 @@ def test_a_local_ray_starts_whatever_the_temporary_folder(name: str, tmp_path: P
     folder.mkdir()
     environment = {**os.environ, "TMPDIR": str(folder)}
     environment.pop("RAY_TMPDIR", None)
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment)
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+    assert last_words(SCRIPT, env=environment) == ["asked to end: True"]
 
 
 def test_a_local_ray_starts_where_the_working_folder_has_been_removed(tmp_path: Path) -> None:
     removed = f"import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())\n{SCRIPT}"
-    done = subprocess.run([sys.executable, "-c", removed], capture_output=True, text=True, cwd=tmp_path)
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+    assert last_words(removed, cwd=tmp_path) == ["asked to end: True"]
 
 
 def test_a_local_ray_starts_where_python_strips_docstrings() -> None:
     environment = {**os.environ, "PYTHONOPTIMIZE": "2"}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment)
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["asked to end: True"]), done.stderr
+    assert last_words(SCRIPT, env=environment) == ["asked to end: True"]
 
 
 def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,3 +170,11 @@ def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest
         ray_session(""),
     ):
         pass
+
+
+def last_words(script: str, **options: Any) -> list[str]:
+    """The last line that Python prints in a process of its own, which must end well."""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stderr
+    lines: list[str] = done.stdout.splitlines()
+    return lines[-1:]
