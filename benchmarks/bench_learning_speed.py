@@ -55,13 +55,14 @@ def main() -> None:
 
     steps = measured_steps(config.inner_steps)
     curricula, runs = [], []
-    for seed in range(arguments.seeds):
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    for seed in seeds:
         curriculum, run = meta_trained(splits, config, seed, arguments.state)
         runs.append(run)
         curricula.append(curriculum)
     learning_rate, momentum, validation_accuracy = tuned_real_data(splits, config, sampler)
     gtn, real = [], []
-    for seed, curriculum in enumerate(curricula):
+    for seed, curriculum in zip(seeds, curricula, strict=True):
         for i in range(seed * arguments.learners, (seed + 1) * arguments.learners):
             batches = real_batches(splits, config, learning_rate, momentum, "test", i)
             gtn.append(fresh_curve(splits.test, sampler, curriculum, seed, i, steps))
@@ -94,6 +95,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--dataset", default="digits", help="digits, mnist:PATH, cifar10@16:PATH, ...")
     parser.add_argument("--seeds", type=int, default=3, help="meta-training runs")
+    parser.add_argument("--first-seed", type=int, default=0, help="of those runs")
     parser.add_argument("--learners", type=int, default=10, help="fresh learners measured per run")
     parser.add_argument("--meta-steps", type=int, help="instead of the configuration's")
     parser.add_argument(
