@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, sessionmaker
 
 from services.errors import InvalidValueError, StoreUnavailableError
+
+if TYPE_CHECKING:  # a tenth of a second, which SQLite does not need
+    import psycopg
 
 Clock = Callable[[], datetime]
 
@@ -96,18 +100,23 @@ def create_engine(database_url: str, *, foreign_keys: bool = True) -> sa.Engine:
 
     `foreign_keys=False` is for migrations: SQLite alters a table by copying and dropping it, and with
     enforcement on the drop would delete every row that refers to it.
-    Raises StoreUnavailableError for a URL that cannot be used; its password is never repeated.
+    Raises StoreUnavailableError for a URL that cannot be used, and its first connection for a PostgreSQL that
+    cannot store every letter; a password is never repeated.
     """
     url = parse_url(database_url)
     serializer = partial(json.dumps, allow_nan=False, separators=(",", ":"))
     if url.get_backend_name() == "postgresql":
-        return sa.create_engine(
+        # Else the driver hands out bytes where a database's encoding is SQL_ASCII, before it can be refused.
+        arguments = DEAD_PEER | {"client_encoding": "utf8"}
+        engine = sa.create_engine(
             url,
             json_serializer=serializer,
             pool_pre_ping=True,
             pool_size=10,
-            connect_args={name: value for name, value in DEAD_PEER.items() if name not in url.query},
+            connect_args={name: value for name, value in arguments.items() if name not in url.query},
         )
+        sa.event.listen(engine, "connect", partial(_require_unicode, url))
+        return engine
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -159,6 +168,16 @@ _AWAY = (
 )
 _FILE_SETTING = "GTN_NAS_DATABASE_URL or, where it is not set, GTN_NAS_DATA_DIR"
 _URL_HELP = "GTN_NAS_DATABASE_URL must be sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
+
+
+def _require_unicode(url: sa.URL, connection: "psycopg.Connection[Any]", _record: object) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        shown = url.render_as_string(hide_password=True)
+        raise StoreUnavailableError(
+            f"the database {shown} has the encoding {encoding}, in which not every name or message can be "
+            f"stored; make one with `createdb --encoding=UTF8 --template=template0 {url.database}`"
+        )
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object, *, foreign_keys: bool) -> None:

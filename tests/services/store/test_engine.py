@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -56,6 +57,17 @@ def test_a_database_out_of_reach_is_a_clear_error_without_the_password(url: str,
     with pytest.raises(StoreUnavailableError, match="GTN_NAS_DATABASE_URL") as refusal:
         opening(url)
     assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+@pytest.mark.parametrize("opening", [open_store, upgrade])
+def test_a_postgresql_that_cannot_store_every_letter_is_refused(postgres_url: str, encoding: str, opening):
+    name = f"letters_{encoding}_{opening.__name__}".lower()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    url = sa.make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    with pytest.raises(StoreUnavailableError, match=f"encoding {encoding}.*createdb --encoding=UTF8"):
+        opening(url)
 
 
 @pytest.mark.parametrize(("asked", "idle"), [("", "5"), ("keepalives_idle=60", "60")])
