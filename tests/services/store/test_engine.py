@@ -1,6 +1,9 @@
 """URLs, clear errors, and what a transaction is on each engine."""
 
 import contextlib
+import socket
+import socketserver
+import threading
 from pathlib import Path
 
 import psycopg
@@ -80,6 +83,53 @@ def test_a_postgresql_that_goes_without_a_word_is_noticed_within_a_lease(
     engine.dispose()
     assert given["keepalives_idle"] == idle
     assert int(given["tcp_user_timeout"]) < 1000 * Settings().lease_seconds
+
+
+class Pooler(socketserver.BaseRequestHandler):
+    """Hands a connection on to the server behind, under a process number of its own, as PgBouncer does."""
+
+    def handle(self) -> None:
+        url = self.server.behind  # type: ignore[attr-defined]
+        if url.host:
+            session = socket.create_connection((url.host, url.port or 5432))
+        else:
+            session = socket.socket(socket.AF_UNIX)
+            session.connect(f"{url.query['host']}/.s.PGSQL.{url.port or 5432}")
+        with session, session.makefile("rb") as answers:
+            threading.Thread(target=self.pass_on, args=(session,)).start()
+            while kind := answers.read(1):
+                length = answers.read(4)
+                content = answers.read(int.from_bytes(length) - 4)
+                if kind == b"K":  # BackendKeyData: process number, then the key
+                    content = (1).to_bytes(4) + content[4:]
+                self.request.sendall(kind + length + content)
+
+    def pass_on(self, session: socket.socket) -> None:
+        while data := self.request.recv(65536):
+            session.sendall(data)
+        session.shutdown(socket.SHUT_WR)
+
+
+def test_behind_a_pooler_no_statements_are_prepared(postgres_url: str):
+    """With PgBouncer the next transaction's session did not know them, and the search failed."""
+    direct = sa.make_url(postgres_url)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Pooler) as server:
+        server.behind = direct  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever).start()
+        options = {"sslmode": "disable", "gssencmode": "disable"}
+        pooled = direct.set(host="127.0.0.1", port=server.server_address[1], query=options)
+        assert [prepares_statements(url) for url in (direct, pooled)] == [True, False]
+        server.shutdown()
+
+
+def prepares_statements(url: sa.URL) -> bool:
+    engine = create_engine(url.render_as_string(hide_password=False))
+    with engine.connect() as connection:
+        for _ in range(10):
+            connection.execute(sa.text("SELECT 1"))
+        prepared = connection.execute(sa.text("SELECT count(*) FROM pg_prepared_statements")).scalar_one()
+    engine.dispose()
+    return bool(prepared)
 
 
 def test_the_log_of_a_large_transaction_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
