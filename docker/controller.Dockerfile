@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The controller of a cluster: HTTP service, dispatcher and `gtn-nas db upgrade`. It scores and trains nothing,
 # so it has neither PyTorch nor Ray; it talks to the cluster over HTTP (GTN_NAS_RAY_JOBS_URL).
 ARG PYTHON_VERSION=3.12

@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # A node of the Ray cluster (head or worker), and the meta-worker. CPU build:
 #   docker build --file docker/ray-node.Dockerfile --tag gtn-nas/ray-node:cpu .
 # CUDA build (the driver's libraries come from the NVIDIA container runtime):
