@@ -35,4 +35,5 @@ class ProblemDetails(BaseModel):
     def __str__(self) -> str:
         told = self.detail or self.title
         parts = [told, *(text for text in map(str, self.errors) if text not in told)]
-        return "; ".join(parts) + (f". {self.remedy}" if self.remedy else "")
+        remedy = f". {self.remedy[0].upper()}{self.remedy[1:]}" if self.remedy else ""
+        return "; ".join(parts) + remedy

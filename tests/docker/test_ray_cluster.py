@@ -2,12 +2,18 @@
 
 import re
 import shlex
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
+from moto import mock_aws
+from ray.autoscaler._private.aws.config import bootstrap_aws
+from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.autoscaler.tags import TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
 
 from services.settings import Settings
 
@@ -23,6 +29,40 @@ def test_rays_launcher_takes_it() -> None:
 def test_a_field_that_ray_does_not_know_would_be_refused() -> None:
     with pytest.raises(Exception, match="max_wrokers"):
         validate_config(prepare_config({**CLUSTER, "max_wrokers": 1}))
+
+
+def test_aws_gives_both_machines_as_they_are_described(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An acted AWS, of Ray's own launcher: keys, networks, and then a machine of each type."""
+    account = "000000000000"  # as in the file
+    monkeypatch.setenv("HOME", str(tmp_path))  # where the key is put
+    monkeypatch.setenv("MOTO_ACCOUNT_ID", account)
+    (tmp_path / ".ssh").mkdir()
+    with mock_aws():
+        profiles = boto3.client("iam", region_name="eu-central-1")
+        for name in ("gtn-nas-head", "gtn-nas-worker"):
+            profiles.create_instance_profile(InstanceProfileName=name)
+        config = bootstrap_aws(prepare_config(deepcopy(CLUSTER)))
+        provider = AWSNodeProvider(config["provider"], config["cluster_name"])
+        for name, node in config["available_node_types"].items():
+            tags = {TAG_RAY_NODE_KIND: name, TAG_RAY_USER_NODE_TYPE: name}
+            (machine,) = provider.create_node(node["node_config"], tags, 1).values()
+            assert machine.instance_type == NODES[name]["node_config"]["InstanceType"]
+            assert (
+                machine.iam_instance_profile["Arn"] == NODES[name]["node_config"]["IamInstanceProfile"]["Arn"]
+            )
+
+
+def test_gpu_machines_have_what_ray_is_told() -> None:
+    machine, resources = NODES["gpu"]["node_config"]["InstanceType"], NODES["gpu"]["resources"]
+    with mock_aws():
+        known = boto3.client("ec2", region_name="eu-central-1").describe_instance_types(
+            InstanceTypes=[machine]
+        )
+    (described,) = known["InstanceTypes"]
+    assert described["VCpuInfo"]["DefaultVCpus"] == resources["CPU"]
+    assert sum(gpus["Count"] for gpus in described["GpuInfo"]["Gpus"]) == resources["GPU"]
 
 
 def test_gpu_machines_come_and_go_and_the_head_scores_nothing() -> None:

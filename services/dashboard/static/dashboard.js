@@ -68,7 +68,8 @@ document.addEventListener("htmx:responseError", (event) => {
   let text = `The controller answered ${xhr.status}.`;
   try {
     const problem = JSON.parse(xhr.responseText);
-    text = [problem.detail || problem.title, problem.remedy].filter(Boolean).join(". ");
+    text = problem.detail || problem.title;
+    if (problem.remedy) text += `. ${problem.remedy[0].toUpperCase()}${problem.remedy.slice(1)}`;
   } catch {} // not problem details: the status is all there is to tell
   notify(text, "bad");
 });
