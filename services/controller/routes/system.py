@@ -18,7 +18,10 @@ router = APIRouter(tags=["system"])
 
 @router.get("/v1/cluster", dependencies=[READS], summary="See the cluster")
 def get_cluster(settings: SettingsDep, store: StoreDep) -> ClusterView:
-    """Nodes, CPUs and GPUs, busy and free, and the searches that run on them."""
+    """Nodes, CPUs and GPUs, busy and free, and the searches that run on them.
+
+    A Ray cluster is told as its dashboard sees it, which may be half a minute ago.
+    """
     try:
         return cluster_view(store, settings.ray_jobs_url)
     except ClusterUnavailableError as error:
