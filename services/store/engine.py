@@ -78,8 +78,10 @@ class Database:
         except sa.exc.DataError as error:
             raise InvalidValueError(f"a value cannot be stored: {_first_line(error)}") from error
         except (*_AWAY, sa.exc.DatabaseError) as error:
-            # The plain DatabaseError is a file that SQLite cannot read; its subclasses are our own mistakes.
-            if not isinstance(error, _AWAY) and type(error) is not sa.exc.DatabaseError:
+            # The plain DatabaseError is a file that SQLite cannot read. Its subclasses are our own mistakes,
+            # unless the database has given up the connection, or we have: see `_leave_a_standby`.
+            lost = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
+            if not isinstance(error, _AWAY) and type(error) is not sa.exc.DatabaseError and not lost:
                 raise
             raise StoreUnavailableError(
                 f"the database {self} does not answer: {_first_line(error)}; {self._advice}"
@@ -116,6 +118,7 @@ def create_engine(database_url: str, *, foreign_keys: bool = True) -> sa.Engine:
             connect_args={name: value for name, value in arguments.items() if name not in url.query},
         )
         sa.event.listen(engine, "connect", partial(_configure_postgresql, url))
+        sa.event.listen(engine, "handle_error", _leave_a_standby)
         return engine
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
@@ -184,6 +187,13 @@ def _configure_postgresql(url: sa.URL, connection: "psycopg.Connection[Any]", _r
     connection.rollback()
     if session != connection.info.backend_pid:
         connection.prepare_threshold = None
+
+
+def _leave_a_standby(context: sa.engine.ExceptionContext) -> None:
+    # After a switch-over the server that we are connected to goes on as a standby, which answers and takes no
+    # writes. Without its connections the next ones are made to whatever the URL's name leads to by then.
+    if getattr(context.original_exception, "sqlstate", None) == "25006":  # read-only transaction
+        context.is_disconnect = True
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object, *, foreign_keys: bool) -> None:

@@ -85,6 +85,26 @@ def test_a_postgresql_that_goes_without_a_word_is_noticed_within_a_lease(
     assert int(given["tcp_user_timeout"]) < 1000 * Settings().lease_seconds
 
 
+def test_a_server_that_has_become_a_standby_is_left_and_its_successor_found(postgres_url: str):
+    engine = create_engine(postgres_url)
+    database = Database(engine)
+
+    def write() -> int:
+        with database.write() as session:
+            session.execute(sa.text("CREATE TABLE written (number integer)"))
+            session.execute(sa.text("DROP TABLE written"))
+            return session.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+
+    primary = write()
+    with engine.connect() as session:
+        session.execute(sa.text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+        session.commit()
+    with pytest.raises(StoreUnavailableError, match="read-only transaction"):
+        write()
+    assert write() != primary
+    engine.dispose()
+
+
 class Pooler(socketserver.BaseRequestHandler):
     """Hands a connection on to the server behind, under a process number of its own, as PgBouncer does."""
 
