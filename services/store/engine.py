@@ -163,6 +163,9 @@ The system's own bounds are a quarter of an hour for what was sent and two hours
 machine that lost its power, or a firewall that forgot the connection, would hold up the dispatcher.
 """
 
+READ_ONLY = ("25006", "0A000")
+"""SQLSTATE of a write, and of the begin of a transaction that may write, on a standby."""
+
 _AWAY = (
     sa.exc.OperationalError,
     sa.exc.InterfaceError,
@@ -174,9 +177,14 @@ _URL_HELP = "GTN_NAS_DATABASE_URL must be sqlite:////PATH/TO/FILE or postgresql:
 
 
 def _configure_postgresql(url: sa.URL, connection: "psycopg.Connection[Any]", _record: object) -> None:
+    shown = url.render_as_string(hide_password=True)
+    if connection.info.parameter_status("in_hot_standby") == "on":
+        raise StoreUnavailableError(
+            f"the database {shown} is a standby, which takes no writes; GTN_NAS_DATABASE_URL must name the "
+            "primary, or all of the servers with target_session_attrs=read-write"
+        )
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
-        shown = url.render_as_string(hide_password=True)
         raise StoreUnavailableError(
             f"the database {shown} has the encoding {encoding}, in which not every name or message can be "
             f"stored; make one with `createdb --encoding=UTF8 --template=template0 {url.database}`"
@@ -190,9 +198,9 @@ def _configure_postgresql(url: sa.URL, connection: "psycopg.Connection[Any]", _r
 
 
 def _leave_a_standby(context: sa.engine.ExceptionContext) -> None:
-    # After a switch-over the server that we are connected to goes on as a standby, which answers and takes no
-    # writes. Without its connections the next ones are made to whatever the URL's name leads to by then.
-    if getattr(context.original_exception, "sqlstate", None) == "25006":  # read-only transaction
+    # A pooler keeps our connection while the server behind it is another, which may be a standby after a
+    # switch-over. It counts as lost, and the next one is made anew.
+    if getattr(context.original_exception, "sqlstate", None) in READ_ONLY:
         context.is_disconnect = True
 
 

