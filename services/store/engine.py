@@ -80,8 +80,11 @@ class Database:
         except (*_AWAY, sa.exc.DatabaseError) as error:
             # The plain DatabaseError is a file that SQLite cannot read. Its subclasses are our own mistakes,
             # unless the database has given up the connection, or we have: see `_leave_a_standby`.
-            lost = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
-            if not isinstance(error, _AWAY) and type(error) is not sa.exc.DatabaseError and not lost:
+            if not (
+                isinstance(error, _AWAY)
+                or type(error) is sa.exc.DatabaseError
+                or error.connection_invalidated
+            ):
                 raise
             raise StoreUnavailableError(
                 f"the database {self} does not answer: {_first_line(error)}; {self._advice}"
@@ -102,8 +105,8 @@ def create_engine(database_url: str, *, foreign_keys: bool = True) -> sa.Engine:
 
     `foreign_keys=False` is for migrations: SQLite alters a table by copying and dropping it, and with
     enforcement on the drop would delete every row that refers to it.
-    Raises StoreUnavailableError for a URL that cannot be used, and its first connection for a PostgreSQL that
-    cannot store every letter; a password is never repeated.
+    Raises StoreUnavailableError for a URL that cannot be used, and each connection does for a PostgreSQL that
+    is a standby or cannot store every letter; a password is never repeated.
     """
     url = parse_url(database_url)
     serializer = partial(json.dumps, allow_nan=False, separators=(",", ":"))

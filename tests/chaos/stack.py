@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -21,6 +20,8 @@ import psycopg
 from services.ports import listen
 from services.processes import log_tail, start, stop
 from services.store import upgrade
+
+from ..waiting import wait_until
 
 MARKER = "CHAOS_TEST_FOLDER"  # without our prefix: such variables are not handed on
 PLUGIN = Path(__file__).parents[1] / "nas" / "plugin"
@@ -153,14 +154,6 @@ class Stack:
         while (left := self._ours()) and time.monotonic() < deadline:
             time.sleep(0.2)
         return left
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 240) -> None:
-    """The limit is generous, since it is there to end a test that hangs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:

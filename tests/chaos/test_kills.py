@@ -18,8 +18,9 @@ import pytest
 from services.client import Client
 from services.lifecycle import JobState
 
+from ..waiting import wait_until
 from .ledger import Ledger
-from .stack import TARGETS, Stack, wait_until
+from .stack import TARGETS, Stack
 
 KILLS = int(os.environ.get("GTN_NAS_TEST_CHAOS_KILLS", "25"))
 SEED = int(os.environ.get("GTN_NAS_TEST_CHAOS_SEED", "0"))

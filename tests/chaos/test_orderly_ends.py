@@ -15,7 +15,8 @@ from services.client import Client
 from services.lifecycle import CandidateState, JobState
 from services.store import open_store
 
-from .stack import Stack, wait_until
+from ..waiting import wait_until
+from .stack import Stack
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 

@@ -5,14 +5,10 @@ Builds the images and takes some minutes, and needs a Docker engine with Compose
 the images of IMAGE_PREFIX and IMAGE_TAG are taken as they are.
 """
 
-import io
 import os
-import socket
 import subprocess
-import time
 import urllib.request
 import uuid
-import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -20,7 +16,10 @@ from pathlib import Path
 import pytest
 
 from services.client import Client
-from services.lifecycle import JobState
+
+from ..waiting import wait_until
+from .journey import meta_train, train_and_export
+from .ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED = os.environ.get("GTN_NAS_TEST_DOCKER", "")
@@ -34,9 +33,7 @@ pytestmark = [
 
 def test_containers_come_go_and_lose_nothing(stack: "Stack") -> None:
     with Client(stack.url, stack.key) as client:
-        config = {"inner_steps": 3, "batch_size": 16, "meta_steps": 3}
-        meta_training = client.wait(client.create_meta_training({"name": "digits"}, config).id, JOB_SECONDS)
-        assert meta_training.state is JobState.SUCCEEDED, meta_training.error
+        meta_training = meta_train(client, JOB_SECONDS)
 
         search = client.create_search(
             checkpoint_id=meta_training.checkpoint_id,
@@ -50,29 +47,24 @@ def test_containers_come_go_and_lose_nothing(stack: "Stack") -> None:
             assert client.get_search(search.id).progress.done >= done
         wait_for_progress(client, search.id)
         client.cancel(search.id)
-        while any(client.candidates(search.id, state="running")):  # until the runner has let go of them
-            time.sleep(1)
+        wait_until(
+            lambda: not any(client.candidates(search.id, state="running"))
+        )  # the runner lets go of them
         candidates = list(client.candidates(search.id))
         assert len({each.number for each in candidates}) == len(candidates)
         ended = [each for each in candidates if each.state in {"succeeded", "failed"}]
         assert len(ended) == client.get_search(search.id).progress.done
         assert {each.error.reason for each in ended if each.error} <= {"worker lost"}
 
-        final_training = client.wait(client.retrain(candidates[0].id, epochs=1).id, JOB_SECONDS)
-        assert final_training.state is JobState.SUCCEEDED, final_training.error
-        exported = zipfile.ZipFile(io.BytesIO(client.export(candidates[0].id, "python")))
-        assert {"model.py", "model.safetensors"} <= {Path(name).name for name in exported.namelist()}
+        train_and_export(client, candidates[0].id, JOB_SECONDS)
     assert stack.compose("exec", "-T", "controller", "id", "--user").strip() == "10001"
 
 
 def wait_for_progress(client: Client, search_id: str) -> int:
     """How many candidates have finished, once there are more than there were."""
     before = client.get_search(search_id).progress.done
-    deadline = time.monotonic() + JOB_SECONDS
-    while (done := client.get_search(search_id).progress.done) <= before:
-        assert time.monotonic() < deadline, f"{done} candidates have finished, and no more do"
-        time.sleep(1)
-    return done
+    wait_until(lambda: client.get_search(search_id).progress.done > before, JOB_SECONDS)
+    return client.get_search(search_id).progress.done
 
 
 @pytest.fixture
@@ -80,9 +72,7 @@ def stack(tmp_path: Path) -> Iterator["Stack"]:
     with ExitStack() as at_the_end:  # from the last to the first, whatever any of them raises
         stack = Stack(tmp_path)
         at_the_end.callback(stack.compose, "down", "--volumes")
-        at_the_end.callback(
-            lambda: print(stack.compose("logs", "--no-color"))
-        )  # shown when the test has failed
+        at_the_end.callback(stack.print_logs)
         if ASKED != "built":
             stack.compose("build")
         stack.up()
@@ -95,13 +85,14 @@ class Stack:
     def __init__(self, folder: Path) -> None:
         subprocess.run([ROOT / "docker" / "make-secrets.sh", folder / "secrets"], check=True)
         (folder / "datasets").mkdir()
-        port, dashboard = (str(self._free_port()) for _ in range(2))
+        port = free_port(taken=())
+        dashboard = free_port(taken=(port,))
         self.url, self.key = f"http://127.0.0.1:{port}", (folder / "secrets" / "gtn_nas_api_key").read_text()
         self._environment = os.environ | {
             "COMPOSE_PROJECT_NAME": f"gtn-nas-test-{uuid.uuid4().hex[:8]}",
             "COMPOSE_PROFILES": "cpu",
-            "CONTROLLER_PORT": port,
-            "RAY_DASHBOARD_PORT": dashboard,
+            "CONTROLLER_PORT": str(port),
+            "RAY_DASHBOARD_PORT": str(dashboard),
             "SECRETS_DIR": str(folder / "secrets"),
             "DATASETS_DIR": str(folder / "datasets"),
             "WORKER_CPUS": "1",
@@ -110,20 +101,19 @@ class Stack:
     def up(self) -> None:
         """Start what does not run, with two workers, and wait until the controller can serve."""
         self.compose("up", "--detach", "--scale", "ray-worker-cpu=2")
-        deadline = time.monotonic() + JOB_SECONDS
-        while True:
-            with suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=5):
-                return
-            assert time.monotonic() < deadline, "the controller is not ready"
-            time.sleep(1)
+        wait_until(self._ready, JOB_SECONDS)
+
+    def _ready(self) -> bool:
+        with suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=5):
+            return True
+        return False
+
+    def print_logs(self) -> None:
+        """For pytest, which shows them when a test has failed."""
+        print(self.compose("logs", "--no-color"))
 
     def compose(self, *words: str) -> str:
         command = ["docker", "compose", "--file", ROOT / "docker-compose.yml", *words]
         result = subprocess.run(command, env=self._environment, capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
         return result.stdout
-
-    @staticmethod
-    def _free_port() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            return int(server.getsockname()[1])

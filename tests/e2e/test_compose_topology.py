@@ -4,21 +4,17 @@ Compose would start each service in a container of its own. Here they share one 
 become 127.0.0.1, every port a free one, and mounted folders temporary ones; nothing else is changed.
 """
 
-import io
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -31,6 +27,9 @@ import yaml
 
 from services.client import Client
 from services.lifecycle import JobState
+
+from .journey import meta_train, train_and_export
+from .ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "docker-compose.yml").read_text())  # the defaults
@@ -46,9 +45,7 @@ pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
 def test_from_data_set_to_exported_network(topology: "Topology") -> None:
     with Client(topology.url("controller", 8000), topology.secret("gtn_nas_api_key")) as client:
-        config = {"inner_steps": 3, "batch_size": 16, "meta_steps": 3}
-        meta_training = client.wait(client.create_meta_training({"name": "digits"}, config).id, JOB_SECONDS)
-        assert meta_training.state is JobState.SUCCEEDED, meta_training.error
+        meta_training = meta_train(client, JOB_SECONDS)
 
         search = client.create_search(
             checkpoint_id=meta_training.checkpoint_id,
@@ -69,10 +66,7 @@ def test_from_data_set_to_exported_network(topology: "Topology") -> None:
         assert sorted(nodes) == [(False, True), (False, True), (True, False)]
 
         topology.start("meta-worker-cpu")  # from now on trainings run wherever there is room first
-        final_training = client.wait(client.retrain(ranked[0].id, epochs=1).id, JOB_SECONDS)
-        assert final_training.state is JobState.SUCCEEDED, final_training.error
-        exported = zipfile.ZipFile(io.BytesIO(client.export(ranked[0].id, "python")))
-        assert {"model.py", "model.safetensors"} <= {Path(name).name for name in exported.namelist()}
+        final_training = train_and_export(client, ranked[0].id, JOB_SECONDS)
 
     jobs_url = topology.url("ray-head", 8265) + "/api/jobs/"
     jobs = json.loads(get(jobs_url, topology.secret("ray_token")))
@@ -269,15 +263,6 @@ class Topology:
 
     def _log(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text()[-4000:]
-
-
-def free_port(taken: Any) -> int:
-    """A free port below those that the system hands out itself, so that no process gets it by chance."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            if port not in taken and probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 def get(url: str, token: str | None) -> bytes:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import pytest
 
 from services.client import Client, ControllerUnreachableError
 from services.lifecycle import JobState
+
+from ..waiting import wait_until
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
@@ -145,10 +147,3 @@ def answers(client: Client) -> bool:
         return client.health().status == "ok"
     except ControllerUnreachableError:
         return False
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)

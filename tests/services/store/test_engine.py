@@ -6,6 +6,7 @@ import socket
 import socketserver
 import tempfile
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,12 +70,13 @@ def test_a_database_out_of_reach_is_a_clear_error_without_the_password(url: str,
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
 @pytest.mark.parametrize("opening", [open_store, upgrade])
 def test_a_postgresql_that_cannot_store_every_letter_is_refused(postgres_url: str, encoding: str, opening):
-    name = f"letters_{encoding}_{opening.__name__}".lower()
+    name = f"letters_{uuid.uuid4().hex}"
+    url = sa.make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
-    url = sa.make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
-    with pytest.raises(StoreUnavailableError, match=f"encoding {encoding}.*createdb --encoding=UTF8"):
-        opening(url)
+        with pytest.raises(StoreUnavailableError, match=f"encoding {encoding}.*createdb --encoding=UTF8"):
+            opening(url)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.parametrize(("asked", "idle"), [("", "5"), ("keepalives_idle=60", "60")])
