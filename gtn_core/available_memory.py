@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import torch
 
 CONTROL_GROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -19,16 +20,12 @@ def available_bytes(device: str | torch.device) -> int | None:
     """What can still be allocated; None where that cannot be told."""
     if torch.device(device).type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    rooms = [_mem_available(), *(_room(folder, version) for folder, version in _own_groups())]
+    rooms = [_of_machine(), *(_room(folder, version) for folder, version in _own_groups())]
     return min((each for each in rooms if each is not None), default=None)
 
 
-def _mem_available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), None)
+def _of_machine() -> int:
+    return psutil.virtual_memory().available
 
 
 def _own_groups() -> Iterator[tuple[Path, int]]:

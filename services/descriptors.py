@@ -1,8 +1,10 @@
 """How many files and connections this process may have open at the same time."""
 
 import resource
+import sys
 
-MOST = 65_536
+MOST = 10_240 if sys.platform == "darwin" else 65_536
+"""macOS refuses more than its OPEN_MAX, however high it says the limit may be raised."""
 
 
 def raise_limit() -> int:

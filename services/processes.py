@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +14,9 @@ from pathlib import Path
 
 _PARENT = "GTN_NAS_PARENT_PROCESS"
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+ORPHAN_CHECK_SECONDS = 0.5
+"""How often a child asks whose child it is, where the kernel does not tell it that its parent has died."""
 
 LOG_BYTES = 64 * 2**20
 """Of a child that lives as long as the service; twice as much with what is kept of the log before."""
@@ -48,7 +52,7 @@ def start(
 def end_with_parent() -> None:
     """In a child that was started to end with its parent: get SIGTERM when the parent dies, however it dies.
 
-    The kernel watches the thread that started the child, which must therefore live as long as its process.
+    Linux watches the thread that started the child, which must therefore live as long as its process.
     """
     parent = os.environ.pop(_PARENT, None)
     if parent is not None:
@@ -57,9 +61,18 @@ def end_with_parent() -> None:
 
 def end_with(parent: int) -> None:
     """In a child: get SIGTERM when that process, its parent, dies, as above."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    else:
+        threading.Thread(target=_watch, args=(parent,), name="parent", daemon=True).start()
     if os.getppid() != parent:  # it died before we asked
         sys.exit(0)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_CHECK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def stop(processes: Iterable[subprocess.Popen[bytes]], *, grace_seconds: float) -> None:

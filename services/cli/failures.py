@@ -19,6 +19,11 @@ def message_of(error: Exception) -> str | None:
             f"this needs {error.name}, which is not installed here; "
             "do it where the package is complete: see docs/cluster.md"
         )
+    if isinstance(error, ModuleNotFoundError) and error.name in _ONLY_ON_POSIX:
+        return (
+            "the services run on Linux and macOS, on Windows in its subsystem for Linux; "
+            "here only the commands that talk to a controller do: pass its --url"
+        )
     if isinstance(error, UnicodeEncodeError):
         unreadable = error.object[error.start : error.end]
         return (
@@ -33,3 +38,4 @@ def message_of(error: Exception) -> str | None:
 
 
 _ONLY_FOR_LEARNING = {"torch", "ray", "optuna", "sklearn"}  # docker/controller.Dockerfile leaves them out
+_ONLY_ON_POSIX = {"fcntl", "resource"}  # locks that runners inherit; how many files a process may open

@@ -9,6 +9,8 @@ import fcntl
 import os
 from pathlib import Path
 
+import psutil
+
 
 def acquire(path: Path) -> int | None:
     """A descriptor that holds the lock, for a runner to inherit; None while another runner holds it.
@@ -49,18 +51,18 @@ def controller_lives(path: Path) -> bool:
 
 
 def holder(path: Path) -> int | None:
-    """The process id of the runner that has the file open, as /proc tells it; None when there is none."""
+    """The process id of the runner that has the file open, as the system tells it; None if there is none."""
     target = str(path.resolve())
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal() and int(process.name) != os.getpid() and _has_open(process, target):
-            return int(process.name)
+    for process in psutil.process_iter():
+        if process.pid != os.getpid() and _has_open(process, target):
+            return process.pid
     return None
 
 
-def _has_open(process: Path, target: str) -> bool:
+def _has_open(process: psutil.Process, target: str) -> bool:
     try:
-        return any(str(each.readlink()) == target for each in (process / "fd").iterdir())
-    except OSError:  # it ended meanwhile, or is another user's
+        return any(each.path == target for each in process.open_files())
+    except (psutil.Error, OSError):  # it ended meanwhile, or is another user's
         return False
 
 

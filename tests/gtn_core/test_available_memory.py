@@ -15,7 +15,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with 1,000 bytes left, whose control groups lie in a folder of the test."""
     monkeypatch.setattr(available_memory, "CONTROL_GROUPS", tmp_path)
     monkeypatch.setattr(available_memory, "OWN_GROUPS", tmp_path / "own")
-    monkeypatch.setattr(available_memory, "_mem_available", lambda: 1000)
+    monkeypatch.setattr(available_memory, "_of_machine", lambda: 1000)
 
 
 def limit(group: Path, most: int | str, *, used: int = 450, cached: int = 360) -> None:

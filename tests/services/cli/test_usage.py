@@ -143,3 +143,26 @@ def test_what_is_given_in_another_encoding_is_named() -> None:
     message = message_of(refused.value)
     assert message is not None
     assert message.startswith(r"'\udcfc' cannot be sent")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["up"], "Linux and macOS"),
+        (["serve"], "Linux and macOS"),
+        (["db", "current"], "Linux and macOS"),
+        (["rank", "a1", "--url", "http://127.0.0.1:9"], "no controller at"),
+    ],
+)
+def test_where_the_services_do_not_run_the_client_does(
+    arguments: list[str], complaint: str, tmp_path: Path
+) -> None:
+    code = (
+        "import sys\nsys.modules['fcntl'] = sys.modules['resource'] = None\n"
+        f"sys.argv[1:] = {arguments}\nfrom services.cli import main; main()"
+    )
+    environment = os.environ | {"GTN_NAS_DATA_DIR": str(tmp_path)}
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert answer.returncode == 1
+    (line,) = answer.stderr.splitlines()
+    assert complaint in line

@@ -54,12 +54,18 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_a_child_ends_with_its_parent_however_that_ends(
-    tmp_path: Path, wait_until: Callable[..., None], how: signal.Signals
+    tmp_path: Path, wait_until: Callable[..., None], how: signal.Signals, platform: str
 ) -> None:
-    child_code = (
-        f"from services.processes import end_with_parent; end_with_parent(); print('up', flush=True); {SLEEP}"
-    )
+    child_code = f"""
+import sys, time
+from services.processes import end_with_parent
+sys.platform = {platform!r}
+end_with_parent()
+print("up", flush=True)
+time.sleep(600)
+"""
     parent_code = f"""
 import os, sys, time
 from pathlib import Path
