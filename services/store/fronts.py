@@ -22,8 +22,11 @@ from services.store.tables import CANDIDATES, JOBS, metric_column
 VALUES_KEPT = 2_000_000
 """Numbers in all fronts of a process together, 8 bytes each; the ones not read for longest go first."""
 
-MANY, SAMPLED, PIVOTS = 2_000, 32, 8
-"""Where MANY have finished, the database leaves out what the PIVOTS strongest of every 32nd of them beat."""
+MANY, PIVOTS = 2_000, 8
+"""Of more than MANY the database leaves out what the PIVOTS strongest of the last MANY beat.
+
+A search gets better with time, and what finished last lies close together.
+"""
 
 
 class Fronts:
@@ -78,8 +81,8 @@ def _brought_forward(
     if known.done >= 0:
         finished = finished.where(_COLUMNS.completion > known.done)
     if done - known.done > MANY:
-        sample = session.execute(finished.where(_COLUMNS.number % SAMPLED == 0)).all()
-        rivals = strongest([point[1:] for point in sample], directions, PIVOTS)
+        last = numeric_rows(session, finished.where(_COLUMNS.completion > done - MANY))
+        rivals = strongest(last[:, 1:], directions, PIVOTS)
         finished = finished.where(*(sa.not_(_beaten_by(rival, columns, directions)) for rival in rivals))
     rows = numeric_rows(session, finished)
     numbers = np.concatenate([known.numbers, rows[:, 0].astype(np.int64)])

@@ -305,21 +305,32 @@ def test_pareto_front_by_hand(store: Store, running_search: MakeJob, succeed: Wr
 
 
 @pytest.mark.parametrize("head_start", [0.0, 0.5])
-def test_pareto_of_more_candidates_than_are_sampled(
+def test_pareto_of_more_candidates_than_are_compared_in_memory(
     monkeypatch: pytest.MonkeyPatch, store: Store, running_search: MakeJob, succeed: Write, head_start: float
 ):
-    """What the database leaves out by comparison with a sample is on no front, however poor the sample."""
+    """What the database leaves out because the last ones beat it is on no front, however poor they are."""
     monkeypatch.setattr(fronts, "MANY", 20)
-    monkeypatch.setattr(fronts, "SAMPLED", 2)
     search = running_search()
     scores = enumerate(scattered(60))
-    points = [(accuracy + head_start * (number % 2), params) for number, (accuracy, params) in scores]
+    points = [(accuracy + head_start * (number < 40), params) for number, (accuracy, params) in scores]
     for number, (accuracy, params) in enumerate(points):
         succeed(search.id, number, accuracy=accuracy, params=params)
     front = store.pareto(search.id, ["accuracy", "params"])
     expected = undominated(points)
     assert {candidate.number for candidate in front} == expected
     assert 5 < len(expected) < 30
+
+
+def test_a_pareto_front_where_the_last_ones_have_all_failed(
+    monkeypatch: pytest.MonkeyPatch, store: Store, running_search: MakeJob, succeed: Write, fail: Write
+):
+    monkeypatch.setattr(fronts, "MANY", 5)
+    search = running_search()
+    for number in range(4):
+        succeed(search.id, number, accuracy=0.1 * number, params=5)
+    for number in range(4, 12):
+        fail(search.id, number)
+    assert [candidate.number for candidate in store.pareto(search.id, ["accuracy", "params"])] == [3]
 
 
 def test_a_pareto_front_follows_a_search_that_runs(
