@@ -24,8 +24,11 @@ def available_bytes(device: str | torch.device) -> int | None:
     return min((each for each in rooms if each is not None), default=None)
 
 
-def _of_machine() -> int:
-    return psutil.virtual_memory().available
+def _of_machine() -> int | None:
+    try:
+        return psutil.virtual_memory().available
+    except OSError:  # nothing in /proc, for instance
+        return None
 
 
 def _own_groups() -> Iterator[tuple[Path, int]]:

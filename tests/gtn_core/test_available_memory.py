@@ -37,6 +37,16 @@ def test_a_machine_without_control_groups_has_what_it_says() -> None:
     assert available_bytes("cpu") == 1000
 
 
+def test_a_machine_that_tells_nothing_has_what_cannot_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden() -> None:
+        raise FileNotFoundError("/proc/meminfo")
+
+    monkeypatch.undo()  # of the fixture: the real way to ask
+    monkeypatch.setattr("psutil.virtual_memory", hidden)
+    monkeypatch.setattr(available_memory, "OWN_GROUPS", Path("/nonexistent"))
+    assert available_bytes("cpu") is None
+
+
 def test_cached_files_are_room_in_a_container(tmp_path: Path) -> None:
     (tmp_path / "own").write_text("0::/\n")
     rooms = []
