@@ -17,9 +17,9 @@ import pytest
 
 from services.client import Client
 
+from ..ports import free_port
 from ..waiting import wait_until
 from .journey import meta_train, train_and_export
-from .ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED = os.environ.get("GTN_NAS_TEST_DOCKER", "")

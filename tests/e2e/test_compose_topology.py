@@ -28,8 +28,8 @@ import yaml
 from services.client import Client
 from services.lifecycle import JobState
 
+from ..ports import free_port
 from .journey import meta_train, train_and_export
-from .ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "docker-compose.yml").read_text())  # the defaults

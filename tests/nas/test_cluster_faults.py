@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -29,13 +28,16 @@ from nas import EstimatorData, Search, SearchSpec, estimator_data
 from nas.actor_engine import ActorEngine
 from nas.search import CandidateResult, Engine, Failure, Proposal
 from nas.tune_engine import TuneEngine
-from services.ports import listen
 from services.processes import start
+
+from ..ports import free_port
+from ..waiting import wait_until
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(400)]
 
 PLUGIN = str(Path(__file__).parent / "plugin")
 MIB = 2**20
+START_SECONDS = 120
 StartCluster = Callable[..., Cluster]
 
 
@@ -241,10 +243,10 @@ class Hosts:
 
     def start_ray(self) -> None:
         config = f"--system-config={json.dumps(HEALTH_CHECKS)}"
-        port = free_port()
+        port = free_port(taken=())
         own = ["--num-cpus=0", "--include-dashboard=false", f"--temp-dir={self._folder}", config]
         self._start("head", [], "--head", f"--port={port}", f"--node-ip-address={self.address}", *own)
-        wait_until(lambda: "Ray runtime started" in (self._folder / "head.log").read_text())
+        wait_until(lambda: "Ray runtime started" in (self._folder / "head.log").read_text(), START_SECONDS)
         ray.init(f"{self.address}:{port}", _node_ip_address=self.address, log_to_driver=False)
         for number, name in enumerate(self._names, start=2):
             # One by one: on one machine, all share a folder, in which they choose names for their sockets.
@@ -284,7 +286,7 @@ class Hosts:
                 self._start(name, ["ip", "netns", "exec", name], *options, "--num-cpus=1")
             return bool(ray.cluster_resources().get("CPU") == len(self._nodes) - 1)
 
-        wait_until(joined)
+        wait_until(joined, START_SECONDS)
 
     def _start(self, name: str, prefix: list[str], *options: str) -> None:
         command = [*prefix, str(Path(sys.executable).with_name("ray")), "start", "--block", *options]
@@ -311,19 +313,5 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.2)
-    raise AssertionError("waited in vain")
-
-
 def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
-
-
-def free_port() -> int:
-    with listen("127.0.0.1", 0) as free:
-        port: int = free.getsockname()[1]
-        return port

@@ -3,12 +3,10 @@
 import gzip
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,8 +20,12 @@ from gtn_core import FrozenCheckpoint
 from services import telemetry
 from services.errors import ServiceError
 
+from ..ports import free_port
+from ..waiting import wait_until
+
 pytestmark = pytest.mark.xdist_group("ray")
 
+END_SECONDS = 120
 TRACE_ID, CLIENT_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
@@ -96,8 +98,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture
 def controller(tmp_path: Path, collector: Collector) -> Iterator[tuple[str, Path]]:
     """A real controller with traces on; the URL, and its log."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port(taken=())
     environment = {
         **os.environ, "GTN_NAS_DATA_DIR": str(tmp_path / "data"), "GTN_NAS_PORT": str(port),
         "GTN_NAS_LOG_JSON": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -109,7 +110,7 @@ def controller(tmp_path: Path, collector: Collector) -> Iterator[tuple[str, Path
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: _answers(url) or process.poll() is not None)
+        wait_until(lambda: _answers(url) or process.poll() is not None, END_SECONDS)
         assert process.poll() is None, log_path.read_text()
         yield url, log_path
     finally:
@@ -139,8 +140,8 @@ def test_a_search_hangs_under_the_request_that_submitted_it(
     def ended() -> bool:
         return bool(http.get(f"/v1/searches/{search_id}").json()["state"] == "succeeded")
 
-    wait_until(ended)
-    wait_until(lambda: any(span.name == "search job" for span in collector.spans))
+    wait_until(ended, END_SECONDS)
+    wait_until(lambda: any(span.name == "search job" for span in collector.spans), END_SECONDS)
 
     mine = [span for span in collector.spans if span.trace_id == TRACE_ID]
     (request,) = (span for span in mine if span.name == "POST /v1/searches")
@@ -197,10 +198,3 @@ def _answers(url: str) -> bool:
         return httpx2.get(f"{url}/healthz").is_success
     except httpx2.TransportError:
         return False
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)

@@ -1,6 +1,5 @@
 """What the tests of runners and workers share: a place to work in, and searches to work on."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,20 +12,15 @@ from services.settings import Settings
 from services.store import JobRecord, Store, open_store
 from services.wiring import Backend, child_environment, make_backend
 
+from ...waiting import wait_until
+
 WaitUntil = Callable[..., None]
 
 
-@pytest.fixture
-def wait_until() -> WaitUntil:
-    """Waits for a condition; the limit is generous, since it is there to end a test that hangs."""
-
-    def wait(condition: Callable[[], object], seconds: float = 240) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.05)
-
-    return wait
+@pytest.fixture(name="wait_until")
+def shared_wait_until() -> WaitUntil:
+    """Waits for a condition."""
+    return wait_until
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ import pytest
 from gtn_core import FrozenCheckpoint
 from services.checkpoints import store_checkpoint
 from services.lifecycle import JobState
-from services.ports import listen
 from services.processes import start, stop
 from services.settings import Settings
 from services.store import JobRecord, Store
 from services.wiring import Backend, child_environment, make_dispatcher
+
+from ...ports import free_port
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
@@ -33,9 +34,9 @@ class RayCluster:
     def __init__(self, settings: Settings) -> None:
         # Not below pytest's folder: its sockets need a short path.
         self._folder = Path(tempfile.mkdtemp(prefix="gtn-", dir="/tmp"))
-        self._ports = {
-            name: free_port() for name in ("port", "dashboard-port", "dashboard-agent-listen-port")
-        }
+        self._ports: dict[str, int] = {}
+        for name in ("port", "dashboard-port", "dashboard-agent-listen-port"):
+            self._ports[name] = free_port(self._ports.values())
         self.jobs_url = f"http://127.0.0.1:{self._ports['dashboard-port']}"
         self._environment = child_environment(settings) | {
             "RAY_AUTH_MODE": "disabled",
@@ -117,9 +118,3 @@ def test_the_controller_resumes_a_search_whose_head_was_lost(
         event.data["number"] for event in store.events_after(search, 0, 1000) if event.type == "candidate"
     ]
     assert sorted(told) == list(range(12))
-
-
-def free_port() -> int:
-    with listen("127.0.0.1", 0) as free:
-        port: int = free.getsockname()[1]
-        return port
