@@ -46,7 +46,7 @@ def main() -> None:
     trained = meta_train(
         splits,
         config,
-        seed=0,
+        seed=arguments.seed,
         on_step=report,
         learner_sampler=learners(config, arguments.learner_space),
         state_path=arguments.state,
@@ -58,7 +58,7 @@ def main() -> None:
         raise SystemExit(
             f"{size} bytes; a shipped checkpoint has at most {MAX_BYTES}: make the generator smaller"
         )
-    path = Path(gtn_core.presets.__file__).with_name(f"{arguments.name}.gtn")
+    path = arguments.folder / f"{arguments.name}.gtn"
     shipped.save(path)
     print(f"{path.name}: {size:,} bytes, id {shipped.id}, {time.process_time():.0f} processor seconds")
 
@@ -72,6 +72,10 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--learner-space", help="search space of every second learner")
     parser.add_argument("--state", type=Path, help="file of the resumable state")
+    parser.add_argument("--seed", type=int, default=0, help="of the meta-training")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(gtn_core.presets.__file__).parent, help="by default the package's"
+    )
     return parser.parse_args()
 
 

@@ -72,8 +72,8 @@ def normalise(images: Tensor) -> Tensor:
     """
     if tuple(images.shape[-3:]) != IMAGE_SHAPE:
         raise ValueError(
-            f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}; reduce larger ones as for "
-            "training, floating point in a batch [B, C, H, W]: "
+            f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}; cut pictures to their "
+            "centre square and reduce them as for training, floating point in a batch [B, C, H, W]: "
             f"torch.nn.functional.interpolate(images, {IMAGE_SHAPE[1:]}, mode='area')"
         )
     if not images.dtype.is_floating_point and images.dtype not in LARGEST:

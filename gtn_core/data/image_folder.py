@@ -1,24 +1,43 @@
-"""A folder of pictures: one folder for each class, or `train/` and `test/` with one folder for each class."""
+"""A folder of pictures: one folder for each class, or `train/` and `test/` with one folder for each class.
+
+Pictures of one size are taken as they are. Where they differ, as photographs do, or are not square, and the
+size to use them at is known, each becomes a square of it: its centre, scaled.
+"""
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
 
 from gtn_core.data.raw import LabelledImages, RawDataset
 from gtn_core.errors import DatasetError
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _VALIDATION = {"val", "valid", "validation"}
+_PHOTOGRAPHS = {"JPEG", "MPO", "WEBP"}
+"""May lie on their side. Pillow turns TIFF by itself, and a PNG file tells of it after all of its pixels."""
+
 _GREY, _COLOUR = {"1", "L", "LA"}, {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
 
 
-def read_folder(path: Path) -> RawDataset:
+@dataclass(frozen=True)
+class _Form:
+    """What pictures are turned into."""
+
+    mode: str  # "L" or "RGB"
+    size: tuple[int, int]  # width and height
+    scaled: bool  # to that size, which they have otherwise
+
+
+def read_folder(path: Path, image_size: int | None = None) -> RawDataset:
     """Read all pictures below the class folders; grey ones stay so unless some picture has colour.
 
-    Sizes and modes are compared before the first picture is decoded. Raises DatasetError.
+    Where they differ in size, or are not square, they become squares of `image_size` if there is one. Sizes
+    and modes are compared before the first picture is decoded. Raises DatasetError.
     """
     if not path.is_dir():
         raise DatasetError(f"no folder at {path}; folder:PATH reads one folder of pictures for each class")
@@ -40,8 +59,8 @@ def read_folder(path: Path) -> RawDataset:
         raise DatasetError(f"{path} has no class folders; put the pictures of each class in one of its own")
     train = _labelled_files(path / "train" if has_test else path, class_names)
     test = _labelled_files(path / "test", class_names) if has_test else []
-    mode = _common_mode([file for file, _ in (*train, *test)], path)
-    return RawDataset(_decode(train, mode), _decode(test, mode) if has_test else None, tuple(class_names))
+    form = _common_form([file for file, _ in (*train, *test)], path, image_size)
+    return RawDataset(_decode(train, form), _decode(test, form) if has_test else None, tuple(class_names))
 
 
 def _subfolders(folder: Path) -> list[str]:
@@ -75,37 +94,68 @@ def _labelled_files(folder: Path, class_names: Sequence[str]) -> list[tuple[Path
     return files
 
 
-def _common_mode(files: Sequence[Path], path: Path) -> str:
-    """ "L" or "RGB" for all pictures. Raises DatasetError for unequal sizes and for more than 8 bits."""
-    first_size, mode = None, "L"
+def _common_form(files: Sequence[Path], path: Path, image_size: int | None) -> _Form:
+    """One form for all pictures. Raises DatasetError for unequal sizes, and for more than 8 bits."""
+    first_size, equal, mode = None, True, "L"
     for file in files:
         with _open(file) as picture:
-            size, found = picture.size, picture.mode
+            size, found = _upright_size(picture), picture.mode
         first_size = first_size or size
-        if size != first_size:
+        equal = equal and size == first_size
+        if not equal and image_size is None:
             raise DatasetError(
                 f"pictures below {path} differ in size: {files[0]} is {first_size[0]}x{first_size[1]}, "
-                f"{file} is {size[0]}x{size[1]}; scale them to one size"
+                f"{file} is {size[0]}x{size[1]}; give the size to use them at, as in folder@32:PATH, and the "
+                "centre of each is scaled to it"
             )
         if found not in _GREY | _COLOUR:
             raise DatasetError(f"{file} has the pixel format {found!r}; convert it to 8 bits, grey or colour")
         if found in _COLOUR:
             mode = "RGB"
-    return mode
+    width, height = first_size or (0, 0)
+    # Squares of one size are reduced as those of other data sets are, without rounding to 8 bits.
+    if image_size is None or (equal and width == height):
+        return _Form(mode, (width, height), scaled=False)
+    return _Form(mode, (image_size, image_size), scaled=True)
 
 
-def _decode(files: Sequence[tuple[Path, int]], mode: str) -> LabelledImages:
+def _upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Width and height as it is looked at: cameras store photographs as the sensor lay."""
+    width, height = picture.size
+    sideways = picture.format in _PHOTOGRAPHS and picture.getexif().get(ExifTags.Base.Orientation) in range(
+        5, 9
+    )
+    return (height, width) if sideways else (width, height)
+
+
+def _decode(files: Sequence[tuple[Path, int]], form: _Form) -> LabelledImages:
     images = []
     for file, _ in files:
         try:
             with _open(file) as picture:
-                images.append(np.array(picture.convert(mode), dtype=np.uint8))
+                images.append(_pixels(picture, form))
         except (OSError, SyntaxError, ValueError) as error:
             raise DatasetError(f"{file} cannot be decoded: {error}; repair or remove it") from error
     stacked = np.stack(images)
-    channels_first = stacked[:, None] if mode == "L" else stacked.transpose(0, 3, 1, 2)
+    channels_first = stacked[:, None] if form.mode == "L" else stacked.transpose(0, 3, 1, 2)
     labels = np.array([label for _, label in files], dtype=np.int64)
     return LabelledImages(np.ascontiguousarray(channels_first), labels)
+
+
+def _pixels(picture: Image.Image, form: _Form) -> NDArray[np.uint8]:
+    """A picture's pixels, [H, W] or [H, W, 3]. Raises ValueError when it is of another size than it said."""
+    width, height = form.size
+    if form.scaled:
+        picture.draft(form.mode, (2 * width, 2 * height))  # large JPEGs: decoded smaller, many times as fast
+    if picture.format in _PHOTOGRAPHS:
+        ImageOps.exif_transpose(picture, in_place=True)
+    upright = picture.convert(form.mode)
+    if form.scaled:
+        resample = Image.Resampling.BOX if min(upright.size) >= width else Image.Resampling.BILINEAR
+        upright = ImageOps.fit(upright, form.size, resample)
+    if upright.size != form.size:
+        raise ValueError(f"its pixels are {upright.width}x{upright.height}, not {width}x{height}")
+    return np.array(upright, dtype=np.uint8)
 
 
 def _open(file: Path) -> Image.Image:

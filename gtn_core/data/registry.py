@@ -23,7 +23,7 @@ class DatasetFormat:
     description: str
     needs_path: bool
     formats: tuple[str, ...]
-    read: Callable[[Path], RawDataset] = field(repr=False)
+    read: "_Reader" = field(repr=False)
 
 
 def load_dataset(dataset: str | DatasetSpec, *, seed: int = 0) -> DatasetSplits:
@@ -56,9 +56,18 @@ def _read(spec: DatasetSpec) -> RawDataset:
             f"data set {spec.name!r} is bundled and takes no path, but {spec.path!r} was given"
         )
     try:
-        return dataset_format.read(Path(spec.path or "").expanduser())
+        return dataset_format.read(Path(spec.path or "").expanduser(), spec.image_size)
     except OSError as error:
         raise DatasetError(f"{spec} cannot be read: {error}") from error
+
+
+_Reader = Callable[[Path, int | None], RawDataset]
+"""Reads what is at a path, whose images will be used at a size; they may be larger."""
+
+
+def _of_one_size(read: Callable[[Path], RawDataset]) -> _Reader:
+    """Images that have one size in their files, whatever they are used at."""
+    return lambda path, image_size: read(path)  # noqa: ARG005
 
 
 _IDX_FILES = "{train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz"
@@ -71,14 +80,14 @@ _FORMATS = {
             "1,797 handwritten digits of 8x8 grey pixels, bundled: nothing to download",
             needs_path=False,
             formats=(),
-            read=read_digits,
+            read=_of_one_size(read_digits),
         ),
         DatasetFormat(
             "mnist",
             "MNIST: 70,000 handwritten digits of 28x28 grey pixels",
             needs_path=True,
             formats=(f"a folder with {_IDX_FILES}", "torchvision's MNIST/raw below the folder"),
-            read=read_mnist,
+            read=_of_one_size(read_mnist),
         ),
         DatasetFormat(
             "idx",
@@ -89,25 +98,25 @@ _FORMATS = {
                 "NAME/raw below the folder",
                 "FOLDER/PREFIX of the files",
             ),
-            read=read_idx,
+            read=_of_one_size(read_idx),
         ),
         DatasetFormat(
             "cifar10",
             "CIFAR-10: 60,000 photographs of 32x32 pixels in ten classes",
             needs_path=True,
             formats=("cifar-10-batches-bin/", "cifar-10-batches-py/", "the .tar.gz archive of either"),
-            read=read_cifar10,
+            read=_of_one_size(read_cifar10),
         ),
         DatasetFormat(
             "npz",
             "Images and integer labels in a NumPy archive",
             needs_path=True,
             formats=(".npz with images, labels", ".npz with x_train, y_train, x_test, y_test"),
-            read=read_npz,
+            read=_of_one_size(read_npz),
         ),
         DatasetFormat(
             "folder",
-            "Pictures of one size, in one folder for each class",
+            "Pictures, in one folder for each class; of different sizes, or not square: folder@SIZE:PATH",
             needs_path=True,
             formats=("CLASS/*.png, .jpg, ...", "train/CLASS/ and test/CLASS/"),
             read=read_folder,

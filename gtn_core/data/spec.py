@@ -18,7 +18,8 @@ class DatasetSpec(StrictModel):
     image_size: int | None = Field(
         default=None,
         ge=1,
-        description="Height and width that square images are reduced to, by area; none: as is.",
+        description="Height and width that square images are reduced to, by area; none: as is. Of a folder's "
+        "pictures that are not square, or differ in size, the centre is scaled.",
     )
 
     @classmethod

@@ -80,7 +80,7 @@ def make_splits(raw: RawDataset, dataset: DatasetSpec, *, seed: int) -> DatasetS
     pool, test = (raw.train, raw.test) if raw.test is not None else _hold_out(raw.train, rng)
     train, validation = _hold_out(pool, rng)
     parts = (train, validation, test)
-    pixels = [_reduced(_as_float(part.images), dataset) for part in parts]
+    pixels = [_reduced(part.images, dataset) for part in parts]
     normalization = _normalization(pixels[0], dataset)
     normalised = [
         _normalised(images, part.labels, normalization) for images, part in zip(pixels, parts, strict=True)
@@ -111,17 +111,11 @@ def _take(part: LabelledImages, index: NDArray[np.intp]) -> LabelledImages:
     return LabelledImages(part.images[index], part.labels[index])
 
 
-def _as_float(images: NDArray[Any]) -> NDArray[np.float32]:
-    pixels = images.astype(np.float32)
-    if images.dtype.kind == "u":
-        pixels /= np.float32(np.iinfo(images.dtype).max)
-    return pixels
-
-
-def _reduced(images: NDArray[np.float32], dataset: DatasetSpec) -> NDArray[np.float32]:
+def _reduced(images: NDArray[Any], dataset: DatasetSpec) -> NDArray[np.float32]:
+    """Pixels as floating point, at the size that is asked for."""
     size, (height, width) = dataset.image_size, images.shape[2:]
     if size is None or size == height == width:
-        return images
+        return _as_float(images)
     if height != width or size > height:
         raise DatasetError(
             f"{dataset}: images are {height}x{width}; image_size {size} needs square ones at least as large"
@@ -129,10 +123,15 @@ def _reduced(images: NDArray[np.float32], dataset: DatasetSpec) -> NDArray[np.fl
     import torch
     from torch.nn.functional import interpolate
 
-    chunks = [
-        interpolate(torch.from_numpy(chunk), size=(size, size), mode="area") for chunk in _chunks(images)
-    ]
-    return torch.cat(chunks).numpy()
+    chunks = (torch.from_numpy(_as_float(chunk)) for chunk in _chunks(images))
+    return torch.cat([interpolate(chunk, size=(size, size), mode="area") for chunk in chunks]).numpy()
+
+
+def _as_float(images: NDArray[Any]) -> NDArray[np.float32]:
+    pixels = images.astype(np.float32)
+    if images.dtype.kind == "u":
+        pixels /= np.float32(np.iinfo(images.dtype).max)
+    return pixels
 
 
 def _normalization(images: NDArray[np.float32], dataset: DatasetSpec) -> Normalization:

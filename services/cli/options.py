@@ -109,13 +109,15 @@ def key_values(pairs: list[str] | None) -> dict[str, Any]:
 
 def dataset(text: str, image_size: int | None) -> dict[str, Any]:
     """`mnist:data/mnist` as the API's data set, its path made absolute: the controller stands elsewhere."""
-    name, _, path = text.partition(":")
-    values: dict[str, Any] = {"name": name}
-    if path:
-        values["path"] = str(Path(path).expanduser().absolute())
-    if image_size is not None:
-        values["image_size"] = image_size
-    return values
+    from gtn_core.data import DatasetSpec
+
+    spec = DatasetSpec.parse(text)
+    if spec.image_size is not None and image_size not in (None, spec.image_size):
+        raise typer.BadParameter(
+            f"{text!r} has another size than --image-size {image_size}; give one of them"
+        )
+    path = spec.path and str(Path(spec.path).expanduser().absolute())
+    return {"name": spec.name, "path": path, "image_size": image_size or spec.image_size}
 
 
 def table(path: Path | None) -> dict[str, str] | None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 def train_gtn(
     dataset: Annotated[
-        str, typer.Option(help="NAME or NAME:PATH, such as digits, mnist:/data/mnist, npz:/data/set.npz.")
+        str,
+        typer.Option(
+            help="NAME, NAME:PATH or NAME@SIZE:PATH, such as digits, mnist:/data/mnist, folder@32:/photos."
+        ),
     ],
     preset: Annotated[
         str | None, typer.Option(help="A named configuration: paper_mnist, paper_cifar10.")
@@ -29,7 +32,9 @@ def train_gtn(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of the configuration; wins over --config.")
     ] = None,
-    image_size: Annotated[int | None, typer.Option(min=1, help="Scale square images down to this.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Height and width to scale images down to.")
+    ] = None,
     learner_space: Annotated[
         str | None, typer.Option(help="Also meta-train on learners drawn from this search space.")
     ] = None,

@@ -211,7 +211,7 @@ def test_a_model_of_reduced_images_tells_how_larger_ones_are_reduced(tmp_path: P
         (tmp_path / name).write_bytes(content)
     model = runpy.run_path(str(tmp_path / "model.py"))
     images = torch.rand(2, 3, 18, 24)
-    with pytest.raises(ValueError, match="reduce larger ones as for training") as told:
+    with pytest.raises(ValueError, match="reduce them as for training") as told:
         model["normalise"](images)
     reduced = eval("torch" + str(told.value).partition(": torch")[2], {"torch": torch, "images": images})
     torch.testing.assert_close(reduced, torch.nn.functional.avg_pool2d(images, 2))

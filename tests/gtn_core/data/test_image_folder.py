@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
+from PIL import ExifTags, Image
+from torch.nn.functional import avg_pool2d
 
-from gtn_core.data import load_dataset
+from gtn_core.data import image_folder, load_dataset
 from gtn_core.errors import DatasetError
 
 
@@ -103,7 +105,72 @@ def test_picture_formats(tmp_path: Path, suffix: str) -> None:
 def test_unequal_sizes(tmp_path: Path) -> None:
     write_pictures(tmp_path / "a", 5)
     write_pictures(tmp_path / "b", 5, size=(6, 7))
-    with pytest.raises(DatasetError, match=r"differ in size: .*a/00\.png is 6x5, .*b/00\.png is 6x7"):
+    with pytest.raises(
+        DatasetError,
+        match=r"differ in size: .*a/00\.png is 6x5, .*b/00\.png is 6x7; give the size .*folder@32:",
+    ):
+        load_dataset(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_the_centre_of_each_picture_is_scaled_to_the_size_asked_for(tmp_path: Path, suffix: str) -> None:
+    """Left and right of the centre are black, above and below there is nothing to cut."""
+    sizes = ((64, 32), (96, 48), (1280, 640), (32, 64), (32, 32))
+    for label, brightness in (("dark", 90), ("light", 180)):
+        folder = tmp_path / "train" / label
+        folder.mkdir(parents=True)
+        for number, (width, height) in enumerate(sizes * 2):
+            square, picture = min(width, height), Image.new("L", (width, height))
+            centre = (width - square) // 2, (height - square) // 2
+            picture.paste(brightness + number, (*centre, centre[0] + square, centre[1] + square))
+            picture.save(folder / f"{number}{suffix}", quality=100)
+    write_pictures(tmp_path / "test" / "dark", 1, mode="L", size=(8, 4))  # smaller: it is enlarged
+    splits = load_dataset(f"folder@16:{tmp_path}")
+    assert splits.image_shape == (1, 16, 16)
+    assert splits.test.images.shape == (1, 1, 16, 16)
+    scale, shift = splits.normalization.std[0] * 255, splits.normalization.mean[0] * 255
+    for part in (splits.train, splits.validation):
+        pixels = part.images * scale + shift
+        least = torch.tensor([90, 180])[part.labels]
+        assert ((pixels.amin(dim=(1, 2, 3)) >= least - 2) & (pixels.amax(dim=(1, 2, 3)) <= least + 12)).all()
+
+
+def test_squares_of_one_size_are_reduced_without_rounding(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_pictures(tmp_path / name, 5, mode="L", size=(8, 8))
+    whole, reduced = (load_dataset(f"folder{size}:{tmp_path}") for size in ("", "@4"))
+    pixels = whole.train.images * whole.normalization.std[0] + whole.normalization.mean[0]
+    expected = (avg_pool2d(pixels, 2) - reduced.normalization.mean[0]) / reduced.normalization.std[0]
+    torch.testing.assert_close(reduced.train.images, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_photographs_are_turned_upright(tmp_path: Path, suffix: str) -> None:
+    """A sensor's pictures of 60x40 that are to be looked at turned to the right: 40 wide and 60 high."""
+    sideways = Image.Exif()
+    sideways[ExifTags.Base.Orientation] = 6
+    picture = Image.new("L", (60, 40))
+    picture.paste(200, (0, 0, 30, 40))  # the left, which becomes the top
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            picture.save(tmp_path / name / f"{number}{suffix}", exif=sideways)
+    splits = load_dataset(f"folder:{tmp_path}")
+    assert splits.image_shape[1:] == (60, 40)
+    assert (splits.test.images[..., :28, :] > 0).all()
+    assert (splits.test.images[..., 32:, :] < 0).all()
+
+
+def test_a_picture_that_is_decoded_to_another_size_than_it_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Pillow 13 does with a plain TIFF that lies on its side."""
+    for name in ("a", "b"):
+        write_pictures(tmp_path / name, 5, mode="L", size=(6, 5))
+    monkeypatch.setattr(image_folder, "_upright_size", lambda picture: picture.size[::-1])
+    with pytest.raises(
+        DatasetError, match=r"a/00\.png cannot be decoded: its pixels are 6x5, not 5x6; repair"
+    ):
         load_dataset(f"folder:{tmp_path}")
 
 

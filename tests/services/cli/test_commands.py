@@ -90,6 +90,29 @@ def test_train_gtn_submits_file_and_set_options_with_the_latter_winning(
     assert job.request["dataset"]["path"] == str(tmp_path / "some" / "set.npz")
 
 
+@pytest.mark.parametrize(
+    "options", [("digits@4",), ("digits", "--image-size", "4"), ("digits@4", "--image-size", "4")]
+)
+def test_a_data_set_is_asked_for_at_a_size(run: Run, store: Store, options: tuple[str, ...]) -> None:
+    job = store.get_job(run("train-gtn", "--dataset", *options).stdout.strip())
+    assert job.request["dataset"] == {"name": "digits", "path": None, "image_size": 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("digits@4", "--image-size", "5"), "'digits@4' has another size than --image-size 5"),
+        (("digits@x",), "cannot read data set 'digits@x'; write NAME, NAME:PATH or NAME@SIZE:PATH"),
+    ],
+)
+def test_a_data_set_that_cannot_be_meant(url: str, options: tuple[str, ...], complaint: str) -> None:
+    result = CliRunner().invoke(
+        app, ["train-gtn", "--dataset", *options, "--url", url], env={"COLUMNS": "200"}
+    )
+    assert result.exit_code != 0
+    assert complaint in f"{result.output}{result.exception}"
+
+
 def test_train_gtn_submits_the_order_to_teach_and_the_ranks(run: Run, store: Store, tmp_path: Path) -> None:
     cells = [
         "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|",
