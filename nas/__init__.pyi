@@ -12,7 +12,7 @@ from .estimators import (
 from .search import CandidateResult, Engine, Failure, Proposal, Search, SearchObserver
 from .search_spaces import get_search_space, search_space_names, search_space_schema
 from .search_spec import Constraints, NamedConfig, Objective, Resources, SearchSpec, validate_spec
-from .serial_engine import SerialEngine
+from .serial_engine import SerialEngine, search_in_process
 
 __all__ = [
     "Architecture",
@@ -38,6 +38,7 @@ __all__ = [
     "make_estimator",
     "network_cost",
     "score_candidate",
+    "search_in_process",
     "search_space_names",
     "search_space_schema",
     "validate_spec",

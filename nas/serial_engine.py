@@ -1,13 +1,56 @@
-"""A search in this process, one candidate after the other: for tests and small jobs."""
+"""A search in this process, one candidate after the other: for notebooks, tests and small jobs."""
 
 import time
+from collections.abc import Callable
 
 import torch
 
+from nas.architecture import Architecture
 from nas.estimators import make_estimator
-from nas.estimators.base import Estimator, EstimatorData
+from nas.estimators.base import CandidateScore, Estimator, EstimatorData
 from nas.evaluation import Evaluation, evaluate, evaluation_of
+from nas.ranking import rank
 from nas.search import CandidateResult, Proposal, Search, SearchObserver
+from nas.search_spec import SearchSpec, validate_spec
+
+
+def search_in_process(
+    spec: SearchSpec,
+    data: EstimatorData,
+    *,
+    on_result: Callable[[CandidateResult], object] = lambda _: None,
+    device: str | torch.device = "cpu",
+) -> list[tuple[Architecture, CandidateScore]]:
+    """A whole search, here and now: what it scored, the best first.
+
+    `on_result` gets each candidate as it ends, those without a score included; nothing else keeps them if the
+    search is interrupted. Raises UnknownNameError for a name that no registry holds, and ValidationError for
+    an option that its owner refuses.
+    """
+    spec = validate_spec(spec)
+    image_shape, num_classes = data.curriculum_images.shape[2:], data.curriculum_labels.shape[-1]
+    results = _Results(on_result)
+    SerialEngine(device).run(Search(spec, image_shape, num_classes), data, results)
+    scored = [(result.proposal.architecture, result.score) for result in results.ended if result.score]
+    return [scored[index] for index in rank([score for _, score in scored], spec.objectives)]
+
+
+class _Results:
+    """The observer that keeps results in memory."""
+
+    def __init__(self, on_result: Callable[[CandidateResult], object]) -> None:
+        self._on_result = on_result
+        self.ended: list[CandidateResult] = []
+
+    def on_proposal(self, proposal: Proposal) -> None:
+        pass
+
+    def on_result(self, result: CandidateResult) -> None:
+        self.ended.append(result)
+        self._on_result(result)
+
+    def should_stop(self) -> bool:
+        return False
 
 
 class SerialEngine:

@@ -137,9 +137,13 @@ def anchors(text: str) -> set[str]:
 def test_the_method_runs_as_the_readme_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
     (script,) = [block for block in blocks("python", README) if "meta_train(" in block]
     exec(script.replace("meta_steps=200", "meta_steps=2"), {})
-    *steps, accuracy = capsys.readouterr().out.splitlines()
-    assert len(steps) == 2
+    lines = capsys.readouterr().out.splitlines()
+    steps, accuracy, found = lines[:2], lines[2], lines[3:]
+    assert all(step.startswith("MetaStepReport(") for step in steps)
     assert 0 < float(accuracy) < 1
+    accuracies = [float(line.split()[0]) for line in found]
+    assert len(accuracies) == 20
+    assert accuracies == sorted(accuracies, reverse=True)
 
 
 def test_a_space_of_ones_own_is_made_as_the_readme_shows_it() -> None:

@@ -8,7 +8,8 @@ import torch
 
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
-from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
+from gtn_core.errors import UnknownNameError
+from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data, search_in_process
 from nas.estimators import make_estimator
 from nas.estimators.base import CandidateScore
 from nas.search import CandidateResult, Proposal
@@ -76,6 +77,25 @@ def test_a_failing_candidate_does_not_end_the_search(data: EstimatorData) -> Non
     assert failures[1][0] == "error"
     assert failures[1][1].startswith("ZeroDivisionError: told to raise (in estimate, gtn_nas_test_plugin.py:")
     assert [r.score is None for r in record.results] == [True, True, False, False, False]
+
+
+def test_a_search_in_one_call_answers_the_best_first(data: EstimatorData) -> None:
+    doomed = make_search().propose()
+    assert doomed is not None
+    script = {doomed.architecture.encoding: "fail"}
+    spec = make_search(
+        estimator={"name": "scripted", "script": script}, objectives=["params", "accuracy"]
+    ).spec
+    ended: list[CandidateResult] = []
+    found = search_in_process(spec, data, on_result=ended.append)
+    assert [result.proposal.number for result in ended] == [0, 1, 2, 3, 4]
+    assert sorted(architecture.encoding for architecture, _ in found) == sorted(
+        result.proposal.architecture.encoding for result in ended if result.score
+    )
+    assert len(found) == 4
+    assert [score.params for _, score in found] == sorted(score.params for _, score in found)
+    with pytest.raises(UnknownNameError, match="nasbench999"):
+        search_in_process(SearchSpec.model_validate({"search_space": {"name": "nasbench999"}}), data)
 
 
 def test_should_stop_ends_the_run_and_the_search_can_go_on(data: EstimatorData) -> None:
