@@ -16,7 +16,11 @@ from PIL import ExifTags, Image, ImageOps
 from gtn_core.data.raw import LabelledImages, RawDataset
 from gtn_core.errors import DatasetError
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+_SUFFIXES = {
+    ".png", ".jpg", ".jpeg", ".jfif", ".jp2", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff",
+    ".ppm", ".pgm",
+}  # fmt: skip
+_UNREADABLE = {".heic", ".heif"}  # pictures as well, as phones take them: not to be left out in silence
 _VALIDATION = {"val", "valid", "validation"}
 _PHOTOGRAPHS = {"JPEG", "MPO", "WEBP"}
 """May lie on their side. Pillow turns TIFF by itself, and a PNG file tells of it after all of its pixels."""
@@ -85,8 +89,15 @@ def _labelled_files(folder: Path, class_names: Sequence[str]) -> list[tuple[Path
         raise DatasetError(f"{folder} has classes that train/ has not: {', '.join(sorted(unknown))}")
     files = []
     for label, name in enumerate(class_names):
-        pictures = (file for file in (folder / name).rglob("*") if file.suffix.lower() in _SUFFIXES)
+        pictures = (
+            file for file in (folder / name).rglob("*") if file.suffix.lower() in _SUFFIXES | _UNREADABLE
+        )
         files += [(file, label) for file in sorted(pictures) if not file.name.startswith(".")]
+    if unreadable := [file for file, _ in files if file.suffix.lower() in _UNREADABLE]:
+        raise DatasetError(
+            f"{len(unreadable)} of {len(files)} pictures below {folder} are HEIC, the first is "
+            f"{unreadable[0]}; convert them to JPEG"
+        )
     if not files:
         raise DatasetError(
             f"{folder} has no pictures; looked for {', '.join(sorted(_SUFFIXES))} in its folders"

@@ -95,11 +95,21 @@ def test_grey_stays_grey_unless_some_picture_has_colour(
     assert load_dataset(f"folder:{tmp_path}").image_shape[0] == channels
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".bmp", ".webp", ".gif"])
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".jfif", ".bmp", ".webp", ".gif"])
 def test_picture_formats(tmp_path: Path, suffix: str) -> None:
     for name in ("a", "b"):
         write_pictures(tmp_path / name, 5, suffix=suffix)
     assert len(load_dataset(f"folder:{tmp_path}").train) == 6
+
+
+def test_pictures_of_a_format_that_cannot_be_read_are_not_left_out_in_silence(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_pictures(tmp_path / name, 5)
+    (tmp_path / "b" / "IMG_0001.HEIC").touch()
+    with pytest.raises(
+        DatasetError, match=r"1 of 11 pictures below .* HEIC, the first is .*b/IMG_0001\.HEIC"
+    ):
+        load_dataset(f"folder:{tmp_path}")
 
 
 def test_unequal_sizes(tmp_path: Path) -> None:
@@ -207,7 +217,7 @@ def test_folders_without_pictures(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="has no class folders"):
         load_dataset(f"folder:{tmp_path}")
     (tmp_path / "a").mkdir()
-    with pytest.raises(DatasetError, match=r"has no pictures; looked for \.bmp"):
+    with pytest.raises(DatasetError, match=r"has no pictures; looked for \.avif"):
         load_dataset(f"folder:{tmp_path}")
     write_pictures(tmp_path / "b", 5)
     with pytest.raises(DatasetError, match=r"class 'a' has 0 training example\(s\)"):
