@@ -24,8 +24,8 @@ from services.errors import ServiceError
 from services.lifecycle import CandidateState, JobKind
 from services.schemas import ClusterView
 from services.store import Store
+from services.store.tallies import SECONDS_BOUNDS, CandidateTotals
 
-SCORING_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 METHODS = frozenset(HTTPMethod)
 REASONS = 50
 """For which failed candidates are counted apart."""
@@ -92,11 +92,12 @@ class StoreCollector(Collector):
         try:
             for (kind, state), count in self._store.count_jobs().items():
                 jobs.add_metric([kind, state], count)
-            for (candidate_state, reason), count in bounded(self._store.count_candidates()).items():
+            totals = self._store.candidate_totals()
+            for (candidate_state, reason), count in bounded(totals.outcomes).items():
                 candidates.add_metric([candidate_state, reason or ""], count)
             for kind, lost in self._losses.read(self._store.count_lease_losses()).items():
                 losses.add_metric([kind], lost)
-            seconds = self._scoring_seconds()
+            seconds = self._scoring_seconds(totals)
         except ServiceError as error:
             log.warning("metrics without the database", error=str(error))
             up.add_metric([], 0)
@@ -105,14 +106,13 @@ class StoreCollector(Collector):
             up.add_metric([], 1)
             yield from (up, jobs, candidates, losses, seconds)
 
-    def _scoring_seconds(self) -> Metric:
-        bounds = (*SCORING_SECONDS, math.inf)
-        counts, total = self._store.candidate_seconds(SCORING_SECONDS)
-        between = [count - below for below, count in pairwise([0, *counts])]
-        risen = self._seconds.read({"sum": total, **dict(zip(bounds, between, strict=True))})
+    def _scoring_seconds(self, totals: CandidateTotals) -> Metric:
+        bounds = (*SECONDS_BOUNDS, math.inf)
+        between = [count - below for below, count in pairwise([0, *totals.within])]
+        risen = self._seconds.read({"sum": totals.seconds, **dict(zip(bounds, between, strict=True))})
         counts_below = accumulate(risen[bound] for bound in bounds)
         family = HistogramMetricFamily("gtn_nas_scoring_seconds", "Time that scoring a candidate took")
-        names = [*map(str, SCORING_SECONDS), "+Inf"]
+        names = [*map(str, SECONDS_BOUNDS), "+Inf"]
         family.add_metric([], list(zip(names, counts_below, strict=True)), risen["sum"])
         return family
 

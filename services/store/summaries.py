@@ -4,15 +4,21 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from services.lifecycle import CandidateState, JobKind, JobState
+from services.lifecycle import JobKind, JobState
+from services.store.engine import Database
 from services.store.records import JobRecord
 from services.store.repository import Repository
-from services.store.tables import Candidate, Job
+from services.store.tables import Job
+from services.store.tallies import CandidateTotals, Tallies
 from services.store.transitions import job_record
 
 
 class SummaryRepository(Repository):
     """Readers only."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._tallies = Tallies()
 
     def latest_jobs_of(
         self, kind: JobKind, subject_ids: Sequence[str], *, state: JobState | None = None
@@ -34,18 +40,7 @@ class SummaryRepository(Repository):
             losses = session.execute(sa.select(Job.kind, sa.func.sum(Job.lease_losses)).group_by(Job.kind))
             return {kind: int(count) for kind, count in losses}
 
-    def candidate_seconds(self, bounds: Sequence[float]) -> tuple[list[int], float]:
-        """How many evaluations took at most as long as each bound, then how many there are; and their sum."""
-        seconds = Candidate.seconds
-        below = [sa.func.count().filter(seconds <= bound) for bound in bounds]
-        query = sa.select(*below, sa.func.count(), sa.func.coalesce(sa.func.sum(seconds), 0.0))
+    def candidate_totals(self) -> CandidateTotals:
+        """How many candidates are in each state, failed ones by their reason, and how long scoring took."""
         with self._database.read() as session:
-            *counts, total = session.execute(query.where(seconds.is_not(None))).one()
-            return [int(count) for count in counts], float(total)
-
-    def count_candidates(self) -> dict[tuple[CandidateState, str | None], int]:
-        """How many candidates are in each state, failed ones by their reason; absent pairs are zero."""
-        reason = Candidate.error["reason"].as_string()
-        counts = sa.select(Candidate.state, reason, sa.func.count()).group_by(Candidate.state, reason)
-        with self._database.read() as session:
-            return {(state, why): count for state, why, count in session.execute(counts)}
+            return self._tallies.totals(session)

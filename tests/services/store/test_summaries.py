@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.lifecycle import Action, CandidateState, JobKind, JobState
-from services.store import JobRecord, Store
+from services.store import JobRecord, Store, open_store
 
 
 def test_the_latest_job_of_each_subject(store: Store, clock: Any) -> None:
@@ -38,9 +38,43 @@ def test_candidates_are_counted_by_state_and_reason(
         store.finish_candidate("runner", search.id, number, error={"reason": reason, "detail": ""})
     propose(search.id, 4)
 
-    assert store.count_candidates() == {
+    assert store.candidate_totals().outcomes == {
         (CandidateState.SUCCEEDED, None): 1,
         (CandidateState.FAILED, "out of memory"): 2,
         (CandidateState.FAILED, "non-finite"): 1,
         (CandidateState.RUNNING, None): 1,
     }
+
+
+def test_totals_go_on_where_they_were_as_if_counted_anew(
+    store: Store,
+    database_url: str,
+    running_search: Callable[..., JobRecord],
+    succeed: Callable[..., None],
+    propose: Callable[..., None],
+) -> None:
+    """Searches that began before the first look, between two, and one that is deleted."""
+
+    def check(scored: int) -> None:
+        totals = store.candidate_totals()
+        with open_store(database_url) as other:
+            assert other.candidate_totals() == totals
+        assert totals.outcomes.get((CandidateState.SUCCEEDED, None), 0) == totals.within[-1] == scored
+        assert totals.within == sorted(totals.within)
+
+    check(0)
+    first, second = running_search(), running_search()
+    succeed(first.id, 0, seconds=0.25)
+    check(1)
+    for number, seconds in [(1, 0.25), (2, 40.5)]:
+        succeed(first.id, number, seconds=seconds)
+    succeed(second.id, 0, seconds=9000.0)
+    propose(second.id, 1)
+    check(4)
+    assert store.candidate_totals().within == [0, 0, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 4]
+    assert store.candidate_totals().seconds == 9041.0
+    store.finish_candidate("runner", second.id, 1, error={"reason": "non-finite", "detail": ""})
+    check(4)
+    store.act(first.id, Action.CANCEL)
+    store.delete_job(first.id)
+    check(1)
