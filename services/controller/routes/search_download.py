@@ -116,7 +116,7 @@ def _lines(rows: list[tuple[Any, ...]]) -> str:
 def _json(pages: Iterator[list[CandidateView]]) -> Iterator[str]:
     before = "["
     for page in pages:
-        for candidate in page:
-            yield before + candidate.model_dump_json()
+        if page:  # as one part: each is handed from a thread to the loop
+            yield before + ",\n".join(candidate.model_dump_json() for candidate in page)
             before = ",\n"
     yield "]\n" if before != "[" else "[]\n"
