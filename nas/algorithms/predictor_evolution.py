@@ -5,6 +5,8 @@ its pool, and what is proposed maximises an optimistic prediction.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from heapq import nlargest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from nas.search_spaces.base import SearchSpace
 
 MAX_TRAINING = 500
 """Architectures that the predictor is fitted to: the most recent half, and the best of the others."""
+
+FITTED_PER_FIT = 100
+"""It is fitted again when what is known has grown by its 100th part: a large cluster would wait for more."""
 
 
 class PredictorEvolutionConfig(StrictModel):
@@ -45,9 +50,11 @@ class PredictorEvolution:
     def __init__(self, space: SearchSpace, config: PredictorEvolutionConfig) -> None:
         self.space, self.config = space, config
         self.parents: tuple[Architecture, ...] = ()
-        self._told: list[tuple[Architecture, float]] = []
+        self._told: list[_Told] = []
         self._seen: set[str] = set()
-        self._ensemble: _Ensemble | None = None
+        self._ensemble: tuple[int, _Ensemble] | None = None  # with how much it is fitted to
+        # Most of what the next ensemble is fitted to the last one was fitted to as well.
+        self._features = lru_cache(maxsize=2 * MAX_TRAINING)(space.features)
 
     def ask(self, rng: np.random.Generator) -> Architecture:
         """Propose the child with the best prediction, or any architecture while too few are known."""
@@ -55,10 +62,8 @@ class PredictorEvolution:
         if not pool:
             self.parents = ()
             return self.space.sample(rng)
-        if self._ensemble is None:
-            self._ensemble = self._fit()
         features = np.stack([self.space.features(child.architecture) for child in pool])
-        best = pool[int(np.argmax(self._ensemble.optimistic(features, self.config.optimism)))]
+        best = pool[int(np.argmax(self._fitted().optimistic(features, self.config.optimism)))]
         self.parents = best.parents
         return best.architecture
 
@@ -67,11 +72,10 @@ class PredictorEvolution:
         self._seen.add(self.space.canonical_hash(architecture))
         if rewards is not None:
             self._told.append((architecture, rewards[0]))
-            self._ensemble = None
 
     def _pool(self, rng: np.random.Generator) -> "list[_Child]":
         """Children of the best that were not evaluated: mutants, twice mutated ones, and crossovers."""
-        best = sorted(self._told, key=lambda told: told[1], reverse=True)[: self.config.parents]
+        best = nlargest(self.config.parents, self._told, key=_reward)
         parents = [architecture for architecture, _ in best]
         pool: dict[str, _Child] = {}
         for _ in range(self.config.pool_size):
@@ -88,14 +92,27 @@ class PredictorEvolution:
                 pool.setdefault(canonical_hash, _Child(child, tuple(dict.fromkeys(made_from))))
         return list(pool.values())
 
-    def _fit(self) -> "_Ensemble":
-        recent = self._told[-MAX_TRAINING // 2 :]
-        older = sorted(self._told[: -len(recent)], key=lambda told: -told[1])[: MAX_TRAINING - len(recent)]
+    def _fitted(self) -> "_Ensemble":
+        """Fitted to as much as follows from how much is known, so that a replay has the same."""
+        number = len(self._told) - len(self._told) % max(1, len(self._told) // FITTED_PER_FIT)
+        if self._ensemble is None or self._ensemble[0] != number:
+            self._ensemble = number, self._fit(self._told[:number])
+        return self._ensemble[1]
+
+    def _fit(self, told: "list[_Told]") -> "_Ensemble":
+        recent = told[-MAX_TRAINING // 2 :]
+        older = nlargest(MAX_TRAINING - len(recent), told[: -len(recent)], key=_reward)
         training = [*older, *recent]
-        features = np.stack([self.space.features(architecture) for architecture, _ in training])
+        features = np.stack([self._features(architecture) for architecture, _ in training])
         rewards = np.array([reward for _, reward in training])
-        # The seed is the number of successes: the same after a replay.
-        return _Ensemble(features, rewards, self.config.ensemble_size, seed=len(self._told))
+        return _Ensemble(features, rewards, self.config.ensemble_size, seed=len(told))
+
+
+_Told = tuple[Architecture, float]
+
+
+def _reward(told: _Told) -> float:
+    return told[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,10 @@ class ChoiceSpace(ABC):
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """One-hot choices, float64 [D]; all zero where the architecture does not have the choice."""
-        made = self.choices(architecture)
+        return self.one_hot(self.choices(architecture))
+
+    def one_hot(self, made: Mapping[str, str]) -> NDArray[np.float64]:
+        """These choices as features, float64 [D]."""
         return np.array(
             [made.get(name) == option for name, options in self.domains.items() for option in options],
             dtype=np.float64,

@@ -84,14 +84,7 @@ class NasNetMicro(ChoiceSpace):
 
     def choices(self, architecture: Architecture) -> dict[str, str]:
         """Input and operation of every branch."""
-        cells, made = parse_cells(architecture.encoding), {}
-        for kind in KINDS:
-            nodes: Nodes = getattr(cells, kind)
-            for number, node in enumerate(nodes, start=INPUTS):
-                for branch, (operation, source) in zip("ab", node, strict=True):
-                    made[f"{kind}.{number}.{branch}.input"] = str(source)
-                    made[f"{kind}.{number}.{branch}.operation"] = operation
-        return made
+        return _choices(parse_cells(architecture.encoding))
 
     def compose(self, choose: Choose) -> Architecture:
         """Both cells from their branches."""
@@ -110,7 +103,7 @@ class NasNetMicro(ChoiceSpace):
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """One-hot choices of the canonical form, float64 [300]: equal for isomorphic cells."""
-        return super().features(Architecture(self.name, format_cells(self.cells(architecture))))
+        return self.one_hot(_choices(self.cells(architecture)))
 
     def parse(self, encoding: str) -> Architecture:
         """Read the JSON of both cells. Raises InvalidArchitectureError naming the part that is wrong."""
@@ -163,6 +156,17 @@ class NasNetMicro(ChoiceSpace):
         """The normal and the reduction cell; loose ends lead to the output."""
         cells = parse_cells(architecture.encoding)
         return (_diagram("normal cell", cells.normal), _diagram("reduction cell", cells.reduce))
+
+
+def _choices(cells: Cells) -> dict[str, str]:
+    made = {}
+    for kind in KINDS:
+        nodes: Nodes = getattr(cells, kind)
+        for number, node in enumerate(nodes, start=INPUTS):
+            for branch, (operation, source) in zip("ab", node, strict=True):
+                made[f"{kind}.{number}.{branch}.input"] = str(source)
+                made[f"{kind}.{number}.{branch}.operation"] = operation
+    return made
 
 
 def _diagram(title: str, nodes: Nodes) -> CellDiagram:

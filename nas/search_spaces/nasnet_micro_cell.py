@@ -10,9 +10,9 @@ the cell's two inputs: 0 is the output of the cell before the previous one, 1 th
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from gtn_core.errors import InvalidArchitectureError
@@ -55,6 +55,7 @@ def format_cells(cells: Cells) -> str:
     return json.dumps({"normal": cells.normal, "reduce": cells.reduce}, separators=(",", ":"))
 
 
+@lru_cache(maxsize=4096)
 def parse_cells(encoding: str) -> Cells:
     """Read JSON in any layout. Raises InvalidArchitectureError naming the cell, node and branch at fault."""
     try:
@@ -72,26 +73,29 @@ def canonical(nodes: Nodes) -> Nodes:
 
     The order in which loose ends are concatenated is no difference: the weights behind them are learned.
     """
-    return min(
-        renumbered
-        for order in permutations(range(NODES))
-        if (renumbered := _renumber(nodes, order)) is not None
-    )
+    # Node by node, the least that can come next; of equal ones each is tried, since what follows may differ.
+    orders: list[tuple[Nodes, dict[int, int]]] = [((), {0: 0, 1: 1})]
+    for place in range(INPUTS, INPUTS + NODES):
+        following = [
+            (node, number, before, places)
+            for before, places in orders
+            for number, node in _next(nodes, places)
+        ]
+        least = min(node for node, *_ in following)
+        orders = [
+            ((*before, node), {**places, number: place})
+            for node, number, before, places in following
+            if node == least
+        ]
+    return orders[0][0]
 
 
-def _renumber(nodes: Nodes, order: tuple[int, ...]) -> Nodes | None:
-    """The nodes in this order, None where one would come before its input."""
-    places = {0: 0, 1: 1}
-    renumbered = []
-    for place, node in enumerate(order, start=INPUTS):
-        branches: list[Branch] = []
-        for operation, source in nodes[node]:
-            if source not in places:
-                return None
-            branches.append((operation, places[source]))
-        renumbered.append((min(branches), max(branches)))
-        places[node + INPUTS] = place
-    return tuple(renumbered)
+def _next(nodes: Nodes, places: Mapping[int, int]) -> Iterator[tuple[int, tuple[Branch, Branch]]]:
+    """The nodes without a place whose inputs have one, by their old numbers, with the new ones inside."""
+    for number, node in enumerate(nodes, start=INPUTS):
+        if number not in places and all(source in places for _, source in node):
+            first, second = sorted((operation, places[source]) for operation, source in node)
+            yield number, (first, second)
 
 
 def _parse_cell(kind: str, value: Any) -> Nodes:

@@ -50,6 +50,33 @@ def test_it_is_fitted_anew_to_the_most_recent_and_the_best_of_the_others(
     assert fitted == [([0.2, 0.4, 0.7, 0.9], 6), ([0.4, 0.5, 0.7, 0.9], 7)]
 
 
+def test_much_is_fitted_to_less_often_and_alike_after_a_replay(
+    toy_space: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = []
+
+    class Recorded(_Ensemble):
+        def __init__(self, features: Any, rewards: Any, size: int, *, seed: int) -> None:
+            fitted.append(list(rewards))
+            super().__init__(features, rewards, size, seed=seed)
+
+    monkeypatch.setattr(predictor_evolution, "FITTED_PER_FIT", 2)
+    monkeypatch.setattr(predictor_evolution, "_Ensemble", Recorded)
+    told = [(toy_space.sample(np.random.default_rng(seed)), (seed / 10,)) for seed in range(9)]
+    evolution = get_algorithm("predictor_evolution", toy_space, initial_samples=6)
+    proposals = []
+    for architecture, rewards in told:
+        evolution.tell(architecture, rewards)
+        proposals.append(evolution.ask(np.random.default_rng(7)))
+    assert fitted == [[0.0, 0.1, 0.2, 0.3, 0.4, 0.5], [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]]
+
+    again = get_algorithm("predictor_evolution", toy_space, initial_samples=6)
+    for architecture, rewards in told:
+        again.tell(architecture, rewards)
+    assert again.ask(np.random.default_rng(7)) == proposals[-1]
+    assert fitted[2:] == fitted[1:2]
+
+
 def test_the_ensemble_predicts_and_is_optimistic_where_its_models_differ() -> None:
     features = np.random.default_rng(0).integers(2, size=(80, 8)).astype(float)
     rewards = features @ np.arange(8.0)

@@ -93,6 +93,11 @@ def test_the_order_of_branches_and_the_numbers_of_nodes_do_not_matter(space: Sea
     assert torch.equal(*outputs)
 
 
+def test_hashes_that_are_stored_stay_what_they_are(space: SearchSpace) -> None:
+    stored = "15d41de4fe270afd66945feb9accb7466247629f64a940925912e8c872c4ef87"
+    assert space.canonical_hash(architecture(space, CHAIN)) == stored
+
+
 def test_one_convolution_used_twice_is_not_two_convolutions(space: SearchSpace) -> None:
     once = changed(3, [["conv_3x3", 0], ["conv_3x3", 2]])
     other = changed(3, [["conv_3x3", 1], ["conv_3x3", 2]])
