@@ -3,12 +3,17 @@
     python benchmarks/bench_fidelity.py measure --dataset cifar10@16:PATH --table CSV --record FILE.jsonl \
         --checkpoint FILE.gtn
     python benchmarks/bench_fidelity.py report --table CSV --record FILE.jsonl
+    python benchmarks/bench_fidelity.py compare --table CSV --record FILE.jsonl \
+        --synthetic FILE.jsonl --synthetic OTHER.jsonl
 
 `measure` appends each evaluation to the record and can be stopped at any time: the next run goes on. `report`
-reads it. Random cells of the table are dealt into three groups that share none: 200 that are reported, 60 on
-which readouts are chosen, 50 whose accuracies are the labels of `calibrated`. The networks have 8 channels
-and 1 cell a stage and see 16x16 images, except for `zero_cost_full`, whose proxies look at the benchmark's
-own 16 channels and 5 cells. Proxies are measured on all groups, brief trainings on a prefix of the first two.
+reads it. `compare` reads what was measured on data of several checkpoints, each from a record of its own,
+against the real data of the first: `ship_checkpoint.py --seed 1 --folder .` makes one of another seed.
+
+Random cells of the table are dealt into three groups that share none: 200 that are reported, 60 on which
+readouts are chosen, 50 whose accuracies are the labels of `calibrated`. The networks have 8 channels and 1
+cell a stage and see 16x16 images, except for `zero_cost_full`, whose proxies look at the benchmark's own 16
+channels and 5 cells. Proxies are measured on all groups, brief trainings on a prefix of the first two.
 """
 
 import argparse
@@ -16,7 +21,7 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from fidelity_analysis import report
+from fidelity_analysis import compare, report
 from fidelity_measurements import Record, load_setting, measure
 
 from nas import get_search_space
@@ -42,6 +47,9 @@ def main() -> None:
         setting = load_setting(options.dataset, options.checkpoint, options.steps, options.batch_size)
         trainings = training_order(groups)[: options.trainings]
         measure(setting, {"proxies": drawn, "trainings": trainings}, record, options.only)
+    elif options.action == "compare":
+        checkpoints = {path.stem: Record(path) for path in options.synthetic}
+        compare(space, groups, record, checkpoints, seed=options.seed)
     else:
         report(space, groups, record, seed=options.seed)
 
@@ -57,12 +65,15 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=["measure", "report"])
+    parser.add_argument("action", choices=["measure", "report", "compare"])
     parser.add_argument("--dataset", default="cifar10@16:data", help="as `gtn-nas train-gtn` takes it")
     parser.add_argument("--table", type=Path, required=True, help="CSV of encodings and accuracies")
     parser.add_argument("--record", type=Path, required=True, help="where evaluations are kept")
     parser.add_argument(
         "--checkpoint", type=Path, help="frozen GTN of that data set; none: no GTN estimators"
+    )
+    parser.add_argument(
+        "--synthetic", type=Path, action="append", default=[], help="a checkpoint's record; repeat it"
     )
     parser.add_argument("--only", action="append", help="measure these estimators alone; repeat it")
     parser.add_argument("--trainings", type=int, default=260, help="architectures that are trained briefly")

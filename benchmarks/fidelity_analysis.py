@@ -80,6 +80,49 @@ def report(space: SearchSpace, groups: Groups, record: Record, *, seed: int) -> 
     print(write_results("bench_fidelity", results))
 
 
+def compare(
+    space: SearchSpace, groups: Groups, real: Record, checkpoints: Mapping[str, Record], *, seed: int
+) -> None:
+    """Print what data of each checkpoint are worth beside real data, and write it to results/.
+
+    Each checkpoint's readouts are chosen anew. Written to bench_fidelity_checkpoints.json.
+    """
+    compared: dict[str, Any] = {}
+    for name, record in checkpoints.items():
+        study = Study(space, groups, _together(real, record), seed)
+        chosen = study.chosen()
+        readouts = [row for row in study.readouts() if row["estimator"] in SYNTHETIC]
+        compared[name] = {
+            "chosen": chosen,
+            "at equal cost": study.at_equal_cost(chosen),
+            "readouts": {
+                f"{row['estimator']}, {row['readout']}": row["spearman"]["value"] for row in readouts
+            },
+        }
+        print(f"\n{name}")
+        for row in chosen:
+            print(_line(row))
+        for cost, difference in compared[name]["at equal cost"].items():
+            print(f"  {cost}: {difference}")
+    results = {
+        "benchmark": "fidelity of several checkpoints",
+        **conditions(),
+        "seed": seed,
+        "real_learning_rate": real.notes.get("rate"),
+        "groups": {name: len(entries) for name, entries in groups.items()},
+        "checkpoints": compared,
+    }
+    print(write_results("bench_fidelity_checkpoints", results))
+
+
+def _together(real: Record, synthetic: Record) -> Record:
+    """What was trained on real data from one record, and on a checkpoint's data from another."""
+    record = Record(synthetic.path)
+    record.rows = {key: row for key, row in record.rows.items() if key[0] in SYNTHETIC}
+    record.rows |= {key: row for key, row in real.rows.items() if key[0] in REAL}
+    return record
+
+
 @dataclass(frozen=True)
 class Scores:
     """One number for each of some architectures, more is better."""
@@ -171,18 +214,25 @@ class Study:
                 for row in tables["calibrated"]
             },
         }
+        for cost, compared in self.at_equal_cost(tables["chosen"]).items():
+            reached[f"best GTN-based above best real by >= 0.10, {cost}"] = compared
+        return reached
+
+    def at_equal_cost(self, chosen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The best GTN-based estimator against the best on real data, by cost."""
+        compared = {}
         for cost, (real, gtn) in EQUAL_COST.items():
             best_real, best_gtn = (
-                max((row for row in tables["chosen"] if row["estimator"] in names), key=_value, default=None)
+                max((row for row in chosen if row["estimator"] in names), key=_value, default=None)
                 for names in (real, gtn)
             )
             if best_real and best_gtn:
-                reached[f"best GTN-based above best real by >= 0.10, {cost}"] = {
+                compared[cost] = {
                     "real": [best_real["estimator"], best_real["readout"], _value(best_real)],
                     "gtn": [best_gtn["estimator"], best_gtn["readout"], _value(best_gtn)],
                     **self.paired_difference(best_gtn, best_real),
                 }
-        return reached
+        return compared
 
     def paired_difference(self, better: Mapping[str, Any], worse: Mapping[str, Any]) -> dict[str, float]:
         """Difference of the two rank correlations with a bootstrap interval over the same architectures."""
