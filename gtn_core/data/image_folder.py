@@ -133,10 +133,8 @@ def _common_form(files: Sequence[Path], path: Path, image_size: int | None) -> _
 def _upright_size(picture: Image.Image) -> tuple[int, int]:
     """Width and height as it is looked at: cameras store photographs as the sensor lay."""
     width, height = picture.size
-    sideways = picture.format in _PHOTOGRAPHS and picture.getexif().get(ExifTags.Base.Orientation) in range(
-        5, 9
-    )
-    return (height, width) if sideways else (width, height)
+    turned = picture.getexif().get(ExifTags.Base.Orientation) if picture.format in _PHOTOGRAPHS else None
+    return (height, width) if turned in range(5, 9) else (width, height)
 
 
 def _decode(files: Sequence[tuple[Path, int]], form: _Form) -> LabelledImages:
