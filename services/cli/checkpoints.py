@@ -128,6 +128,21 @@ def export_checkpoint(
     write_result(content, output, as_json=as_json)
 
 
+@app.command()
+def delete(checkpoint: CheckpointId, as_json: options.AsJson = False, url: options.Url = None) -> None:
+    """Delete a checkpoint that no search and no fidelity report is about.
+
+    Example: `gtn-nas checkpoint delete 0f3a9c7be2d34c58`
+    """
+    with connect(url) as client:
+        identifier = resolve_checkpoint(client, checkpoint)
+        client.delete_checkpoint(identifier)
+    if as_json:
+        print_json({"id": identifier, "deleted": True})
+    else:
+        say("deleted")
+
+
 def _cells(checkpoint: "CheckpointView") -> tuple[str, ...]:
     manifest = checkpoint.manifest
     accuracy = manifest["metrics"].get("validation_accuracy")

@@ -16,7 +16,9 @@ from services.visible import hanging, one_line
 if TYPE_CHECKING:
     from services.client import Client, Job
 
-JobId = Annotated[str, typer.Argument(help="Id of a meta-training, search or final training.")]
+JobId = Annotated[
+    str, typer.Argument(help="Id of a meta-training, search, final training or fidelity report.")
+]
 
 COLUMNS = (
     Column("kind"),

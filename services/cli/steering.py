@@ -60,15 +60,17 @@ def cancel(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
         _tell(client.cancel(job), as_json=as_json)
 
 
-def delete(search: SearchId, as_json: options.AsJson = False, url: options.Url = None) -> None:
-    """Delete a search that has ended, with its candidates; final trainings of these are cancelled.
+def delete(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
+    """Delete a job that has ended: a search with its candidates, a final training with its weights.
+
+    Final trainings of a search's candidates are cancelled; the checkpoint of a meta-training stays.
 
     Example: `gtn-nas delete 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
-        client.delete(search)
+        client.delete(job)
     if as_json:
-        print_json({"id": search, "deleted": True})
+        print_json({"id": job, "deleted": True})
     else:
         say("deleted")
 

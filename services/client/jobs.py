@@ -1,4 +1,4 @@
-"""Calls that serve every kind of job: look it up, wait for it, follow its events, cancel it."""
+"""Calls that serve every kind of job: look it up, wait for it, follow its events, cancel or delete it."""
 
 import math
 import time
@@ -10,6 +10,7 @@ import httpx2
 from services.client.calls import call, listing
 from services.client.connection import Connection, path_of
 from services.client.errors import ApiError, ControllerUnreachableError
+from services.client.network import Request
 from services.schemas import EventView, FidelityReportView, FinalTrainingView, MetaTrainingView, SearchView
 
 Job = MetaTrainingView | SearchView | FinalTrainingView | FidelityReportView
@@ -37,6 +38,12 @@ class JobCalls(Connection):
         return await self._act(f"{path}/cancel", type(job))
 
     @call
+    async def delete(self, job_id: str) -> None:
+        """Delete a job that has ended: a search with its candidates, a final training with its weights."""
+        path, _ = await self._find(job_id)
+        await self._send(Request("DELETE", path))
+
+    @call
     async def wait(
         self,
         job_id: str,
@@ -49,7 +56,8 @@ class JobCalls(Connection):
         `on_progress` gets the job first as it is, then whenever its state or progress has changed. Raises
         TimeoutError when `timeout` seconds were not enough; the job goes on.
         """
-        deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+        looked = time.monotonic()
+        deadline = looked + (math.inf if timeout is None else timeout)
         path, job = await self._find(job_id)
         reported, pause, failures = None, poll_seconds, 0
         while True:
@@ -58,10 +66,10 @@ class JobCalls(Connection):
                 on_progress(job)
             if job.state.terminal:
                 return job
-            left = deadline - time.monotonic()
-            if left <= 0:
+            if looked >= deadline:
                 raise TimeoutError(f"job {job_id} is {job.state} after {timeout:g} s; it goes on")
-            await self._network.sleep(min(pause, left))
+            await self._network.sleep(max(0.0, min(pause, deadline - time.monotonic())))
+            looked = time.monotonic()
             try:
                 job, pause, failures = await self._look(path, type(job)), poll_seconds, 0
             except (ApiError, ControllerUnreachableError) as failure:

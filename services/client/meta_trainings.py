@@ -6,6 +6,7 @@ from typing import Any
 
 from services.client.calls import call, listing
 from services.client.connection import Connection, given, path_of
+from services.client.network import Request
 from services.lifecycle import JobState
 from services.schemas import CheckpointView, MetaTrainingView
 
@@ -69,6 +70,11 @@ class CheckpointCalls(Connection):
     async def get_checkpoint(self, checkpoint_id: str) -> CheckpointView:
         """One checkpoint's manifest."""
         return await self._get(path_of("checkpoints", checkpoint_id), CheckpointView)
+
+    @call
+    async def delete_checkpoint(self, checkpoint_id: str) -> None:
+        """Delete a checkpoint that no search and no fidelity report is about."""
+        await self._send(Request("DELETE", path_of("checkpoints", checkpoint_id)))
 
     @listing
     def list_checkpoints(self, *, limit: int | None = None) -> AsyncGenerator[CheckpointView]:

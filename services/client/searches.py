@@ -5,7 +5,6 @@ from typing import Any, Required, TypedDict, Unpack
 
 from services.client.calls import call, listing
 from services.client.connection import Connection, given, path_of
-from services.client.network import Request
 from services.lifecycle import JobState
 from services.schemas import CandidateView, Page, SearchPlan, SearchView
 
@@ -82,11 +81,6 @@ class SearchCalls(Connection):
         """Let a search score more candidates, or go on for longer, than it was first asked to."""
         body = {"additional_candidates": candidates, "additional_seconds": seconds}
         return await self._create(path_of("searches", search_id, "extend"), SearchView, given(body))
-
-    @call
-    async def delete(self, search_id: str) -> None:
-        """Delete a search that has ended, with its candidates; cancels final trainings of these."""
-        await self._send(Request("DELETE", path_of("searches", search_id)))
 
     @call
     async def pareto(self, search_id: str) -> list[CandidateView]:

@@ -4,16 +4,22 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from services.errors import ConflictError
+from services.lifecycle import JobKind
 from services.store.idempotency import earlier_answer, first_answer
 from services.store.json_values import check_json
 from services.store.pagination import Order, read_page
 from services.store.records import AddedCheckpoint, CheckpointRecord, IdempotencyKey, JsonObject, Page
 from services.store.repository import Repository, find
-from services.store.tables import CHECKPOINTS, Checkpoint
+from services.store.tables import CHECKPOINTS, JOBS, Checkpoint
 
 NEWEST_FIRST = Order(
     "newest", CHECKPOINTS.columns.created_at, (CHECKPOINTS.columns.id,), descending=True, ties_descending=True
 )
+
+
+USERS = (JobKind.SEARCH, JobKind.FIDELITY_REPORT)
+"""Kinds of jobs whose subject is a checkpoint."""
 
 
 class CheckpointRepository(Repository):
@@ -74,6 +80,23 @@ class CheckpointRepository(Repository):
                 session, sa.select(CHECKPOINTS), NEWEST_FIRST, limit=limit, cursor=cursor
             )
             return Page([_record(row) for row in rows], next_cursor)
+
+    def delete_checkpoint(self, checkpoint_id: str) -> None:
+        """Remove a checkpoint. Raises ConflictError while a search or a fidelity report is about it, whose
+        candidates could not be trained without it, and NotFoundError.
+        """
+        jobs = JOBS.columns
+        about_it = sa.select(jobs.id).where(jobs.subject_id == checkpoint_id, jobs.kind.in_(USERS))
+        with self._database.write() as session:
+            checkpoint = find(session, Checkpoint, "checkpoint", checkpoint_id, lock=True)
+            first = session.scalars(about_it.order_by(jobs.created_at).limit(1)).first()
+            if first is not None:
+                count = session.scalar(sa.select(sa.func.count()).select_from(about_it.subquery()))
+                raise ConflictError(
+                    f"{count} searches and fidelity reports are about checkpoint {checkpoint_id!r}, the "
+                    f"first is {first!r}; delete them before it"
+                )
+            session.delete(checkpoint)
 
 
 def _record(checkpoint: Checkpoint | sa.Row[Any]) -> CheckpointRecord:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from services.lifecycle import CandidateState, JobState
+from services.lifecycle import CandidateState, JobKind, JobState
 from services.store.records import EventType
 from services.store.repository import Repository
 from services.store.tables import CANDIDATES, CHECKPOINTS, EVENTS, IDEMPOTENT_REQUESTS, IDENTITY, JOBS
@@ -30,12 +30,23 @@ class RetentionRepository(Repository):
             return identity
 
     def artifacts_in_use(self) -> set[str]:
-        """The ids of all artifacts that a checkpoint or a job names, in its request or its result."""
+        """The ids of all checkpoints, and of all artifacts that a job names in its request or its result.
+
+        Not of a checkpoint that was deleted while the training that made it stays, nor of weights whose
+        candidate was deleted with its search: nobody can ask for them.
+        """
+        columns = JOBS.columns
         with self._database.read() as session:
             ids = set(session.scalars(sa.select(CHECKPOINTS.columns.id)))
-            jobs = session.execute(sa.select(JOBS.columns.request, JOBS.columns.result))
-            for request, result in jobs.yield_per(1000):
-                ids.update(_SHA256.findall(json.dumps([request, result])))
+            searches = set(session.scalars(sa.select(columns.id).where(columns.kind == JobKind.SEARCH)))
+            jobs = session.execute(
+                sa.select(columns.kind, columns.subject_id, columns.request, columns.result)
+            )
+            for kind, subject_id, request, result in jobs.yield_per(1000):
+                if kind is JobKind.META_TRAINING:
+                    result = {**(result or {}), "checkpoint_id": None}
+                if kind is not JobKind.FINAL_TRAINING or (subject_id or "").rpartition("-")[0] in searches:
+                    ids.update(_SHA256.findall(json.dumps([request, result])))
         return ids
 
     def unknown_jobs(self, ids: Sequence[str]) -> list[str]:

@@ -37,13 +37,21 @@ def ids(artifacts: ArtifactStore) -> set[str]:
     return {each.id for each in artifacts.stored()}
 
 
-def test_what_a_checkpoint_or_a_job_names_stays_and_the_rest_goes(store: Store, artifacts: ArtifactStore):
+def test_what_a_checkpoint_or_a_job_names_stays_and_the_rest_goes(
+    store: Store, artifacts: ArtifactStore, queued_search: MakeJob
+):
     checkpoint, weights, asked_for, orphan = (
         artifacts.put(content) for content in (b"checkpoint", b"weights", b"asked for", b"orphan")
     )
     store.add_checkpoint(checkpoint, {}, 10)
     request = {"of": [asked_for]}
-    job = store.create_job(JobKind.FINAL_TRAINING, name="", request=request, progress_total=1)
+    job = store.create_job(
+        JobKind.FINAL_TRAINING,
+        name="",
+        request=request,
+        progress_total=1,
+        subject_id=f"{queued_search().id}-0",
+    )
     store.claim(JobKind.FINAL_TRAINING, "runner", 30)
     store.finish(job.id, "runner", result={"weights": weights})
 
@@ -59,6 +67,31 @@ def test_what_a_checkpoint_or_a_job_names_stays_and_the_rest_goes(store: Store, 
     store.delete_job(job.id)
     assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 2
     assert ids(artifacts) == {checkpoint}
+
+
+def test_what_nobody_can_ask_for_any_more_goes(
+    store: Store, artifacts: ArtifactStore, queued_search: MakeJob
+):
+    """The weights of a deleted search's candidate; a deleted checkpoint, though its training tells of it."""
+    checkpoint, weights = artifacts.put(b"checkpoint"), artifacts.put(b"weights")
+    search = queued_search()
+    for kind, subject, result in (
+        (JobKind.META_TRAINING, None, {"checkpoint_id": checkpoint}),
+        (JobKind.FINAL_TRAINING, f"{search.id}-7", {"weights": weights}),
+    ):
+        job = store.create_job(kind, name="", request={}, progress_total=1, subject_id=subject)
+        store.claim(kind, "runner", 30)
+        store.finish(job.id, "runner", result=result)
+    store.add_checkpoint(checkpoint, {}, 10)
+    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 0
+
+    store.delete_checkpoint(checkpoint)
+    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 1
+    assert ids(artifacts) == {weights}
+    store.act(search.id, Action.CANCEL)
+    store.delete_job(search.id)
+    assert collect_artifacts(store, artifacts, clock=in_two_days).artifacts == 1
+    assert ids(artifacts) == set()
 
 
 def test_what_a_killed_writer_left_goes_and_other_files_stay(store: Store, tmp_path: Path):

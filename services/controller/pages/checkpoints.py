@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from fastapi import Query
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from gtn_core import CheckpointError
-from services.controller.pages.page import PageDep, page_router
+from services.controller.pages.page import ACTS, PageDep, page_router
+from services.controller.routes import checkpoints
 from services.controller.routes.checkpoints import Checkpoint, get_curriculum
 from services.controller.views import checkpoint_view, fidelity_report_view
 from services.errors import NotFoundError
@@ -54,3 +55,10 @@ def get_checkpoint(page: PageDep, checkpoint: Checkpoint) -> HTMLResponse:
         report=fidelity_report_view(report) if report else None,
         searches=page.store.list_jobs(JobKind.SEARCH, subject_id=checkpoint.id, limit=SEARCHES_SHOWN),
     )
+
+
+@router.post("/checkpoints/{checkpoint_id}/delete", dependencies=ACTS)
+def delete(page: PageDep, checkpoint: Checkpoint) -> Response:
+    """Delete one that nothing is about."""
+    checkpoints.delete_checkpoint(checkpoint, page.store)
+    return page.redirect("/checkpoints")

@@ -28,3 +28,10 @@ def cancel(page: PageDep, job: Report) -> Response:
     """End it for good."""
     page.store.act(job.id, Action.CANCEL)
     return page.redirect(f"/fidelity-reports/{job.id}")
+
+
+@router.post("/fidelity-reports/{fidelity_report_id}/delete", dependencies=ACTS)
+def delete(page: PageDep, job: Report) -> Response:
+    """Delete one that has ended."""
+    page.store.delete_job(job.id)
+    return page.redirect("/fidelity-reports")

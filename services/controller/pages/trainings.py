@@ -116,6 +116,18 @@ def cancel_final_training(page: PageDep, job: FinalTraining) -> Response:
     return _cancel(page, job)
 
 
+@router.post("/meta-trainings/{meta_training_id}/delete", dependencies=ACTS)
+def delete_meta_training(page: PageDep, job: MetaTraining) -> Response:
+    """Delete one that has ended; its checkpoint stays."""
+    return _delete(page, job)
+
+
+@router.post("/final-trainings/{final_training_id}/delete", dependencies=ACTS)
+def delete_final_training(page: PageDep, job: FinalTraining) -> Response:
+    """Delete one that has ended, with its weights."""
+    return _delete(page, job)
+
+
 def _page(page: Page, job: JobRecord) -> HTMLResponse:
     kind = TRAININGS[job.kind]
     noun, place, _ = KINDS[job.kind]
@@ -130,10 +142,18 @@ def _page(page: Page, job: JobRecord) -> HTMLResponse:
         curves=kind.curves,
         data={"url": f"/{place}/{job.id}/curve", "x": kind.curves.x, "charts": kind.curves.charts},
         facts=kind.facts(job.request),
-        checkpoint=(job.result or {}).get("checkpoint_id"),
+        checkpoint=_checkpoint(page.store, job),
         candidate=_candidate(page.store, job),
         events=page.store.latest_events(job.id, types, EVENTS_SHOWN),
     )
+
+
+def _checkpoint(store: Store, job: JobRecord) -> str | None:
+    """The id of a meta-training's checkpoint; None before there is one, and once it is deleted."""
+    try:
+        return store.get_checkpoint((job.result or {}).get("checkpoint_id") or "").id
+    except NotFoundError:
+        return None
 
 
 def _candidate(store: Store, job: JobRecord) -> Any:
@@ -194,3 +214,9 @@ def _cancel(page: Page, job: JobRecord) -> Response:
     page.store.act(job.id, Action.CANCEL)
     _, place, _ = KINDS[job.kind]
     return page.redirect(f"/{place}/{job.id}")
+
+
+def _delete(page: Page, job: JobRecord) -> Response:
+    page.store.delete_job(job.id)
+    _, place, _ = KINDS[job.kind]
+    return page.redirect(f"/{place}")

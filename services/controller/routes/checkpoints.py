@@ -14,7 +14,7 @@ from services.checkpoints import load_checkpoint, submit_checkpoint
 from services.controller.caching import IfNoneMatch, conditional
 from services.controller.dependencies import ArtifactsDep, PicturesDep, StoreDep
 from services.controller.idempotency import IdempotencyKeyHeader
-from services.controller.problems import UNSUPPORTED_MEDIA_TYPE, Problem, invalid_field
+from services.controller.problems import CONFLICT, UNSUPPORTED_MEDIA_TYPE, Problem, invalid_field
 from services.controller.queries import PageParameters
 from services.controller.security import READS, SUBMITS
 from services.controller.views import checkpoint_view, page_view
@@ -22,6 +22,7 @@ from services.lifecycle import JobKind
 from services.schemas import CheckpointView, Page
 from services.schemas.analysis import CurriculumView, Frames
 from services.schemas.requests import JobName
+from services.shipped_checkpoints import shipped_ids
 from services.store import CheckpointRecord
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], dependencies=[READS])
@@ -117,6 +118,18 @@ def get_checkpoint(checkpoint: Checkpoint, store: StoreDep, if_none_match: IfNon
     content = checkpoint_view(checkpoint, reports.get(checkpoint.id)).model_dump_json().encode()
     tag = sha256(content).hexdigest()[:32]
     return conditional(tag, if_none_match, lambda: content, media_type="application/json")
+
+
+@router.delete("/{checkpoint_id}", status_code=204, dependencies=[SUBMITS], summary="Delete a checkpoint")
+def delete_checkpoint(checkpoint: Checkpoint, store: StoreDep) -> None:
+    """Delete a checkpoint that no search and no fidelity report is about. Its file goes within a day."""
+    if checkpoint.id in shipped_ids():
+        raise Problem(
+            CONFLICT,
+            f"checkpoint {checkpoint.id} comes with the package, and would be back at the next start",
+            remedy="leave it; `latest` and the dashboard's choices prefer your own",
+        )
+    store.delete_checkpoint(checkpoint.id)
 
 
 @router.get(

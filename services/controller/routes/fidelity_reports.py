@@ -6,7 +6,14 @@ from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.fidelity_validation import check_fidelity_report
 from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.jobs import OwnerKey
-from services.controller.routes.job_routes import JobResource, add_cancel, add_events, add_get, add_list
+from services.controller.routes.job_routes import (
+    JobResource,
+    add_cancel,
+    add_delete,
+    add_events,
+    add_get,
+    add_list,
+)
 from services.controller.security import SUBMITS
 from services.controller.views import fidelity_report_view
 from services.lifecycle import JobKind
@@ -54,4 +61,5 @@ def create_fidelity_report(
 add_list(router, FIDELITY_REPORTS)
 add_get(router, FIDELITY_REPORTS, "One report; `report` is there once it has succeeded.")
 add_cancel(router, FIDELITY_REPORTS)
+add_delete(router, FIDELITY_REPORTS, "What it measured is gone.")
 add_events(router, FIDELITY_REPORTS)

@@ -99,6 +99,23 @@ def add_cancel(router: APIRouter, resource: JobResource[View]) -> None:
     )(cancel_job)
 
 
+def add_delete(router: APIRouter, resource: JobResource[View], description: str) -> None:
+    """DELETE of one that has ended."""
+    job_of_path = find_job(resource.kind)
+
+    def delete_job(job: Annotated[JobRecord, Depends(job_of_path)], store: StoreDep) -> None:
+        store.delete_job(job.id)
+
+    router.delete(
+        f"/{{{resource.word}_id}}",
+        name=f"delete_{resource.word}",
+        status_code=204,
+        dependencies=[SUBMITS],
+        summary=f"Delete a {resource.noun}",
+        description=f"Delete a {resource.noun} that has ended, with its events. {description}",
+    )(delete_job)
+
+
 def add_events(router: APIRouter, resource: JobResource[View]) -> None:
     """GET of its events as a stream."""
     stream_of_path = stream_of(find_job(resource.kind))

@@ -9,7 +9,7 @@ from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.jobs import OwnerKey, Search
 from services.controller.queries import SearchCandidateParameters
 from services.controller.rankings import best_candidate, candidate_views, estimate_cost, failures
-from services.controller.routes.job_routes import JobResource, add_events, add_list, with_position
+from services.controller.routes.job_routes import JobResource, add_delete, add_events, add_list, with_position
 from services.controller.security import SUBMITS
 from services.controller.validation import changed_search, check_search, extended_search
 from services.controller.views import search_view
@@ -108,12 +108,12 @@ def get_search(job: Search, store: StoreDep) -> SearchView:
     return with_position(_whole_view(store, job), store)
 
 
-@router.delete("/{search_id}", status_code=204, dependencies=[SUBMITS], summary="Delete a search")
-def delete_search(job: Search, store: StoreDep) -> None:
-    """Delete a search that has ended, with its candidates and events. Final trainings of these that have not
-    ended are cancelled.
-    """
-    store.delete_job(job.id)
+add_delete(
+    router,
+    SEARCHES,
+    "Its candidates go too. Final trainings of these that have not ended are cancelled; of all of them the "
+    "weights go, which nobody could export any more.",
+)
 
 
 @router.post("/{search_id}/pause", dependencies=[SUBMITS], summary="Pause a search")

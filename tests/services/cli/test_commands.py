@@ -479,6 +479,17 @@ def test_every_command_on_jobs_speaks_json(run: Run, search_id: str, store: Stor
     assert json.loads(run("jobs", "--json").stdout) == []
 
 
+def test_jobs_of_every_kind_and_checkpoints_are_deleted(run: Run, store: Store, search_id: str) -> None:
+    checkpoint_id = store.get_job(search_id).subject_id
+    training = run("train-gtn", "--dataset", "digits").stdout.strip()
+    for job_id in (search_id, training):
+        run("cancel", job_id)
+        assert run("delete", job_id).stdout == "deleted\n"
+    told = json.loads(run("checkpoint", "delete", str(checkpoint_id)[:12], "--json").stdout)
+    assert told == {"id": checkpoint_id, "deleted": True}
+    assert store.list_checkpoints().items == []
+
+
 def test_a_search_is_cloned_and_extended(run: Run, store: Store, search_id: str) -> None:
     clone = run("clone", search_id, "--seed", 7, "--set", "max_candidates=9", "--priority", 2).stdout.strip()
     job = store.get_job(clone, JobKind.SEARCH)

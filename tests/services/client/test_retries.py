@@ -35,10 +35,13 @@ def test_other_changes_are_sent_once(client: Client, network: Any, search: Searc
     network.answers_to_lose = 9
     with pytest.raises(ApiError, match="503"):
         client.pause(search.id)
+    checkpoint_id = search.checkpoint_id
     with pytest.raises(ApiError, match="503"):
-        client.delete(search.id)
+        client.delete_checkpoint(checkpoint_id)
 
-    assert network.requests == [f"POST /v1/searches/{search.id}/pause", f"DELETE /v1/searches/{search.id}"]
+    assert network.requests == [
+        f"POST /v1/searches/{search.id}/pause", f"DELETE /v1/checkpoints/{checkpoint_id}"
+    ]  # fmt: skip
 
 
 def test_any_change_that_came_too_often_is_asked_for_again(

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from services.errors import InvalidValueError, NotFoundError
+from services.errors import ConflictError, InvalidValueError, NotFoundError
+from services.lifecycle import Action, JobKind
 from services.store import Store
 
 
@@ -58,6 +59,20 @@ def test_an_unknown_checkpoint_is_not_found(store: Store):
     for checkpoint_id in ("nosuch", "", "a\0b"):
         with pytest.raises(NotFoundError, match="no checkpoint with id"):
             store.get_checkpoint(checkpoint_id)
+
+
+@pytest.mark.parametrize("kind", [JobKind.SEARCH, JobKind.FIDELITY_REPORT])
+def test_a_checkpoint_that_a_job_is_about_stays(store: Store, kind: JobKind):
+    store.add_checkpoint("a" * 64, {}, 1)
+    job = store.create_job(kind, name="", request={}, progress_total=1, subject_id="a" * 64)
+    with pytest.raises(ConflictError, match=f"1 searches and .* the first is '{job.id}'; delete them"):
+        store.delete_checkpoint("a" * 64)
+    store.act(job.id, Action.CANCEL)
+    store.delete_job(job.id)
+    store.delete_checkpoint("a" * 64)
+    with pytest.raises(NotFoundError):
+        store.delete_checkpoint("a" * 64)
+    assert store.add_checkpoint("a" * 64, {}, 1).created
 
 
 def test_a_manifest_that_is_not_json_is_refused(store: Store):

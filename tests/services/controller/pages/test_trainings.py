@@ -107,6 +107,7 @@ def test_the_end_brings_the_whole_page_anew_with_what_came_of_it(
     address = f"/meta-trainings/{meta_training_id}"
     assert "HX-Refresh" not in http.get(f"{address}/progress").headers
 
+    store.add_checkpoint("x", {}, 1)
     store.finish(meta_training_id, "worker", result={"checkpoint_id": "x", "validation_accuracy": 0.5})
 
     assert http.get(f"{address}/progress").headers["HX-Refresh"] == "true"
