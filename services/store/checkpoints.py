@@ -93,8 +93,8 @@ class CheckpointRepository(Repository):
             if first is not None:
                 count = session.scalar(sa.select(sa.func.count()).select_from(about_it.subquery()))
                 raise ConflictError(
-                    f"{count} searches and fidelity reports are about checkpoint {checkpoint_id!r}, the "
-                    f"first is {first!r}; delete them before it"
+                    f"checkpoint {checkpoint_id!r} is used by {count} job(s), the first is {first!r}; "
+                    "delete them before it"
                 )
             session.delete(checkpoint)
 

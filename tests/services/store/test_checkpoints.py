@@ -65,7 +65,7 @@ def test_an_unknown_checkpoint_is_not_found(store: Store):
 def test_a_checkpoint_that_a_job_is_about_stays(store: Store, kind: JobKind):
     store.add_checkpoint("a" * 64, {}, 1)
     job = store.create_job(kind, name="", request={}, progress_total=1, subject_id="a" * 64)
-    with pytest.raises(ConflictError, match=f"1 searches and .* the first is '{job.id}'; delete them"):
+    with pytest.raises(ConflictError, match=f"is used by 1 job.s., the first is '{job.id}'; delete them"):
         store.delete_checkpoint("a" * 64)
     store.act(job.id, Action.CANCEL)
     store.delete_job(job.id)
