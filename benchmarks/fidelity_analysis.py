@@ -95,12 +95,13 @@ def compare(
         compared[name] = {
             "chosen": chosen,
             "at equal cost": study.at_equal_cost(chosen),
+            "ensembles": study.ensembles(),
             "readouts": {
                 f"{row['estimator']}, {row['readout']}": row["spearman"]["value"] for row in readouts
             },
         }
         print(f"\n{name}")
-        for row in chosen:
+        for row in (*chosen, *compared[name]["ensembles"]):
             print(_line(row))
         for cost, difference in compared[name]["at equal cost"].items():
             print(f"  {cost}: {difference}")
@@ -116,10 +117,10 @@ def compare(
 
 
 def _together(real: Record, synthetic: Record) -> Record:
-    """What was trained on real data from one record, and on a checkpoint's data from another."""
+    """What was trained on a checkpoint's data from one record, and all else from another."""
     record = Record(synthetic.path)
     record.rows = {key: row for key, row in record.rows.items() if key[0] in SYNTHETIC}
-    record.rows |= {key: row for key, row in real.rows.items() if key[0] in REAL}
+    record.rows |= {key: row for key, row in real.rows.items() if key[0] not in SYNTHETIC}
     return record
 
 
@@ -170,6 +171,8 @@ class Study:
         """Log-rank aggregates: of proxies alone, and with a brief training's chosen readout beside them."""
         rows = []
         for proxies in ("zero_cost", "zero_cost_full"):
+            if not self.readout_names(proxies):
+                continue
             panel = [(proxies, readout) for readout in LABEL_FREE_READOUTS]
             rows.append(self.row("ensemble", proxies, self.log_ranks(panel, "reported")))
             for estimator in (*REAL, *SYNTHETIC):
