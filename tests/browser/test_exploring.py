@@ -139,14 +139,21 @@ def test_a_long_name_leaves_the_rest_of_its_row_in_sight(
 def test_steering_from_the_page(open_tab: Open, store: Store, make_search: Callable[..., str]) -> None:
     search_id = make_search("steered")
     page = open_tab().open(f"/searches/{search_id}")
-    page.get_by_role("button", name="Pause").click()
+
+    def press(name: str) -> None:
+        """Not before the page is there anew is anything of it to be pressed: what is shown comes earlier."""
+        with page.expect_navigation():
+            page.get_by_role("button", name=name).click()
+
+    press("Pause")
     expect(page.locator("#progress .badge")).to_have_text("paused")
-    page.get_by_role("button", name="Resume").click()
+    press("Resume")
     expect(page.locator("#progress .badge")).to_have_text("queued")
 
     page.get_by_role("button", name="Extend").click()
     page.get_by_label("More candidates").fill("5")
-    page.locator("dialog").get_by_role("button", name="Extend").click()
+    with page.expect_navigation():
+        page.locator("dialog").get_by_role("button", name="Extend").click()
     expect(page.locator("#progress")).to_contain_text("0 / 45")
 
     page.get_by_role("button", name="Clone").click()
@@ -157,7 +164,7 @@ def test_steering_from_the_page(open_tab: Open, store: Store, make_search: Calla
     assert store.get_job(clone).request["seed"] == store.get_job(search_id).request["seed"] + 1
 
     page.on("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Cancel").click()
+    press("Cancel")
     expect(page.locator("#progress .badge")).to_have_text("cancelled")
     assert store.get_job(clone).state is JobState.CANCELLED
     page.get_by_role("button", name="Delete").click()
