@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli import options
-from services.cli.console import connect, local_time, print_json, say, write_result
+from services.cli.console import connect, local_time, print_json, say, say_deleted, write_result
 from services.cli.submission import resolve_checkpoint
 from services.cli.tables import Column, Rows, print_table
 
@@ -137,10 +137,7 @@ def delete(checkpoint: CheckpointId, as_json: options.AsJson = False, url: optio
     with connect(url) as client:
         identifier = resolve_checkpoint(client, checkpoint)
         client.delete_checkpoint(identifier)
-    if as_json:
-        print_json({"id": identifier, "deleted": True})
-    else:
-        say("deleted")
+    say_deleted(identifier, as_json=as_json)
 
 
 def _cells(checkpoint: "CheckpointView") -> tuple[str, ...]:

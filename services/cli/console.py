@@ -86,6 +86,14 @@ def say_written(path: Path, *, as_json: bool) -> None:
         say(path)
 
 
+def say_deleted(identifier: str, *, as_json: bool) -> None:
+    """That what has this id is gone."""
+    if as_json:
+        print_json({"id": identifier, "deleted": True})
+    else:
+        say("deleted")
+
+
 def advise(text: str) -> None:
     """A remark on stderr."""
     stderr().print(visible(text), highlight=False, markup=False, emoji=False)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli import options
-from services.cli.console import connect, print_json, say
+from services.cli.console import connect, print_json, say, say_deleted
 from services.cli.jobs import JobId
 
 if TYPE_CHECKING:
@@ -69,10 +69,7 @@ def delete(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
     """
     with connect(url) as client:
         client.delete(job)
-    if as_json:
-        print_json({"id": job, "deleted": True})
-    else:
-        say("deleted")
+    say_deleted(job, as_json=as_json)
 
 
 def _tell(job: "Job", *, as_json: bool) -> None:

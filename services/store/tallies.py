@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from services.lifecycle import CandidateState, JobKind
+from services.store.ranks import SEARCHES_AT_A_TIME
 from services.store.tables import CANDIDATES, JOBS
 
 SECONDS_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 """Of the histogram of scoring times."""
-
-SEARCHES_AT_A_TIME = 500
-"""Engines bound the parameters of a statement."""
 
 Outcome = tuple[CandidateState, str | None]
 """A state and, of those that failed, the reason."""

@@ -6,14 +6,7 @@ from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.fidelity_validation import check_fidelity_report
 from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.jobs import OwnerKey
-from services.controller.routes.job_routes import (
-    JobResource,
-    add_cancel,
-    add_delete,
-    add_events,
-    add_get,
-    add_list,
-)
+from services.controller.routes.job_routes import JobResource, add_job_routes
 from services.controller.security import SUBMITS
 from services.controller.views import fidelity_report_view
 from services.lifecycle import JobKind
@@ -58,8 +51,9 @@ def create_fidelity_report(
     return fidelity_report_view(job)
 
 
-add_list(router, FIDELITY_REPORTS)
-add_get(router, FIDELITY_REPORTS, "One report; `report` is there once it has succeeded.")
-add_cancel(router, FIDELITY_REPORTS)
-add_delete(router, FIDELITY_REPORTS, "What it measured is gone.")
-add_events(router, FIDELITY_REPORTS)
+add_job_routes(
+    router,
+    FIDELITY_REPORTS,
+    get="One report; `report` is there once it has succeeded.",
+    delete="What it measured is gone.",
+)

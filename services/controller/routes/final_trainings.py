@@ -1,13 +1,6 @@
 """Final trainings: /v1/final-trainings. They are submitted at their candidate, with `retrain`."""
 
-from services.controller.routes.job_routes import (
-    JobResource,
-    add_cancel,
-    add_delete,
-    add_events,
-    add_get,
-    add_list,
-)
+from services.controller.routes.job_routes import JobResource, add_job_routes
 from services.controller.views import final_training_view
 from services.lifecycle import JobKind
 from services.schemas import FinalTrainingView
@@ -21,8 +14,9 @@ FINAL_TRAININGS = JobResource(
     view=final_training_view,
 )
 router = FINAL_TRAININGS.router
-add_list(router, FINAL_TRAININGS)
-add_get(router, FINAL_TRAININGS, "One final training; it tells the test accuracy once it has succeeded.")
-add_cancel(router, FINAL_TRAININGS)
-add_delete(router, FINAL_TRAININGS, "Its weights go too; what was exported from them stays with who has it.")
-add_events(router, FINAL_TRAININGS)
+add_job_routes(
+    router,
+    FINAL_TRAININGS,
+    get="One final training; it tells the test accuracy once it has succeeded.",
+    delete="Its weights go too; what was exported from them stays with who has it.",
+)

@@ -43,6 +43,15 @@ class JobResource(Generic[View]):
         return self.kind.value
 
 
+def add_job_routes(router: APIRouter, resource: JobResource[View], *, get: str, delete: str) -> None:
+    """All of a kind that is like the others; `get` and `delete` add to what is said of these."""
+    add_list(router, resource)
+    _add_get(router, resource, get)
+    _add_cancel(router, resource)
+    add_delete(router, resource, delete)
+    add_events(router, resource)
+
+
 def add_list(router: APIRouter, resource: JobResource[View]) -> None:
     """GET of the collection."""
 
@@ -59,7 +68,7 @@ def add_list(router: APIRouter, resource: JobResource[View]) -> None:
     )(list_jobs)
 
 
-def add_get(router: APIRouter, resource: JobResource[View], description: str) -> None:
+def _add_get(router: APIRouter, resource: JobResource[View], description: str) -> None:
     """GET of one job."""
     job_of_path = find_job(resource.kind)
 
@@ -82,7 +91,7 @@ def with_position(view: View, store: Store) -> View:
     return view.model_copy(update={"last_event_id": store.last_event_id(view.id)})
 
 
-def add_cancel(router: APIRouter, resource: JobResource[View]) -> None:
+def _add_cancel(router: APIRouter, resource: JobResource[View]) -> None:
     """POST of its end."""
     job_of_path = find_job(resource.kind)
 

@@ -6,14 +6,7 @@ from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.jobs import OwnerKey
 from services.controller.meta_training_validation import check_meta_training
-from services.controller.routes.job_routes import (
-    JobResource,
-    add_cancel,
-    add_delete,
-    add_events,
-    add_get,
-    add_list,
-)
+from services.controller.routes.job_routes import JobResource, add_job_routes
 from services.controller.security import SUBMITS
 from services.controller.views import meta_training_view
 from services.lifecycle import JobKind
@@ -57,8 +50,9 @@ def create_meta_training(
     return meta_training_view(job)
 
 
-add_list(router, META_TRAININGS)
-add_get(router, META_TRAININGS, "One run; `checkpoint_id` names its product once it has succeeded.")
-add_cancel(router, META_TRAININGS)
-add_delete(router, META_TRAININGS, "Its checkpoint stays.")
-add_events(router, META_TRAININGS)
+add_job_routes(
+    router,
+    META_TRAININGS,
+    get="One run; `checkpoint_id` names its product once it has succeeded.",
+    delete="Its checkpoint stays.",
+)
