@@ -8,7 +8,7 @@ from gtn_core.augmentation import Augmentation
 from gtn_core.data import DatasetSpec
 from nas.final_training_config import AugmentPolicy
 
-MIRROR_SAFE = frozenset({"cifar10"})
+MIRROR_SAFE = frozenset({"cifar10", "cifar100"})
 """Data sets whose classes survive a mirror. Digits and letters do not, and pictures of unknown content may
 not (road signs, text), so for those a flip has to be asked for."""
 

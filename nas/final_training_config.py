@@ -47,5 +47,5 @@ class FinalTrainingConfig(StrictModel):
     augment: AugmentPolicy = Field(
         "auto",
         description="Random crops and flips. auto: crop_flip for photographs known to survive a mirror "
-        "(cifar10), crop for the rest.",
+        "(cifar10, cifar100), crop for the rest.",
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gtn_core.data.cifar10 import read_cifar10
+from gtn_core.data.cifar import read_cifar10, read_cifar100
 from gtn_core.data.digits import read_digits
 from gtn_core.data.idx import read_idx, read_mnist
 from gtn_core.data.image_folder import read_folder
@@ -106,6 +106,13 @@ _FORMATS = {
             needs_path=True,
             formats=("cifar-10-batches-bin/", "cifar-10-batches-py/", "the .tar.gz archive of either"),
             read=_of_one_size(read_cifar10),
+        ),
+        DatasetFormat(
+            "cifar100",
+            "CIFAR-100: 60,000 photographs of 32x32 pixels in a hundred classes",
+            needs_path=True,
+            formats=("cifar-100-binary/", "cifar-100-python/", "the .tar.gz archive of either"),
+            read=_of_one_size(read_cifar100),
         ),
         DatasetFormat(
             "npz",

@@ -11,6 +11,7 @@ from nas.augmentation import AugmentPolicy, augmentation, cutout
     ("policy", "dataset", "mirrors", "moves"),
     [
         ("auto", "cifar10", True, True),
+        ("auto", "cifar100", True, True),
         ("auto", "digits", False, True),
         ("auto", "mnist", False, True),
         ("auto", "folder", False, True),

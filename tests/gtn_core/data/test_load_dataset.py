@@ -185,7 +185,9 @@ def test_images_and_labels_of_different_number(tmp_path: Path) -> None:
 
 
 def test_names_and_paths_that_are_wrong() -> None:
-    with pytest.raises(UnknownNameError, match="unknown data set 'mnst'; known: cifar10, digits, folder"):
+    with pytest.raises(
+        UnknownNameError, match="unknown data set 'mnst'; known: cifar10, cifar100, digits, folder"
+    ):
         load_dataset("mnst")
     with pytest.raises(DatasetError, match="'mnist' needs a path; write mnist:PATH"):
         load_dataset("mnist")
@@ -203,7 +205,7 @@ def test_a_path_may_start_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_registry_lists_every_format() -> None:
     listed = dataset_names()
-    assert set(listed) == {"digits", "mnist", "idx", "cifar10", "npz", "folder"}
+    assert set(listed) == {"digits", "mnist", "idx", "cifar10", "cifar100", "npz", "folder"}
     assert [name for name, entry in listed.items() if not entry.needs_path] == ["digits"]
     assert all(entry.name == name and entry.description for name, entry in listed.items())
 

@@ -55,6 +55,7 @@ def write_archive(path: Path, files: dict[str, bytes]) -> None:
 
 
 PIXELS = np.zeros((20, 3072), np.uint8)
+COUNTS = {"train": 400, "test": 100}
 Files = Callable[[], dict[str, bytes]]
 
 
@@ -82,6 +83,56 @@ def test_every_official_form_gives_the_same_data(tmp_path: Path) -> None:
     expected = (red - splits[0].normalization.mean[0]) / splits[0].normalization.std[0]
     np.testing.assert_allclose(splits[0].test.images[3, 0], expected, atol=1e-5)
     assert splits[0].test.labels.tolist() == labels.tolist()
+
+
+def test_the_hundred_classes_of_cifar100(tmp_path: Path) -> None:
+    """Superclasses stand beside the classes, before them in a binary record; only the classes count."""
+    rng = np.random.default_rng(0)
+    pixels = {name: rng.integers(0, 256, (count, 3072), dtype=np.uint8) for name, count in COUNTS.items()}
+    labels = {name: np.arange(count) % 100 for name, count in COUNTS.items()}
+    binary = {
+        f"cifar-100-binary/{name}.bin": np.column_stack(
+            [np.full_like(labels[name], 19), labels[name], pixels[name]]
+        )
+        .astype(np.uint8)
+        .tobytes()
+        for name in COUNTS
+    }
+    pickled = {
+        f"cifar-100-python/{name}": pickle.dumps(
+            {
+                b"filenames": [b"a.png"] * count,
+                b"fine_labels": labels[name].tolist(),
+                b"coarse_labels": [19] * count,
+                b"data": pixels[name],
+            },
+            protocol=2,
+        )
+        for name, count in COUNTS.items()
+    }
+    write_folder(tmp_path / "bin", binary)
+    write_folder(
+        tmp_path / "py", pickled | {"cifar-100-python/meta": pickle.dumps({b"fine_label_names": []})}
+    )
+    write_archive(tmp_path / "cifar-100-python.tar.gz", pickled)
+    splits = [load_dataset(f"cifar100:{tmp_path / place}") for place in ("bin", "py", "")]
+    assert len({each.fingerprint for each in splits}) == 1
+    assert (splits[0].num_classes, splits[0].image_shape) == (100, (3, 32, 32))
+    assert len(set(splits[0].class_names)) == 100
+    assert list(splits[0].class_names) == sorted(splits[0].class_names)
+    assert splits[0].class_names[99] == "worm"
+    assert splits[0].test.labels.tolist() == labels["test"].tolist()
+    blue = pixels["test"][7, 2048:].astype(np.float32).reshape(32, 32) / 255
+    expected = (blue - splits[0].normalization.mean[2]) / splits[0].normalization.std[2]
+    np.testing.assert_allclose(splits[0].test.images[7, 2], expected, atol=1e-5)
+    with pytest.raises(DatasetError, match=r"no CIFAR-10 at .*looked for data_batch_1\.bin"):
+        load_dataset(f"cifar10:{tmp_path / 'bin'}")
+
+
+def test_cifar10_is_no_cifar100(tmp_path: Path) -> None:
+    write_archive(tmp_path / "cifar-10-binary.tar.gz", binary_files())
+    with pytest.raises(DatasetError, match=r"has no CIFAR-100 batches such as cifar-100-binary/train\.bin"):
+        load_dataset(f"cifar100:{tmp_path / 'cifar-10-binary.tar.gz'}")
 
 
 def test_real_photographs(shared_data: Path, tmp_path: Path) -> None:
