@@ -151,6 +151,36 @@ def back_up_database(
         say(f"{path}: {size} bytes")
 
 
+@db_app.command("copy")
+@options.takes_settings(*options.DATABASE)
+def copy_into(
+    settings: "Settings",
+    target: Annotated[
+        str, typer.Argument(help="URL of a database that is new: postgresql://… or sqlite:///…")
+    ],
+    as_json: options.AsJson = False,
+) -> None:
+    """Copy the whole database into one that is empty, such as a PostgreSQL when one machine grows to many.
+
+    Stop controllers and workers before, and start them afterwards with the copy as GTN_NAS_DATABASE_URL: jobs
+    go on there. Checkpoints, weights and pictures are files and stay where they are. Leave the old database
+    alone from then on: the files would be tidied up for each of the two.
+
+    Example: `gtn-nas db copy postgresql://gtn_nas@localhost/gtn_nas`
+    """
+    from services.store import copy_database
+
+    def tell(table: str, rows: int) -> None:
+        if rows:
+            advise(f"{table}: {rows:,}")
+
+    rows = copy_database(settings.resolved_database_url, target, on_table=tell)
+    if as_json:
+        print_json({"rows": rows})
+    else:
+        say(f"{sum(rows.values()):,} rows copied; start again with GTN_NAS_DATABASE_URL naming the copy")
+
+
 @db_app.command("collect")
 @options.takes_settings(*options.DATABASE)
 def collect_garbage(

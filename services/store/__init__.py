@@ -45,6 +45,7 @@ from services.store.schema import current, downgrade, head, require_schema, upgr
 from services.store.sessions import SessionRepository
 from services.store.summaries import SummaryRepository
 from services.store.tables import METRIC_COLUMNS
+from services.store.transfer import copy_database
 
 
 class Store(
@@ -120,6 +121,7 @@ __all__ = [
     "Store",
     "back_up",
     "candidate_id",
+    "copy_database",
     "current",
     "downgrade",
     "head",

@@ -122,7 +122,7 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database without a schema, on each engine."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'gtn-nas.db'}"
+        yield f"sqlite:///{tmp_path / 'new.db'}"
     else:
         yield from _temporary_database(request.getfixturevalue("postgres_url"), "template1")
 

@@ -589,6 +589,26 @@ def test_a_database_is_copied_to_a_file_that_is_not_there(tmp_path: Path) -> Non
     assert "name another file" in str(again.exception)
 
 
+def test_a_database_is_copied_into_a_new_one(tmp_path: Path) -> None:
+    def db(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["db", *arguments, "--data-dir", str(tmp_path)])
+
+    url = f"sqlite:///{tmp_path / 'copy.db'}"
+    db("upgrade")
+    with open_store(f"sqlite:///{tmp_path / 'gtn-nas.db'}") as store:
+        store.add_checkpoint("a" * 64, {}, 1)
+    answer = db("copy", url, "--json")
+    rows = json.loads(answer.stdout)["rows"]
+    assert {table: count for table, count in rows.items() if count} == {"checkpoints": 1, "identity": 1}
+    assert "checkpoints: 1\n" in answer.stderr
+    with open_store(url) as store:
+        assert [each.id for each in store.list_checkpoints()] == ["a" * 64]
+    again = db("copy", url)
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "table checkpoints has rows" in str(again.exception)
+    assert "2 rows copied" in db("copy", f"sqlite:///{tmp_path / 'other.db'}").stdout
+
+
 def test_fidelity_answers_with_the_contracts_json(checkpoint_file: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     edges = ("nor_conv_3x3", "nor_conv_1x1", "skip_connect", "avg_pool_3x3")
