@@ -116,7 +116,8 @@ class FrozenCheckpoint:
         from gtn_core.curriculum import LearnedCurriculum
 
         manifest = self.manifest
-        with torch.device("meta"):  # without random numbers
+        # Not on the meta device: PyTorch would import its compiler, which takes longer than all the rest.
+        with torch.random.fork_rng(devices=[]):
             curriculum = LearnedCurriculum(
                 manifest.config, image_shape=manifest.image_shape, num_classes=manifest.num_classes
             )

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from gtn_core.data import DatasetSpec, DatasetSplits, dataset_names, load_dataset
+from gtn_core.data.digits import read_digits
 from gtn_core.errors import DatasetError, UnknownNameError
 
 
@@ -46,6 +48,18 @@ def test_digits_are_three_stratified_splits() -> None:
     # 174 to 183 examples of each digit: a fifth is test, a fifth of the rest validation.
     assert set(splits.test.labels.bincount().tolist()) <= {35, 36, 37}
     assert set(splits.validation.labels.bincount().tolist()) <= {27, 28, 29, 30}
+
+
+def test_digits_are_those_of_scikit_learn_wherever_it_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = read_digits(Path())
+    bunch = load_digits()
+    assert (here.train.images[:, 0] * 16 == bunch.images).all()
+    assert (here.train.labels == bunch.target).all()
+    assert here.class_names == tuple(str(name) for name in bunch.target_names)
+    monkeypatch.setattr("gtn_core.data.digits.find_spec", lambda _: None)
+    asked = read_digits(Path())
+    assert (asked.train.images == here.train.images).all()
+    assert (asked.train.labels == here.train.labels).all()
 
 
 def test_every_image_is_in_exactly_one_split(tmp_path: Path) -> None:
