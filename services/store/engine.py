@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -210,16 +211,31 @@ def _leave_a_standby(context: sa.engine.ExceptionContext) -> None:
 def _configure_sqlite(connection: sqlite3.Connection, _record: object, *, foreign_keys: bool) -> None:
     # The driver must not begin transactions by itself: it would do so late and without the write lock.
     connection.isolation_level = None
-    # In WAL mode readers and the writer do not block each other, and with synchronous=NORMAL a commit
+    # With this log readers and the writer do not block each other, and with synchronous=NORMAL a commit
     # survives the death of any process; only a power cut may take the last commits, never consistency.
+    _use_write_ahead_log(connection)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=NORMAL",
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
         "cache_size=-16384",  # KiB, negated; for each connection
         f"journal_size_limit={LOG_BYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """In a new file this needs the file to itself for a moment, and SQLite does not wait its turn for that."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # without what it is busy with
+            if not is_busy or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import socket
 import socketserver
+import sqlite3
 import tempfile
 import threading
 import uuid
@@ -50,6 +51,20 @@ def test_other_urls_are_refused_without_their_password(url: str):
     with pytest.raises(StoreUnavailableError, match="must be sqlite:") as refusal:
         parse_url(url)
     assert "hunter2" not in str(refusal.value)
+
+
+def test_a_new_file_that_another_process_is_opening_is_waited_for(tmp_path: Path):
+    """Controller and workers that start together: SQLite itself refuses the second at once."""
+    other = sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, other.execute, ["COMMIT"])
+    done.start()
+    engine = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    engine.dispose()
+    done.join()
+    other.close()
 
 
 @pytest.mark.parametrize(
