@@ -22,19 +22,6 @@ from .conftest import PATIENCE_MS, PHONE, WIDE, Tab
 from .population import CANDIDATES, SPACE, Population, score
 
 MANY = 100_000
-PAGES: dict[str, Callable[[Population], str]] = {
-    "search": lambda ids: f"/searches/{ids.succeeded}",
-    "running search": lambda ids: f"/searches/{ids.running}",
-    "queued search": lambda ids: f"/searches/{ids.queued}",
-    "failed search": lambda ids: f"/searches/{ids.failed}",
-    "candidate": lambda ids: f"/candidates/{ids.best}",
-    "failed candidate": lambda ids: f"/candidates/{ids.succeeded}-5",
-    "comparison": lambda ids: f"/compare?id={ids.best}&id={ids.succeeded}-0&id={ids.succeeded}-1",
-    "empty comparison": lambda _: "/compare?id=nosuch-1",
-    "checkpoints": lambda _: "/checkpoints",
-    "checkpoint": lambda ids: f"/checkpoints/{ids.checkpoint}",
-    "fidelity report": lambda ids: f"/fidelity-reports/{ids.fidelity_report}",
-}
 Open = Callable[..., Tab]
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -58,20 +45,6 @@ def make_search(store: Store, settings: Settings, population: Population) -> Cal
         return job.id
 
     return make
-
-
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize(
-    ("viewport", "scheme"), [(WIDE, "dark"), (PHONE, "light")], ids=["wide-dark", "phone-light"]
-)
-def test_a_page_fits_its_window_works_and_is_open_to_everyone(
-    open_tab: Open, population: Population, name: str, viewport: dict[str, int], scheme: str
-) -> None:
-    tab = open_tab(viewport=viewport, color_scheme=scheme)
-    tab.open(PAGES[name](population))
-    assert tab.wider_than_window() == []
-    assert tab.barriers() == []
-    assert tab.errors == []
 
 
 def test_plots_take_what_the_page_has_asked_for_ahead_of_their_scripts(
