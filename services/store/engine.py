@@ -224,7 +224,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object, *, foreig
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """In a new file this needs the file to itself for a moment, and SQLite does not wait its turn for that."""
+    """In a new file this needs the file to itself for a moment, and SQLite does not wait its turn for it."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:

@@ -217,7 +217,7 @@ class Topology:
             self._restart_ended()
             assert self._processes[name].poll() is None, f"{name} ended:\n{self._log(name)}"
             assert time.monotonic() < deadline, f"{name} is not healthy:\n{self._log(name)}"
-            time.sleep(0.5)
+            time.sleep(1)
 
     def _environment(self, name: str) -> dict[str, str]:
         """The service's variables alone, and those that stand for an image's file system."""

@@ -1,9 +1,11 @@
 """Search runners as real processes: killed, paused, resumed and cancelled, they lose and double nothing."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -26,11 +28,14 @@ from services.shutdown import Shutdown
 from services.store import JobRecord, JsonObject, Store
 from services.wiring import Backend, child_environment
 
+from ...ports import free_port
+from ...waiting import wait_until as eventually
+
 pytestmark = pytest.mark.xdist_group("ray")
 
 WaitUntil = Callable[..., None]
 QueueSearch = Callable[..., JobRecord]
-StartRunner = Callable[[str], subprocess.Popen[bytes]]
+StartRunner = Callable[..., subprocess.Popen[bytes]]
 
 # One candidate after the other, each long enough that a search is met in its middle.
 SLOW = {"max_concurrent": 1, "estimator": {"name": "scripted", "seconds": 1.0}}
@@ -42,22 +47,44 @@ def checkpoint_id(store: Store, backend: Backend, checkpoint: FrozenCheckpoint) 
     return store_checkpoint(store, backend.artifacts, checkpoint).id
 
 
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    """A Ray of its own for all runners: a local one takes each of them longer to start than its search."""
+    folder = Path(tempfile.mkdtemp(prefix="gtn-", dir="/tmp"))  # its sockets need a short path
+    port = free_port(taken=())
+    options = ["--head", "--block", "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}"]
+    head = start(
+        [str(Path(sys.executable).with_name("ray")), "start", *options, f"--port={port}"],
+        environment=_with_plugin(os.environ) | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"},
+        log_path=folder / "head.log",
+    )
+    eventually(lambda: "Ray runtime started" in (folder / "head.log").read_text())
+    yield f"127.0.0.1:{port}"
+    stop([head], grace_seconds=30)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
-def start_runner(settings: Settings) -> Iterator[StartRunner]:
+def start_runner(settings: Settings, request: pytest.FixtureRequest) -> Iterator[StartRunner]:
     """Starts runners as the launcher does; what is left of them ends with the test."""
     runners = []
 
-    def start_one(search_id: str) -> subprocess.Popen[bytes]:
+    def start_one(search_id: str, *, local_ray: bool = False) -> subprocess.Popen[bytes]:
+        address = "" if local_ray else request.getfixturevalue("ray_address")
+        environment = child_environment(settings.model_copy(update={"ray_address": address}))
         command = [sys.executable, "-m", "services.search_runner", search_id]
         log_path = settings.data_dir / "runner.log"
-        environment = child_environment(settings)
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [PLUGIN, environment.get("PYTHONPATH")]))
-        runners.append(start(command, environment=environment, log_path=log_path))
+        runners.append(start(command, environment=_with_plugin(environment), log_path=log_path))
         return runners[-1]
 
     yield start_one
     stop(runners, grace_seconds=20)
     print((settings.data_dir / "runner.log").read_text())  # pytest shows it when the test has failed
+
+
+def _with_plugin(environment: Mapping[str, str]) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [PLUGIN, environment.get("PYTHONPATH")]))
+    return {**environment, "PYTHONPATH": path}
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -159,7 +186,7 @@ def test_a_search_that_asks_for_more_than_there_is_fails_and_says_so(
     store: Store, checkpoint_id: str, queue_search: QueueSearch, start_runner: StartRunner
 ) -> None:
     search = queue_search(checkpoint_id, resources={"cpus_per_candidate": 1000}).id
-    assert start_runner(search).wait(200) == 1
+    assert start_runner(search, local_ray=True).wait(200) == 1
     job = store.get_job(search)
     assert job.state is JobState.FAILED
     assert job.error is not None
