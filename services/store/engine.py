@@ -94,7 +94,7 @@ class Database:
     @property
     def _advice(self) -> str:
         if self.engine.dialect.name == "postgresql":
-            return "check that it runs and that GTN_NAS_DATABASE_URL is right"
+            return "check that it runs and that its URL, GTN_NAS_DATABASE_URL, is right"
         return f"check that its disk has room, that this user may write there, and {_FILE_SETTING}"
 
     def __str__(self) -> str:
@@ -177,7 +177,7 @@ _AWAY = (
     sqlite3.OperationalError,  # while rows are read past SQLAlchemy: see `numeric_rows`
 )
 _FILE_SETTING = "GTN_NAS_DATABASE_URL or, where it is not set, GTN_NAS_DATA_DIR"
-_URL_HELP = "GTN_NAS_DATABASE_URL must be sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
+_URL_HELP = "a database's URL, GTN_NAS_DATABASE_URL, must be sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
 
 
 def _configure_postgresql(url: sa.URL, connection: "psycopg.Connection[Any]", _record: object) -> None:
