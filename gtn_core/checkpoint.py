@@ -116,7 +116,8 @@ class FrozenCheckpoint:
         from gtn_core.curriculum import LearnedCurriculum
 
         manifest = self.manifest
-        # Not on the meta device: PyTorch would import its compiler, which takes longer than all the rest.
+        # The weights drawn here are replaced, and the random numbers of the caller go on as they were. On the
+        # meta device none would be drawn, but PyTorch would import its compiler, longer than all the rest.
         with torch.random.fork_rng(devices=[]):
             curriculum = LearnedCurriculum(
                 manifest.config, image_shape=manifest.image_shape, num_classes=manifest.num_classes

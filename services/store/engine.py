@@ -101,6 +101,16 @@ class Database:
         return self.engine.url.render_as_string(hide_password=True)
 
 
+@contextmanager
+def opened(database_url: str, *, foreign_keys: bool = True) -> Iterator[Database]:
+    """The database while the `with` block runs; afterwards its connections are closed. As `create_engine`."""
+    database = Database(create_engine(database_url, foreign_keys=foreign_keys))
+    try:
+        yield database
+    finally:
+        database.engine.dispose()
+
+
 def create_engine(database_url: str, *, foreign_keys: bool = True) -> sa.Engine:
     """An engine for `sqlite:///PATH` or `postgresql://…`.
 
@@ -177,7 +187,10 @@ _AWAY = (
     sqlite3.OperationalError,  # while rows are read past SQLAlchemy: see `numeric_rows`
 )
 _FILE_SETTING = "GTN_NAS_DATABASE_URL or, where it is not set, GTN_NAS_DATA_DIR"
-_URL_HELP = "a database's URL, GTN_NAS_DATABASE_URL, must be sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
+_URL_HELP = (
+    "a database's URL, GTN_NAS_DATABASE_URL, must be "
+    "sqlite:////PATH/TO/FILE or postgresql://USER@HOST/DATABASE"
+)
 
 
 def _configure_postgresql(url: sa.URL, connection: "psycopg.Connection[Any]", _record: object) -> None:

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from services.errors import SchemaMismatchError
-from services.store.engine import Database, create_engine, parse_url
+from services.store.engine import Database, opened, parse_url
 
 
 def upgrade(database_url: str) -> None:
@@ -39,12 +39,8 @@ def current(database_url: str) -> str | None:
     url = parse_url(database_url)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
         return None
-    database = Database(create_engine(database_url))
-    try:
-        with database.read() as session:
-            return _revision(session.connection())
-    finally:
-        database.engine.dispose()
+    with opened(database_url) as database, database.read() as session:
+        return _revision(session.connection())
 
 
 @cache
@@ -78,17 +74,13 @@ def _require_known(database: Database, revision: str | None) -> None:
 
 @contextmanager
 def _migrating(database_url: str) -> Iterator[Config]:
-    database = Database(create_engine(database_url, foreign_keys=False))
-    try:
-        with database.write() as session:
-            connection = session.connection()
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-            _require_known(database, _revision(connection))
-            yield _config(connection)
-            _require_intact_references(connection)
-    finally:
-        database.engine.dispose()
+    with opened(database_url, foreign_keys=False) as database, database.write() as session:
+        connection = session.connection()
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        _require_known(database, _revision(connection))
+        yield _config(connection)
+        _require_intact_references(connection)
 
 
 def _config(connection: sa.Connection | None = None) -> Config:

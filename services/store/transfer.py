@@ -1,13 +1,12 @@
 """A whole database into another one that is empty: from the SQLite file of one machine to a PostgreSQL."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.errors import ConflictError, NotFoundError
-from services.store.engine import Database, create_engine, parse_url
+from services.store.engine import Database, opened, parse_url
 from services.store.schema import current, require_schema, upgrade
 from services.store.tables import EVENTS, IDENTITY, JOBS, Table
 
@@ -31,27 +30,19 @@ def copy_database(
     """
     if current(source_url) is None:
         raise NotFoundError("database", parse_url(source_url).render_as_string(hide_password=True))
-    with _opened(source_url) as source:
+    with opened(source_url) as source:
         require_schema(source)
         upgrade(target_url)
-        with _opened(target_url) as target, source.read() as old, target.write() as new:
+        with opened(target_url) as target, source.read() as old, target.write() as new:
             _require_idle(source, old)
             _require_empty(target, new)
+            new.execute(sa.delete(IDENTITY))  # the one that comes with a schema
             counts: dict[str, int] = {}
             for table in Table.metadata.sorted_tables:  # what others refer to comes first
                 counts[table.name] = _copy(table, old, new)
                 on_table(table.name, counts[table.name])
             _set_last_event_id(new, _last_event_id(old))
     return counts
-
-
-@contextmanager
-def _opened(database_url: str) -> Iterator[Database]:
-    database = Database(create_engine(database_url))
-    try:
-        yield database
-    finally:
-        database.engine.dispose()
 
 
 def _require_idle(database: Database, session: Session) -> None:
@@ -72,7 +63,6 @@ def _require_empty(database: Database, session: Session) -> None:
             raise ConflictError(
                 f"{database} is not empty: table {table.name} has rows; name a database that is new"
             )
-    session.execute(sa.delete(IDENTITY))
 
 
 def _copy(table: sa.Table, old: Session, new: Session) -> int:

@@ -559,24 +559,24 @@ def test_api_keys_are_made_listed_and_revoked_on_the_database(tmp_path: Path) ->
         assert store.authenticate(token) is None
 
 
-def test_the_schema_is_told_and_brought_up_to_date(tmp_path: Path) -> None:
-    def db(command: str) -> Result:
-        return CliRunner().invoke(app, ["db", command, "--data-dir", str(tmp_path)])
+@pytest.fixture
+def db(tmp_path: Path) -> Callable[..., Result]:
+    """Runs `gtn-nas db` on a data directory of its own."""
+    return lambda *arguments: CliRunner().invoke(app, ["db", *arguments, "--data-dir", str(tmp_path)])
 
+
+def test_the_schema_is_told_and_brought_up_to_date(db: Callable[..., Result]) -> None:
     before = db("current")
     assert (before.exit_code, before.stdout.strip()) == (1, "no schema")
     assert "gtn-nas db upgrade" in before.stderr
     upgraded = db("upgrade")
     assert upgraded.exit_code == 0
     assert db("current").stdout == upgraded.stdout
-    answer = CliRunner().invoke(app, ["db", "current", "--data-dir", str(tmp_path), "--json"])
+    answer = db("current", "--json")
     assert json.loads(answer.stdout) == dict.fromkeys(("revision", "needed"), upgraded.stdout.strip())
 
 
-def test_a_database_is_copied_to_a_file_that_is_not_there(tmp_path: Path) -> None:
-    def db(*arguments: str) -> Result:
-        return CliRunner().invoke(app, ["db", *arguments, "--data-dir", str(tmp_path)])
-
+def test_a_database_is_copied_to_a_file_that_is_not_there(db: Callable[..., Result], tmp_path: Path) -> None:
     target = tmp_path / "copy.db"
     revision = db("upgrade").stdout
     assert json.loads(db("backup", str(target), "--json").stdout) == {
@@ -589,10 +589,7 @@ def test_a_database_is_copied_to_a_file_that_is_not_there(tmp_path: Path) -> Non
     assert "name another file" in str(again.exception)
 
 
-def test_a_database_is_copied_into_a_new_one(tmp_path: Path) -> None:
-    def db(*arguments: str) -> Result:
-        return CliRunner().invoke(app, ["db", *arguments, "--data-dir", str(tmp_path)])
-
+def test_a_database_is_copied_into_a_new_one(db: Callable[..., Result], tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'copy.db'}"
     db("upgrade")
     with open_store(f"sqlite:///{tmp_path / 'gtn-nas.db'}") as store:

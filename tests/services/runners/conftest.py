@@ -1,12 +1,17 @@
 """What the tests of runners and workers share: a place to work in, and searches to work on."""
 
-from collections.abc import Callable, Iterator
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from services.lifecycle import JobKind
+from services.processes import start, stop
 from services.schemas.requests import SearchRequest
 from services.settings import Settings
 from services.store import JobRecord, Store, open_store
@@ -15,6 +20,28 @@ from services.wiring import Backend, child_environment, make_backend
 from ...waiting import wait_until
 
 WaitUntil = Callable[..., None]
+PLUGIN = str(Path(__file__).parents[2] / "nas" / "plugin")
+
+
+def with_plugin(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that finds the tests' plugin."""
+    path = os.pathsep.join(filter(None, [PLUGIN, environment.get("PYTHONPATH")]))
+    return {**environment, "PYTHONPATH": path}
+
+
+@contextmanager
+def ray_head(*options: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """A head node of its own with two CPUs, while the `with` block runs."""
+    folder = Path(tempfile.mkdtemp(prefix="gtn-", dir="/tmp"))  # its sockets need a short path
+    ray, log = Path(sys.executable).with_name("ray"), folder / "head.log"
+    command = [str(ray), "start", "--head", "--block", "--num-cpus=2", f"--temp-dir={folder}", *options]
+    head = start(command, environment=environment, log_path=log)
+    try:
+        wait_until(lambda: "Ray runtime started" in log.read_text())
+        yield
+    finally:
+        stop([head], grace_seconds=30)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(name="wait_until")

@@ -21,10 +21,10 @@ from services.store import JobRecord, Store
 from services.wiring import Backend, child_environment, make_dispatcher
 
 from ...ports import free_port
+from .conftest import PLUGIN, with_plugin
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
-PLUGIN = str(Path(__file__).parents[2] / "nas" / "plugin")
 WaitUntil = Callable[..., None]
 
 
@@ -38,11 +38,10 @@ class RayCluster:
         for name in ("port", "dashboard-port", "dashboard-agent-listen-port"):
             self._ports[name] = free_port(self._ports.values())
         self.jobs_url = f"http://127.0.0.1:{self._ports['dashboard-port']}"
-        self._environment = child_environment(settings) | {
+        self._environment = with_plugin(child_environment(settings)) | {
             "RAY_AUTH_MODE": "disabled",
             "RAY_USAGE_STATS_ENABLED": "0",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),  # of the runner
-            "PYTHONPATH": os.pathsep.join(filter(None, [PLUGIN, os.environ.get("PYTHONPATH")])),
         }
         self._nodes: list[subprocess.Popen[bytes]] = []
 

@@ -1,9 +1,7 @@
 """The Ray Jobs launcher against a real head node: jobs are submitted once, found again, and reaped."""
 
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,13 @@ from services.controller.launcher import RunnerExit
 from services.controller.ray_jobs_launcher import RayJobsLauncher
 from services.errors import ClusterUnavailableError
 from services.lifecycle import JobKind, JobState
-from services.ports import listen
-from services.processes import start, stop
 from services.ray_jobs import RayJobs
 from services.settings import Settings
 from services.store import Store
 from services.wiring import make_dispatcher
+
+from ...ports import free_port
+from .conftest import ray_head
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -36,33 +35,19 @@ def jobs_url(
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    folder = Path(tempfile.mkdtemp(prefix="gtn-", dir="/tmp"))  # its sockets need a short path
-    ports = {name: _free_port() for name in ("port", "dashboard-port", "dashboard-agent-listen-port")}
-    options = [f"--{name}={port}" for name, port in ports.items()]
-    programs = Path(sys.executable).parent
+    ports: dict[str, int] = {}
+    for name in ("port", "dashboard-port", "dashboard-agent-listen-port"):
+        ports[name] = free_port(ports.values())
     of_nodes = {
-        "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "GTN_NAS_DATABASE_URL": runner_database_url,
         "GTN_NAS_DATA_DIR": str(settings.data_dir),
     }
-    head = start(
-        [
-            str(programs / "ray"),
-            "start",
-            "--head",
-            "--block",
-            "--num-cpus=2",
-            f"--temp-dir={folder}",
-            *options,
-        ],
-        environment=os.environ | of_nodes,
-        log_path=folder / "head.log",
-    )
-    url = f"http://127.0.0.1:{ports['dashboard-port']}"
-    wait_until(lambda: _answers(f"{url}/api/gcs_healthz"))
-    yield url
-    stop([head], grace_seconds=30)
-    shutil.rmtree(folder, ignore_errors=True)
+    options = [f"--{name}={port}" for name, port in ports.items()]
+    with ray_head(*options, environment=os.environ | of_nodes):
+        url = f"http://127.0.0.1:{ports['dashboard-port']}"
+        wait_until(lambda: _answers(f"{url}/api/gcs_healthz"))
+        yield url
 
 
 def test_a_restarted_controller_finds_its_runners_and_hears_of_their_end(
@@ -167,12 +152,6 @@ def test_without_places_trainings_are_left_to_meta_workers(store: Store, setting
     make_dispatcher(store, config).step()  # asks no cluster: there is none
     with pytest.raises(ClusterUnavailableError, match="does not answer"):
         make_dispatcher(store, config.model_copy(update={"max_running_trainings": 1})).step()
-
-
-def _free_port() -> int:
-    with listen("127.0.0.1", 0) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _ask(url: str) -> Any:

@@ -1,12 +1,9 @@
 """Search runners as real processes: killed, paused, resumed and cancelled, they lose and double nothing."""
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
@@ -29,7 +26,7 @@ from services.store import JobRecord, JsonObject, Store
 from services.wiring import Backend, child_environment
 
 from ...ports import free_port
-from ...waiting import wait_until as eventually
+from .conftest import ray_head, with_plugin
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -39,7 +36,6 @@ StartRunner = Callable[..., subprocess.Popen[bytes]]
 
 # One candidate after the other, each long enough that a search is met in its middle.
 SLOW = {"max_concurrent": 1, "estimator": {"name": "scripted", "seconds": 1.0}}
-PLUGIN = str(Path(__file__).parents[2] / "nas" / "plugin")
 
 
 @pytest.fixture
@@ -50,18 +46,10 @@ def checkpoint_id(store: Store, backend: Backend, checkpoint: FrozenCheckpoint) 
 @pytest.fixture(scope="module")
 def ray_address() -> Iterator[str]:
     """A Ray of its own for all runners: a local one takes each of them longer to start than its search."""
-    folder = Path(tempfile.mkdtemp(prefix="gtn-", dir="/tmp"))  # its sockets need a short path
     port = free_port(taken=())
-    options = ["--head", "--block", "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}"]
-    head = start(
-        [str(Path(sys.executable).with_name("ray")), "start", *options, f"--port={port}"],
-        environment=_with_plugin(os.environ) | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"},
-        log_path=folder / "head.log",
-    )
-    eventually(lambda: "Ray runtime started" in (folder / "head.log").read_text())
-    yield f"127.0.0.1:{port}"
-    stop([head], grace_seconds=30)
-    shutil.rmtree(folder, ignore_errors=True)
+    environment = with_plugin(os.environ) | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    with ray_head(f"--port={port}", "--include-dashboard=false", environment=environment):
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -74,17 +62,12 @@ def start_runner(settings: Settings, request: pytest.FixtureRequest) -> Iterator
         environment = child_environment(settings.model_copy(update={"ray_address": address}))
         command = [sys.executable, "-m", "services.search_runner", search_id]
         log_path = settings.data_dir / "runner.log"
-        runners.append(start(command, environment=_with_plugin(environment), log_path=log_path))
+        runners.append(start(command, environment=with_plugin(environment), log_path=log_path))
         return runners[-1]
 
     yield start_one
     stop(runners, grace_seconds=20)
     print((settings.data_dir / "runner.log").read_text())  # pytest shows it when the test has failed
-
-
-def _with_plugin(environment: Mapping[str, str]) -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [PLUGIN, environment.get("PYTHONPATH")]))
-    return {**environment, "PYTHONPATH": path}
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
