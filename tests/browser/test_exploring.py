@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from nas.search_spaces import get_search_space
 from services.controller.validation import check_search
@@ -107,6 +107,22 @@ def test_a_long_name_leaves_the_rest_of_its_row_in_sight(
         table = open_tab(viewport=viewport).open(place).get_by_role("region").filter(has_text="W" * 200).last
         assert table.evaluate("table => table.scrollWidth <= table.clientWidth"), place
     store.act(search_id, Action.CANCEL)
+
+
+def test_a_button_that_is_pressed_while_scripts_still_come_acts_once_they_are_there(
+    open_tab: Open, url: str, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("pressed early")
+    page = open_tab().page
+    page.on("dialog", lambda dialog: dialog.accept())
+    late: list[Route] = []
+    page.route("**/htmx.min.js*", lambda route: late.append(route))
+    page.goto(f"{url}/searches/{search_id}", wait_until="commit")
+    for _ in range(3):  # as whoever sees nothing happen
+        page.get_by_role("button", name="Cancel").click(no_wait_after=True)
+    assert store.get_job(search_id).state is JobState.QUEUED
+    late.pop().continue_()
+    expect(page.locator("#progress .badge")).to_have_text("cancelled")
 
 
 def test_steering_from_the_page(open_tab: Open, store: Store, make_search: Callable[..., str]) -> None:
