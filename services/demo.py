@@ -24,7 +24,7 @@ from services.errors import ServiceError
 from services.learning_speed import LearningSpeed, measure_learning_speed
 from services.local_stack import LocalStack
 from services.schemas import CandidateView, MetaTrainingView
-from services.settings import Settings
+from services.settings import Settings, sqlite_url
 from services.shutdown import Shutdown
 from services.wiring import load_settings
 
@@ -74,7 +74,7 @@ def _settings(folder: Path) -> Settings:
     """All state in one folder, on this machine alone, whatever the environment says."""
     return load_settings(
         data_dir=folder,
-        database_url=f"sqlite:///{folder.absolute() / 'gtn-nas.db'}",
+        database_url=sqlite_url(folder.absolute() / "gtn-nas.db"),
         artifacts_url=str(folder.absolute() / "artifacts"),
         host="127.0.0.1",
         port=0,

@@ -6,8 +6,10 @@ runs in when the cluster's head is lost.
 
 import gc
 import os
+import shlex
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -103,6 +105,7 @@ def _connect(address: str, where: str) -> Any:
             num_cpus=None if address else cpu_count(),  # Ray would take all that the machine has
             include_dashboard=False if not address else None,
             log_to_driver=False,
+            runtime_env=None if address else _workers_environment(),
             _temp_dir=None if address else _session_folder(),
             configure_logging=False,
         )
@@ -112,6 +115,15 @@ def _connect(address: str, where: str) -> Any:
         for number, handler in handlers.items():  # Ray has put its own there
             signal.signal(number, handler)
     return context
+
+
+def _workers_environment() -> dict[str, str] | None:
+    """Ray has a shell start the workers of Tune, and puts the path of Python into its command as it is.
+
+    None for a path that a shell takes as it is: a session with an environment has no workers ready-made.
+    """
+    quoted = shlex.quote(sys.executable)
+    return None if quoted == sys.executable else {"py_executable": quoted}
 
 
 _LONGEST_TEMPORARY_FOLDER = 107 - len("/ray/session_2026-01-31_23-59-59_123456_4194304/sockets/plasma_store")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import DirectoryPath, Field, SecretStr, field_validator
 from pydantic_settings import (
@@ -179,7 +180,7 @@ class Settings(BaseSettings):
         """The database URL in clear, for `open_store` alone: it may hold a password."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{self.data_dir / 'gtn-nas.db'}"
+        return sqlite_url(self.data_dir / "gtn-nas.db")
 
     @property
     def log_dir(self) -> Path:
@@ -210,6 +211,11 @@ class Settings(BaseSettings):
     def loopback(self) -> bool:
         """Whether only this machine can reach the controller."""
         return is_loopback(self.host)
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of a SQLite database in `file`, whose name may hold what URLs give a meaning, as % and ?."""
+    return f"sqlite:///{quote(str(file))}"
 
 
 def misspelt(variables: Iterable[str]) -> dict[str, str]:

@@ -34,7 +34,7 @@ def s3_bucket() -> Iterator[str]:
 def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
     match request.param:
         case "folder":
-            return ArtifactStore(str(tmp_path / "artifacts"))
+            return ArtifactStore(str(tmp_path / "50 % of [all]? #1*"))
         case "file URL":
             return ArtifactStore(f"file://{tmp_path}/artifacts")
         case "memory URL":

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from services.logging import configure_logging
 from services.settings import Settings, misspelt
+from services.store import upgrade
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,14 @@ def test_an_error_does_not_repeat_a_secret():
 
 def test_home_is_expanded():
     assert Settings(data_dir="~/elsewhere").data_dir == Path.home() / "elsewhere"
+
+
+@pytest.mark.parametrize("name", ["my data", "50%20", "what?x=1#2", "Übung", "a@b:c"])
+def test_a_database_lies_in_the_data_folder_whatever_that_is_called(name: str, tmp_path: Path):
+    settings = Settings(data_dir=tmp_path / name)
+    upgrade(settings.resolved_database_url)
+    assert (tmp_path / name / "gtn-nas.db").is_file()
+    assert [folder.name for folder in tmp_path.iterdir()] == [name]
 
 
 def test_a_data_folder_has_a_name_in_utf_8():

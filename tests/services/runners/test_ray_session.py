@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from venv import EnvBuilder
 
 import pytest
 
@@ -105,6 +106,20 @@ with ray_session(""):
     print("imported")
 """
 
+ENVIRONMENT = """
+import os
+from services.ray_session import ray_session
+
+with ray_session(""):
+    import ray
+
+    @ray.remote(runtime_env={"env_vars": {"ASKED": "yes"}})
+    def answer():
+        return os.environ["ASKED"]
+
+    print(ray.get(answer.remote(), timeout=60))
+"""
+
 
 def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
     assert last_words(SCRIPT) == ["asked to end: True"]
@@ -160,6 +175,14 @@ def test_a_local_ray_starts_where_python_strips_docstrings() -> None:
     assert last_words(SCRIPT, env=environment) == ["asked to end: True"]
 
 
+def test_workers_start_by_a_python_in_a_folder_with_a_space(tmp_path: Path) -> None:
+    """Workers of Tune have environments of their own, as the one here."""
+    folder = tmp_path / "My projects' folder"
+    EnvBuilder(symlinks=True).create(folder)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    assert last_words(ENVIRONMENT, python=folder / "bin" / "python", env=environment) == ["yes"]
+
+
 def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_slow(**_options: object) -> None:
         raise Exception("The current node timed out during startup.")
@@ -172,9 +195,9 @@ def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest
         pass
 
 
-def last_words(script: str, **options: Any) -> list[str]:
-    """The last line that Python prints in a process of its own, which must end well."""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, **options)
+def last_words(script: str, python: str | Path = sys.executable, **options: Any) -> list[str]:
+    """The last line that a Python prints in a process of its own, which must end well."""
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True, **options)
     assert done.returncode == 0, done.stderr
     lines: list[str] = done.stdout.splitlines()
     return lines[-1:]
