@@ -2,15 +2,24 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
 from services.controller.lane import Lane
-from services.errors import ServiceError
+from services.errors import ClusterUnavailableError, ServiceError
 from services.silent_runners import SilentRunners
 from services.store import Store
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """What kept a turn from going well; the exception itself would hold on to all that it came through."""
+
+    error: str
+    told: str | None  # to whoever asks whether all is well
 
 
 class Dispatcher:
@@ -31,14 +40,20 @@ class Dispatcher:
         self._silent_runners = SilentRunners(store)
         self._lanes, self._housekeeping = lanes, housekeeping
         self._poll_seconds = poll_seconds
-        self._troubles: dict[Callable[[], None], str] = {}  # what turns met when they were last taken
+        self._troubles: dict[Callable[[], None], _Trouble] = {}  # what turns met when they were last taken
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     @property
-    def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+    def trouble(self) -> str | None:
+        """Why jobs are not looked after, as where the database takes no writes.
+
+        A cluster that is away is none: jobs wait for it, and say so.
+        """
+        if not self._thread.is_alive():
+            return "has stopped: queued searches are not started; restart the controller"
+        met = [each.told for turn, each in list(self._troubles.items()) if turn != self._housekeeping]
+        return next((told for told in met if told), None)
 
     def start(self) -> None:
         """Start looking, at once and then every `poll_seconds`."""
@@ -69,21 +84,23 @@ class Dispatcher:
         try:
             turn()
         except ServiceError as error:
-            if self._is_new(turn, error):
+            told = None if isinstance(error, ClusterUnavailableError) else str(error)
+            if self._is_new(turn, _Trouble(repr(error), told)):
                 log.warning("database or cluster are away", error=str(error))
         except OSError as error:
-            if self._is_new(turn, error):
+            if self._is_new(turn, _Trouble(repr(error), str(error))):
                 log.warning("a file, a folder or a process could not be used", error=str(error))
         except Exception as error:  # a defect, but one that should not end everything else
-            if self._is_new(turn, error):
+            told = f"fails with a {type(error).__name__}; its log has the details"
+            if self._is_new(turn, _Trouble(repr(error), told)):
                 log.exception("dispatching failed")
         else:
             if (over := self._troubles.pop(turn, None)) is not None:
-                log.info("dispatching goes on", after=over)
+                log.info("dispatching goes on", after=over.error)
 
-    def _is_new(self, turn: Callable[[], None], error: Exception) -> bool:
-        before, self._troubles[turn] = self._troubles.get(turn), repr(error)
-        return before != self._troubles[turn]
+    def _is_new(self, turn: Callable[[], None], trouble: _Trouble) -> bool:
+        before, self._troubles[turn] = self._troubles.get(turn), trouble
+        return before != trouble
 
     def _requeue_expired(self) -> None:
         for job in self._silent_runners.requeue():

@@ -21,8 +21,8 @@ class BackgroundDispatcher(Protocol):
         ...
 
     @property
-    def alive(self) -> bool:
-        """Whether its thread runs."""
+    def trouble(self) -> str | None:
+        """What keeps it from its work at present, if anything does."""
         ...
 
 
@@ -33,9 +33,8 @@ def readiness(store: Store, artifacts: ArtifactStore, dispatcher: BackgroundDisp
         _check("artifacts", lambda: artifacts.exists("0" * 64), "can be read"),
     ]
     if dispatcher is not None:
-        alive = dispatcher.alive
-        detail = "runs" if alive else "has stopped: queued searches are not started; restart the controller"
-        checks.append(ReadinessCheck(name="dispatcher", ready=alive, detail=detail))
+        trouble = dispatcher.trouble
+        checks.append(ReadinessCheck(name="dispatcher", ready=trouble is None, detail=trouble or "runs"))
     return Readiness(ready=all(check.ready for check in checks), checks=checks)
 
 

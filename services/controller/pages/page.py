@@ -18,6 +18,7 @@ from services.artifacts import ArtifactStore
 from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
 from services.controller.error_handlers import field_problems, problem_of
 from services.controller.problems import NOT_FOUND, UNAUTHORIZED, Problem, invalid, problem_response
+from services.controller.readiness import BackgroundDispatcher
 from services.controller.security import SUBMITS, AuthenticatedCaller, Caller
 from services.controller.sessions import Visitor, VisitorDep, require_csrf_token
 from services.dashboard import render
@@ -50,6 +51,12 @@ class Page:
     def csrf_token(self) -> str:
         """What forms and requests of this page send back to prove that they come from it."""
         return self.visitor.csrf_token
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the controller from looking after jobs at present: a running one would only seem so."""
+        dispatcher: BackgroundDispatcher | None = self.request.app.state.dispatcher
+        return dispatcher.trouble if dispatcher else None
 
     @property
     def is_fragment(self) -> bool:

@@ -23,32 +23,32 @@ class ThreadOfATest:
     """Stands where the dispatcher does."""
 
     def __init__(self) -> None:
-        self.alive = False
+        self.trouble: str | None = "has not begun"
 
     def start(self) -> None:
-        self.alive = True
+        self.trouble = None
 
     def stop(self) -> None:
-        self.alive = False
+        self.trouble = "has stopped"
 
 
 def test_the_process_tells_that_it_lives(http: TestClient) -> None:
     assert http.get("/healthz").json()["status"] == "ok"
 
 
-def test_the_dispatcher_lives_as_long_as_the_application(settings: Settings) -> None:
+def test_the_dispatcher_runs_as_long_as_the_application_and_tells_its_trouble(settings: Settings) -> None:
     dispatcher = ThreadOfATest()
     with TestClient(create_app(settings, dispatcher=dispatcher)) as http:
         ready = http.get("/readyz")
-        dispatcher.alive = False
-        dead = http.get("/readyz")
-        dispatcher.alive = True
+        dispatcher.trouble = "the disk is full"
+        troubled = http.get("/readyz")
 
-    assert not dispatcher.alive, "it is stopped with the application"
+    assert dispatcher.trouble == "has stopped", "with the application"
     assert (ready.status_code, ready.json()["ready"]) == (200, True)
     assert {check["name"] for check in ready.json()["checks"]} == {"database", "artifacts", "dispatcher"}
-    assert dead.status_code == 503
-    assert [check["name"] for check in dead.json()["checks"] if not check["ready"]] == ["dispatcher"]
+    assert troubled.status_code == 503
+    (check,) = (check for check in troubled.json()["checks"] if not check["ready"])
+    assert (check["name"], check["detail"]) == ("dispatcher", "the disk is full")
 
 
 def test_a_schema_of_another_version_is_not_ready(http: TestClient, settings: Settings) -> None:

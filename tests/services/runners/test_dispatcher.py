@@ -320,6 +320,7 @@ def test_searches_say_that_the_cluster_is_away_until_it_is_back(
             assert told == [{"waiting_for": "the cluster: Ray at http://head:8265 does not answer"}]
         dispatcher.start()
         time.sleep(0.2)
+        assert dispatcher.trouble is None, "the controller is in order"
         cluster.away = False
         wait_until(lambda: cluster.submitted == set(searches))
         dispatcher.stop()
@@ -467,10 +468,11 @@ def test_the_thread_survives_a_store_that_is_away_for_a_moment(
     dispatcher, launcher = make_dispatcher()
     with database_away():
         dispatcher.start()
-        time.sleep(0.3)
-        assert dispatcher.alive
+        wait_until(lambda: dispatcher.trouble is not None)
+        assert "gtn-nas.db does not answer" in str(dispatcher.trouble)
     search = queue_search().id
     wait_until(lambda: launcher.active() == {search})
+    wait_until(lambda: dispatcher.trouble is None)
     dispatcher.stop()
-    assert not dispatcher.alive
+    assert "has stopped" in str(dispatcher.trouble)
     assert launcher.active() == frozenset()

@@ -2,9 +2,11 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from services.controller.app import create_app
@@ -72,6 +74,18 @@ def test_a_failure_without_a_remedy_is_told_too(http: TestClient, store: Store) 
     for address in ("/", "/meta-trainings", f"/meta-trainings/{job_id}"):
         shown = http.get(address)
         assert (shown.status_code, "it is not here" in shown.text) == (200, True), address
+
+
+def test_every_page_tells_what_keeps_jobs_from_being_looked_after(
+    app: FastAPI, http: TestClient, scored_search: str
+) -> None:
+    troubled = SimpleNamespace(trouble="the disk is full")
+    for dispatcher, told in ((None, False), (SimpleNamespace(trouble=None), False), (troubled, True)):
+        app.state.dispatcher = dispatcher
+        for address in ("/", f"/searches/{scored_search}", "/settings"):
+            shown = http.get(address)
+            assert (shown.status_code, "the disk is full" in shown.text) == (200, told), address
+    app.state.dispatcher = None
 
 
 def test_a_cluster_that_does_not_answer_takes_nothing_else_with_it(settings: Settings) -> None:
