@@ -80,8 +80,9 @@ def execute(
                 outcome = _Outcome(Ending.LET_GO, reason=f"meanwhile paused or extended: {left.state}")
         elif outcome.ending is Ending.LET_GO:
             lease.insist(lambda: store.release(job.id, owner))
-        elif outcome.excused:
-            lease.insist(lambda: store.excuse(job.id, owner, outcome.reason or ""))
+        elif outcome.waiting_for is not None:
+            waiting_for = outcome.waiting_for
+            lease.insist(lambda: store.excuse(job.id, owner, waiting_for))
     except LeaseLostError as error:
         outcome = _Outcome(Ending.LEASE_LOST, reason=str(error))
     except StoreUnavailableError as error:
@@ -98,7 +99,7 @@ class _Outcome:
     result: JsonObject | None = None
     error: JsonObject | None = None
     reason: str | None = None
-    excused: bool = False  # it counts as no attempt
+    waiting_for: str | None = None  # what was away: the attempt then counts as none
 
 
 def _finish(store: Store, job: JobRecord, owner: str, lease: Lease, outcome: _Outcome) -> JobRecord:
@@ -116,10 +117,11 @@ def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
     except StoreUnavailableError as error:
         return _Outcome(Ending.ABANDONED, reason=str(error))
     except ClusterUnavailableError as error:
-        return _Outcome(Ending.ABANDONED, reason=str(error), excused=not error.is_local)
+        waiting_for = None if error.is_local else f"the cluster: {error}"
+        return _Outcome(Ending.ABANDONED, reason=str(error), waiting_for=waiting_for)
     except Exception as error:
         if is_disk_full(error):
-            return _Outcome(Ending.ABANDONED, reason=f"the disk is full: {error}", excused=True)
+            return _Outcome(Ending.ABANDONED, reason=str(error), waiting_for=f"room on the disk: {error}")
         expected = isinstance(error, GtnNasError | ValidationError)
         log.error("job failed", job=lease.job.id, error=str(error), exc_info=not expected)
         return _Outcome(Ending.FAILED, error=_problem(error, lease.job.id, expected), reason=str(error))

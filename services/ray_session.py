@@ -4,6 +4,7 @@ Only search runners and meta-training workers come here, never the controller: R
 runs in when the cluster's head is lost.
 """
 
+import errno
 import gc
 import os
 import shlex
@@ -38,8 +39,9 @@ def ray_session(address: str) -> Iterator[None]:
     """Connect to the Ray cluster at `address`, or start a local Ray when it is empty; leave it at the end.
 
     A local one keeps to loopback, if Ray was not imported before.
-    Raises ClusterUnavailableError when that fails, and when the cluster is lost inside the block. Must be
-    entered in the main thread: the processes of a local Ray end with the thread that started them.
+    Raises ClusterUnavailableError when that fails, and when the cluster is lost inside the block; OSError
+    when the disk has no room for a local one. Must be entered in the main thread: the processes of a local
+    Ray end with the thread that started them.
     """
     for name, value in (_ENVIRONMENT if address else _ENVIRONMENT | _LOCAL).items():
         os.environ.setdefault(name, value)
@@ -96,25 +98,32 @@ def _leave() -> None:
 def _connect(address: str, where: str) -> Any:
     """Returns Ray's own context, a `ray.RayContext` where Ray is local."""
     import ray
-    from joblib import cpu_count
 
+    options = {"address": address} if address else _local_options()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        context = ray.init(
-            address=address or "local",
-            num_cpus=None if address else cpu_count(),  # Ray would take all that the machine has
-            include_dashboard=False if not address else None,
-            log_to_driver=False,
-            runtime_env=None if address else _workers_environment(),
-            _temp_dir=None if address else _session_folder(),
-            configure_logging=False,
-        )
+        context = ray.init(**options, log_to_driver=False, configure_logging=False)
     except Exception as error:  # a node that is too slow to start raises no type of its own
         raise ClusterUnavailableError(f"{where} did not start: {error}", is_local=not address) from error
     if threading.current_thread() is threading.main_thread():
         for number, handler in handlers.items():  # Ray has put its own there
             signal.signal(number, handler)
     return context
+
+
+def _local_options() -> dict[str, Any]:
+    """How a Ray of this machine is started. Raises OSError where there is no room for its files."""
+    from joblib import cpu_count
+
+    folder = _session_folder()
+    _require_room(folder)
+    return {
+        "address": "local",
+        "num_cpus": cpu_count(),  # Ray would take all that the machine has
+        "include_dashboard": False,
+        "runtime_env": _workers_environment(),
+        "_temp_dir": str(folder),
+    }
 
 
 def _workers_environment() -> dict[str, str] | None:
@@ -130,10 +139,22 @@ _LONGEST_TEMPORARY_FOLDER = 107 - len("/ray/session_2026-01-31_23-59-59_123456_4
 """Characters; the path of a Unix socket has at most 107 of them."""
 
 
-def _session_folder() -> str | None:
+def _session_folder() -> Path:
     """Where a local Ray keeps its sessions: where it would by itself, unless it cannot start there.
 
     The temporary folder of a job on a cluster is often longer than its sockets allow, and Ray reads ASCII.
     """
-    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or ""
-    return None if folder.isascii() and len(folder) <= _LONGEST_TEMPORARY_FOLDER else "/tmp/ray"
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    fits = folder.isascii() and len(folder) <= _LONGEST_TEMPORARY_FOLDER
+    return Path(folder if fits else "/tmp") / "ray"
+
+
+LEAST_ROOM = 2**20
+"""Bytes of a disk that is as good as full: Ray starts with a few hundred kilobytes of files."""
+
+
+def _require_room(folder: Path) -> None:
+    """Raise OSError where Ray would wait half a minute for files of its own, and the job's lease run out."""
+    existing = next(each for each in (folder, *folder.parents) if os.access(each, os.F_OK))
+    if shutil.disk_usage(existing).free < LEAST_ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))

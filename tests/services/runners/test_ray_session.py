@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from venv import EnvBuilder
 
 import pytest
 
-from services.errors import ClusterUnavailableError
+from services.errors import ClusterUnavailableError, is_disk_full
 from services.ray_session import ray_session
 
 SCRIPT = """
@@ -193,6 +194,18 @@ def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest
         ray_session(""),
     ):
         pass
+
+
+def test_a_disk_without_room_for_a_local_ray_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search waits for room, and one whose Ray does not start otherwise fails after some attempts."""
+    monkeypatch.setenv("RAY_TMPDIR", "/no such folder")
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1000))
+    with (
+        pytest.raises(OSError, match="No space left on device: '/no such folder/ray'") as caught,
+        ray_session(""),
+    ):
+        pass
+    assert is_disk_full(caught.value)
 
 
 def last_words(script: str, python: str | Path = sys.executable, **options: Any) -> list[str]:
