@@ -4,14 +4,21 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from fsspec.core import url_to_fs
 
-from services.errors import ArtifactCorruptError, NotFoundError, StoreUnavailableError
+from services.errors import (
+    ArtifactCorruptError,
+    ArtifactsUnavailableError,
+    NotFoundError,
+    ServiceError,
+    is_disk_full,
+)
 from services.ownership import require_ownership
+from services.redaction import redact
 
 RENEWED_AFTER = timedelta(minutes=30)
 """Content that is stored again after so long is written again, which protects it from collection."""
@@ -33,7 +40,7 @@ class ArtifactStore:
 
     An artifact lies at `ab/cd/abcd…`, so that no folder holds more than a share of them. Writes go to a
     name of their own and are moved into place, so a reader never meets half an artifact, and of two
-    writers of one content either may win.
+    writers of one content either may win. All methods raise ArtifactsUnavailableError.
     """
 
     def __init__(self, url: str) -> None:
@@ -41,19 +48,21 @@ class ArtifactStore:
         try:
             self._files, self._root = url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise StoreUnavailableError(
+            raise ArtifactsUnavailableError(
                 f"no artifact store at {url!r}: {error}; check GTN_NAS_ARTIFACTS_URL"
             ) from error
+        self._url = url
 
     def put(self, data: bytes) -> str:
         """Store `data`; answers its id, the SHA-256 in hex. A corrupt or an old copy is replaced."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._path(sha256)
-        if not (self._intact(sha256) and datetime.now(UTC) - self._modified_at(path) < RENEWED_AFTER):
-            partial = f"{path}.{secrets.token_hex(4)}.partial"
-            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-            self._files.pipe_file(partial, data)
-            self._files.mv(partial, path)
+        with self._translated_errors():
+            if not (self._intact(sha256) and datetime.now(UTC) - self._modified_at(path) < RENEWED_AFTER):
+                partial = f"{path}.{secrets.token_hex(4)}.partial"
+                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+                self._files.pipe_file(partial, data)
+                self._files.mv(partial, path)
         return sha256
 
     def get(self, sha256: str) -> bytes:
@@ -62,7 +71,8 @@ class ArtifactStore:
             raise NotFoundError("artifact", sha256)
         path = self._path(sha256)
         try:
-            data: bytes = self._files.cat_file(path)
+            with self._translated_errors():
+                data: bytes = self._files.cat_file(path)
         except FileNotFoundError:
             raise NotFoundError("artifact", sha256) from None
         actual = hashlib.sha256(data).hexdigest()
@@ -72,31 +82,57 @@ class ArtifactStore:
 
     def exists(self, sha256: str) -> bool:
         """Whether there is an artifact of this id; its bytes are looked at by `get` alone."""
-        return bool(_SHA256.fullmatch(sha256)) and bool(self._files.exists(self._path(sha256)))
+        with self._translated_errors():
+            return bool(_SHA256.fullmatch(sha256)) and bool(self._files.exists(self._path(sha256)))
+
+    def check(self) -> None:
+        """Look whether the store answers. One that nothing was put into yet does."""
+        self._files.invalidate_cache(self._root)
+        with suppress(FileNotFoundError), self._translated_errors():
+            self._files.info(self._root)  # for a folder, `exists` takes every error for a no
 
     def stored(self) -> Iterator[StoredArtifact]:
         """All files of the store, whoever left them; one that goes meanwhile is left out."""
         self._files.invalidate_cache()
-        for path, about in self._files.find(self._root, detail=True).items():
+        with self._translated_errors():
+            files = self._files.find(self._root, detail=True)
+        for path, about in files.items():
             found = _FILE_NAME.fullmatch(path.rpartition("/")[2])
             if found is not None:  # nobody else's files are ours to judge
                 whole = found[1] == found[0]
                 with suppress(FileNotFoundError):  # another controller tidies up as well
-                    modified_at = self._modified_at(path)
+                    with self._translated_errors():
+                        modified_at = self._modified_at(path)
                     yield StoredArtifact(found[1], whole, path, about["size"], modified_at)
 
     def require_owner(self, database_id: str, *, claim: bool = True) -> None:
         """Raises ConflictError when the store is another database's, as `require_ownership`."""
-        require_ownership(self._files, self._root, database_id, claim=claim)
+        with self._translated_errors():
+            require_ownership(self._files, self._root, database_id, claim=claim)
 
     def remove(self, artifact: StoredArtifact) -> None:
         """Remove a file, unless it was written again since it was listed; one that is gone is no error."""
         self._files.invalidate_cache(artifact.path)
-        try:
+        with suppress(FileNotFoundError), self._translated_errors():
             if self._modified_at(artifact.path) == artifact.modified_at:
                 self._files.rm_file(artifact.path)
-        except FileNotFoundError:
-            return
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """Whatever the client of an object store raises, and each has errors of its own, in one of ours.
+
+        What is not there and a full disk are for the caller.
+        """
+        try:
+            yield
+        except (ServiceError, FileNotFoundError):
+            raise
+        except Exception as error:
+            if is_disk_full(error):
+                raise
+            told = f"the artifact store {self._url} does not answer: {type(error).__name__}: {error}"
+            remedy = "check that it can be reached, that this user may write there, and GTN_NAS_ARTIFACTS_URL"
+            raise ArtifactsUnavailableError(f"{redact(told)}; {remedy}") from error
 
     def _modified_at(self, path: str) -> datetime:
         modified: datetime = self._files.modified(path)

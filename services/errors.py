@@ -10,6 +10,7 @@ GtnNasError
     ├── InvalidCursorError        a page cursor that is not of this list
     ├── InvalidValueError         a value that cannot be stored, such as NaN
     ├── StoreUnavailableError     the database cannot be reached
+    │   └── ArtifactsUnavailableError     ... or the artifact store
     ├── ClusterUnavailableError   Ray cannot be reached, or was lost during a search
     ├── BusyError                 as much of the kind is under way as there may be at once
     ├── SchemaMismatchError       the database is older or newer than the code
@@ -76,6 +77,10 @@ class InvalidValueError(ServiceError):
 
 class StoreUnavailableError(ServiceError):
     """The database cannot be reached, or does not answer."""
+
+
+class ArtifactsUnavailableError(StoreUnavailableError):
+    """The artifact store cannot be reached, or refuses what it is asked for."""
 
 
 class ClusterUnavailableError(ServiceError):

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gtn_core.errors import GtnNasError
 from services.errors import (
+    ArtifactsUnavailableError,
     ClusterUnavailableError,
     InvalidValueError,
     LeaseLostError,
@@ -63,8 +64,8 @@ def execute(
     """Run `work` on a job that `owner` has just claimed, under its lease, and record how it ended.
 
     `work` returns the job's result and leaves by `Lease.raise_if_stopped` when it should stop. What else it
-    raises is the job's error, except that a database or a cluster which is away is no fault of the job, and
-    neither is a full disk: days of training are not thrown away for it.
+    raises is the job's error, except that a database, an artifact store or a cluster which is away is no
+    fault of the job, and neither is a full disk: days of training are not thrown away for it.
     A database that is away at the end is waited for as long as the lease lasts.
     """
     with Lease(store, job, owner, lease_seconds, shutdown) as lease:
@@ -114,6 +115,8 @@ def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
         return _Outcome(Ending.LET_GO, reason=str(interruption))
     except LeaseLostError as error:
         return _Outcome(Ending.LEASE_LOST, reason=str(error))
+    except ArtifactsUnavailableError as error:
+        return _Outcome(Ending.ABANDONED, reason=str(error), waiting_for=f"the artifacts: {error}")
     except StoreUnavailableError as error:
         return _Outcome(Ending.ABANDONED, reason=str(error))
     except ClusterUnavailableError as error:

@@ -4,8 +4,8 @@
 1   the job failed, and its error is in the database; or the database does not know the job
 2   wrong usage
 3   the lease was lost while the job ran
-4   the database or the cluster is away, the disk is full, or the schema is another version's; the job goes on
-    later, if it was claimed once its lease has run out
+4   the database, the artifact store or the cluster is away, the disk is full, or the schema is another
+    version's; the job goes on later, if it was claimed once its lease has run out
 """
 
 from services.execution import Ending

@@ -86,7 +86,7 @@ class Dispatcher:
         except ServiceError as error:
             told = None if isinstance(error, ClusterUnavailableError) else str(error)
             if self._is_new(turn, _Trouble(repr(error), told)):
-                log.warning("database or cluster are away", error=str(error))
+                log.warning("database, artifacts or cluster are away", error=str(error))
         except OSError as error:
             if self._is_new(turn, _Trouble(repr(error), str(error))):
                 log.warning("a file, a folder or a process could not be used", error=str(error))

@@ -30,7 +30,7 @@ def readiness(store: Store, artifacts: ArtifactStore, dispatcher: BackgroundDisp
     """All checks; what is not ready says why."""
     checks = [
         _check("database", store.check, "answers, and its schema is current"),
-        _check("artifacts", lambda: artifacts.exists("0" * 64), "can be read"),
+        _check("artifacts", artifacts.check, "can be read"),
     ]
     if dispatcher is not None:
         trouble = dispatcher.trouble
@@ -41,6 +41,6 @@ def readiness(store: Store, artifacts: ArtifactStore, dispatcher: BackgroundDisp
 def _check(name: str, check: Callable[[], object], good: str) -> ReadinessCheck:
     try:
         check()
-    except (ServiceError, OSError) as error:
+    except ServiceError as error:
         return ReadinessCheck(name=name, ready=False, detail=str(error))
     return ReadinessCheck(name=name, ready=True, detail=good)

@@ -100,5 +100,5 @@ class Worker:
             discard_ended(self._settings.data_dir, self._store, list(KINDS))
         except StoreUnavailableError:  # another time
             return
-        except ConflictError as error:
+        except (ConflictError, OSError) as error:
             log.warning("states of ended jobs not discarded", reason=str(error))

@@ -1,16 +1,17 @@
 """Content-addressed bytes: what comes back is what went in, or an error."""
 
+import errno
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from services.artifacts import ArtifactStore
-from services.errors import ArtifactCorruptError, NotFoundError, StoreUnavailableError
+from services.errors import ArtifactCorruptError, ArtifactsUnavailableError, NotFoundError, is_disk_full
 
 
 @pytest.fixture(scope="session")
@@ -107,8 +108,55 @@ def test_a_reader_never_meets_half_an_artifact(tmp_path: Path):
 
 
 def test_an_unusable_url_is_refused_with_the_name_of_its_setting():
-    with pytest.raises(StoreUnavailableError, match=r"nosuchprotocol.*GTN_NAS_ARTIFACTS_URL"):
+    with pytest.raises(ArtifactsUnavailableError, match=r"nosuchprotocol.*GTN_NAS_ARTIFACTS_URL"):
         ArtifactStore("nosuchprotocol://bucket")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda artifacts: artifacts.put(b"weights"),
+        lambda artifacts: artifacts.get("0" * 64),
+        lambda artifacts: artifacts.exists("0" * 64),
+        lambda artifacts: artifacts.check(),
+        lambda artifacts: list(artifacts.stored()),
+        lambda artifacts: artifacts.require_owner("0" * 32),
+    ],
+    ids=["put", "get", "exists", "check", "stored", "require_owner"],
+)
+def test_an_object_store_that_is_away_is_told_as_such(
+    use: Callable[[ArtifactStore], object], monkeypatch: pytest.MonkeyPatch
+):
+    s3fs = pytest.importorskip("s3fs", reason="needs the extra `s3`")
+    monkeypatch.setattr(s3fs.S3FileSystem, "cachable", False)  # else it is the one of the tests above
+    for name, value in {
+        "ENDPOINT_URL": "http://127.0.0.1:1",
+        "MAX_ATTEMPTS": "1",
+        "DEFAULT_REGION": "us-east-1",
+        "ACCESS_KEY_ID": "test",
+        "SECRET_ACCESS_KEY": "test",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with pytest.raises(
+        ArtifactsUnavailableError, match=r"s3://away/x does not answer.*connect.*GTN_NAS_ARTIFACTS_URL"
+    ):
+        use(ArtifactStore("s3://away/x"))
+
+
+def test_a_folder_that_cannot_be_used_is_away_and_a_full_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").touch()
+    with pytest.raises(ArtifactsUnavailableError, match="file/artifacts does not answer: NotADirectoryError"):
+        ArtifactStore(str(tmp_path / "file" / "artifacts")).put(b"weights")
+
+    def full(*_given: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.pipe_file", full)
+    with pytest.raises(OSError, match="No space") as caught:
+        ArtifactStore(str(tmp_path)).put(b"weights")
+    assert is_disk_full(caught.value)
 
 
 def _files(folder: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """Health, readiness, metrics, cluster, catalogue, and the page for people."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -49,6 +50,22 @@ def test_the_dispatcher_runs_as_long_as_the_application_and_tells_its_trouble(se
     assert troubled.status_code == 503
     (check,) = (check for check in troubled.json()["checks"] if not check["ready"])
     assert (check["name"], check["detail"]) == ("dispatcher", "the disk is full")
+
+
+def test_artifacts_that_are_away_are_not_ready_and_say_so(
+    http: TestClient, settings: Settings, checkpoint_id: str
+) -> None:
+    parent = Path(settings.resolved_artifacts_url).parent
+    parent.rename(parent.with_name("elsewhere"))
+    parent.touch()
+
+    ready = http.get("/readyz")
+    asked = http.get(f"/v1/checkpoints/{checkpoint_id}/download")
+
+    (check,) = (check for check in ready.json()["checks"] if not check["ready"])
+    assert (ready.status_code, check["name"]) == (503, "artifacts")
+    assert (asked.status_code, asked.json()["type"]) == (503, "urn:gtn-nas:problem:unavailable")
+    assert "does not answer" in asked.json()["detail"]
 
 
 def test_a_schema_of_another_version_is_not_ready(http: TestClient, settings: Settings) -> None:

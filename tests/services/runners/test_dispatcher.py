@@ -326,7 +326,9 @@ def test_searches_say_that_the_cluster_is_away_until_it_is_back(
         dispatcher.stop()
     assert [store.get_job(search).waiting_for for search in searches] == [None] * 3
     told = [each["event"] for each in logs if "away" in each["event"] or "goes on" in each["event"]]
-    assert told == ["database or cluster are away", "dispatching goes on"], "once, however often it was met"
+    assert told == ["database, artifacts or cluster are away", "dispatching goes on"], (
+        "once, however often it was met"
+    )
 
 
 @pytest.mark.parametrize("ending", ["gone", "adopted"])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from gtn_core.errors import DatasetError
-from services.errors import ClusterUnavailableError, StoreUnavailableError
+from services.errors import ArtifactsUnavailableError, ClusterUnavailableError, StoreUnavailableError
 from services.execution import Ending, execute
 from services.lease import Lease
 from services.lifecycle import Action, JobKind, JobState
@@ -69,6 +69,7 @@ def test_what_is_away_is_no_fault_of_the_job(run: Run, error: Exception) -> None
     "error",
     [
         ClusterUnavailableError("Ray at ray://head is not available"),
+        ArtifactsUnavailableError("the artifact store s3://bucket does not answer"),
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
     ],
 )

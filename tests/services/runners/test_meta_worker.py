@@ -279,6 +279,29 @@ def test_a_final_training_goes_on_after_its_last_epoch_when_its_worker_is_killed
     assert not (settings.data_dir / "final-training" / job.id).exists()
 
 
+def test_a_training_that_is_done_waits_for_artifacts_that_are_away(
+    settings: Settings,
+    store: Store,
+    queue_final_training: Callable[..., JobRecord],
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: WaitUntil,
+) -> None:
+    def refused(*_given: object, **_options: object) -> None:
+        raise ConnectionError("could not connect")
+
+    job, worker = queue_final_training(epochs=2), Worker(settings, Shutdown())
+    with monkeypatch.context() as away:
+        away.setattr("fsspec.implementations.local.LocalFileSystem.mv", refused)
+        assert worker.work_once() is Ending.ABANDONED
+        left = store.get_job(job.id)
+        assert (left.progress_done, left.attempts) == (2, 0)
+        assert "artifacts does not answer: ConnectionError: could not connect" in (left.waiting_for or "")
+
+    wait_until(lambda: worker.work_once() is Ending.SUCCEEDED)
+    epochs = [event.data["epoch"] for event in store.events_after(job.id) if event.type == "epoch"]
+    assert epochs == [1, 2], "none is trained again"
+
+
 def test_jobs_of_workers_that_slept_as_well_are_not_taken_over(
     settings: Settings,
     store: Store,
@@ -346,6 +369,14 @@ def test_what_ended_jobs_left_behind_is_cleared_away(
     shutdown.requested = True
     Worker(settings, shutdown).run()
     assert [name for name, folder in folders.items() if folder.exists()] == [kept]
+
+
+def test_a_data_folder_that_cannot_be_tidied_up_ends_no_worker(
+    settings: Settings, queue_final_training: Callable[..., JobRecord]
+) -> None:
+    queue_final_training(epochs=1)
+    (settings.data_dir / "database-id").mkdir(parents=True)  # where a file should be
+    assert Worker(settings, Shutdown()).work_once() is Ending.SUCCEEDED
 
 
 def test_a_cancelled_meta_training_is_let_go_with_its_state(
