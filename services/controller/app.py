@@ -19,7 +19,7 @@ from services.controller.pages import ROUTERS as PAGES
 from services.controller.pages.page import page_not_found
 from services.controller.pictures import CheckpointPictures
 from services.controller.rate_limits import RateLimits
-from services.controller.readiness import BackgroundDispatcher
+from services.controller.readiness import BackgroundDispatcher, ReadinessProbe
 from services.controller.request_log import RequestLog
 from services.controller.routes import ROUTERS
 from services.controller.routes.docs import ASSETS
@@ -60,6 +60,7 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     )
     app.state.settings, app.state.store, app.state.artifacts = settings, store, artifacts
     app.state.dispatcher = dispatcher
+    app.state.readiness = ReadinessProbe(store, artifacts, dispatcher)
     app.state.streams = streams = EventFeed(store)
     app.state.metrics = Metrics(
         store,

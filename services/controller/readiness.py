@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from services.artifacts import ArtifactStore
+from services.controller.timed_check import TimedCheck
 from services.errors import ServiceError
 from services.schemas import Readiness, ReadinessCheck
 from services.store import Store
@@ -26,21 +27,34 @@ class BackgroundDispatcher(Protocol):
         ...
 
 
-def readiness(store: Store, artifacts: ArtifactStore, dispatcher: BackgroundDispatcher | None) -> Readiness:
+ANSWER_SECONDS = 3.0
+"""Less than probes wait."""
+
+
+class ReadinessProbe:
     """All checks; what is not ready says why."""
-    checks = [
-        _check("database", store.check, "answers, and its schema is current"),
-        _check("artifacts", artifacts.check, "can be read"),
-    ]
-    if dispatcher is not None:
-        trouble = dispatcher.trouble
-        checks.append(ReadinessCheck(name="dispatcher", ready=trouble is None, detail=trouble or "runs"))
-    return Readiness(ready=all(check.ready for check in checks), checks=checks)
+
+    def __init__(
+        self, store: Store, artifacts: ArtifactStore, dispatcher: BackgroundDispatcher | None
+    ) -> None:
+        self._store, self._dispatcher = store, dispatcher
+        self._artifacts_check = TimedCheck(artifacts.check, ANSWER_SECONDS)
+
+    def look(self) -> Readiness:
+        """How things are now."""
+        checks = [
+            _check("database", self._store.check, "answers, and its schema is current"),
+            _check("artifacts", self._artifacts_check, "can be read"),
+        ]
+        if self._dispatcher is not None:
+            trouble = self._dispatcher.trouble
+            checks.append(ReadinessCheck(name="dispatcher", ready=trouble is None, detail=trouble or "runs"))
+        return Readiness(ready=all(check.ready for check in checks), checks=checks)
 
 
 def _check(name: str, check: Callable[[], object], good: str) -> ReadinessCheck:
     try:
         check()
-    except ServiceError as error:
+    except (ServiceError, TimeoutError) as error:
         return ReadinessCheck(name=name, ready=False, detail=str(error))
     return ReadinessCheck(name=name, ready=True, detail=good)

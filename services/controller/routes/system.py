@@ -6,9 +6,8 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from services.controller.cluster import cluster_view
-from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
+from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.problems import UNAVAILABLE, Problem
-from services.controller.readiness import readiness
 from services.controller.security import READS
 from services.errors import ClusterUnavailableError
 from services.schemas import ClusterView, Health, Readiness
@@ -41,11 +40,9 @@ async def get_health() -> Health:
 @router.get(
     "/readyz", responses={503: {"model": Readiness, "description": "Not ready"}}, summary="Can it serve?"
 )
-def get_readiness(
-    request: Request, response: Response, store: StoreDep, artifacts: ArtifactsDep
-) -> Readiness:
+def get_readiness(request: Request, response: Response) -> Readiness:
     """Whether requests can be served, check by check; needs no key."""
-    answer = readiness(store, artifacts, request.app.state.dispatcher)
+    answer: Readiness = request.app.state.readiness.look()
     response.status_code = 200 if answer.ready else 503
     return answer
 
