@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 import structlog
 
-from services.errors import LeaseLostError, NotFoundError, StoreUnavailableError
+from services.errors import ArtifactsUnavailableError, LeaseLostError, NotFoundError, StoreUnavailableError
 from services.lifecycle import JobState
 from services.shutdown import Shutdown
 from services.store import JobRecord, JsonObject, Store
@@ -76,12 +76,15 @@ class Lease:
         """Try a transaction until the database answers, or until the lease has run out by our own clock.
 
         What was computed should not be lost to a restart of the database. The transaction may have been
-        carried out although its answer was lost, so it must be safe to repeat. Raises StoreUnavailableError.
+        carried out although its answer was lost, so it must be safe to repeat. Raises StoreUnavailableError,
+        and ArtifactsUnavailableError at once.
         """
         pause = RETRY_SECONDS
         while True:
             try:
                 return transaction()
+            except ArtifactsUnavailableError:
+                raise  # the job then waits where users see it, and for what
             except StoreUnavailableError as error:
                 if self._stop_reason is StopReason.LEASE_LOST or time.monotonic() >= self._expires_at:
                     raise

@@ -9,6 +9,7 @@ queued ────────────▶ running ────────�
  │  resume                │
  └────────────────────────┘          cancel: queued, running, paused ──▶ cancelled
 
+resume: failed ──▶ queued, for another try from where it was
 extend (searches): succeeded, failed ──▶ queued; queued, running and paused stay what they are
 """
 
@@ -38,7 +39,7 @@ class JobState(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the job has ended; only a search that is extended begins again."""
+        """Whether the job has ended; one that failed may be resumed, and a search extended."""
         return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
 
 
@@ -93,6 +94,7 @@ _TRANSITIONS = {
     (JobState.RUNNING, Action.FAIL): JobState.FAILED,
     (JobState.PAUSED, Action.PAUSE): JobState.PAUSED,
     (JobState.PAUSED, Action.RESUME): JobState.QUEUED,
+    (JobState.FAILED, Action.RESUME): JobState.QUEUED,
     (JobState.PAUSED, Action.CANCEL): JobState.CANCELLED,
     (JobState.SUCCEEDED, Action.SUCCEED): JobState.SUCCEEDED,
     (JobState.FAILED, Action.FAIL): JobState.FAILED,

@@ -23,13 +23,13 @@ def pause(search: SearchId, as_json: options.AsJson = False, url: options.Url = 
         _tell(client.pause(search), as_json=as_json)
 
 
-def resume(search: SearchId, as_json: options.AsJson = False, url: options.Url = None) -> None:
-    """Let a paused search go on from where it was.
+def resume(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
+    """Let a paused search, or a job that failed, go on from where it was.
 
     Example: `gtn-nas resume 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
-        _tell(client.resume(search), as_json=as_json)
+        _tell(client.resume(job), as_json=as_json)
 
 
 def extend(

@@ -1,4 +1,4 @@
-"""Calls that serve every kind of job: look it up, wait for it, follow its events, cancel or delete it."""
+"""Calls that serve every kind of job: look it up, wait for it, follow it, resume, cancel or delete it."""
 
 import math
 import time
@@ -30,6 +30,12 @@ class JobCalls(Connection):
     async def get_job(self, job_id: str) -> Job:
         """A job of whatever kind. Raises ApiError 404 when none has this id."""
         return (await self._find(job_id))[1]
+
+    @call
+    async def resume(self, job_id: str) -> Job:
+        """Let a paused search, or a job that failed, go on from where it was."""
+        path, job = await self._find(job_id)
+        return await self._act(f"{path}/resume", type(job))
 
     @call
     async def cancel(self, job_id: str) -> Job:

@@ -65,11 +65,6 @@ class SearchCalls(Connection):
         return await self._act(path_of("searches", search_id, "pause"), SearchView)
 
     @call
-    async def resume(self, search_id: str) -> SearchView:
-        """Let a paused search go on from where it was."""
-        return await self._act(path_of("searches", search_id, "resume"), SearchView)
-
-    @call
     async def clone(self, search_id: str, **changes: Unpack[SearchChanges]) -> SearchView:
         """Submit a new search that asks for what this one did, but for `changes`."""
         return await self._create(path_of("searches", search_id, "clone"), SearchView, given(changes))

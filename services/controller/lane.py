@@ -185,6 +185,7 @@ class Lane:
             "detail": f"{self._max_attempts} runners in a row died without any progress. "
             f"The last one said:\n{last_words}",
             "instance": job.id,
+            "remedy": "once the cause is mended, resume it: it goes on from where it was",
         }
         try:
             self._store.finish(job.id, owner, error=problem)

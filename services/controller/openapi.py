@@ -48,9 +48,9 @@ _CHECKPOINT_OPERATIONS = (
     "get_curriculum",
     "get_curves",
 )
-_META_TRAINING_OPERATIONS = ("get_meta_training", "cancel_meta_training")
-_FINAL_TRAINING_OPERATIONS = ("get_final_training", "cancel_final_training")
-_FIDELITY_REPORT_OPERATIONS = ("get_fidelity_report", "cancel_fidelity_report")
+_META_TRAINING_OPERATIONS = ("get_meta_training", "cancel_meta_training", "resume_meta_training")
+_FINAL_TRAINING_OPERATIONS = ("get_final_training", "cancel_final_training", "resume_final_training")
+_FIDELITY_REPORT_OPERATIONS = ("get_fidelity_report", "cancel_fidelity_report", "resume_fidelity_report")
 _ITS_ID, _FIRST_ID = "$response.body#/id", "$response.body#/items/0/id"
 LINKS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
     ("create_meta_training", "201"): ("meta_training_id", _ITS_ID, _META_TRAINING_OPERATIONS),

@@ -1,14 +1,18 @@
-"""What a job needs to be resumed on this machine: a folder per job, kept until the job has ended."""
+"""What a job needs to be resumed on this machine: a folder per job, kept until nobody can resume it."""
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 from fsspec.implementations.local import LocalFileSystem
 
 from services.errors import NotFoundError
-from services.lifecycle import JobKind
+from services.lifecycle import JobKind, JobState
 from services.ownership import require_ownership
-from services.store import Store
+from services.store import Store, utc_now
+
+FAILED_KEPT = timedelta(days=30)
+"""For what a training that failed needs to be resumed."""
 
 
 def state_folder(data_dir: Path, kind: JobKind, job_id: str) -> Path:
@@ -17,7 +21,7 @@ def state_folder(data_dir: Path, kind: JobKind, job_id: str) -> Path:
 
 
 def discard_ended(data_dir: Path, store: Store, kinds: list[JobKind]) -> None:
-    """Remove the folders of jobs that have ended or are gone.
+    """Remove the folders of jobs that have ended or are gone; of those that failed, after FAILED_KEPT.
 
     Raises StoreUnavailableError, and ConflictError when the folders are another database's.
 
@@ -26,12 +30,15 @@ def discard_ended(data_dir: Path, store: Store, kinds: list[JobKind]) -> None:
     require_ownership(LocalFileSystem(), str(data_dir), store.database_id())
     for kind in kinds:
         for folder in state_folder(data_dir, kind, "*").parent.glob("*"):
-            if _has_ended(store, folder.name):
+            if _is_done_with(store, folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _has_ended(store: Store, job_id: str) -> bool:
+def _is_done_with(store: Store, job_id: str) -> bool:
     try:
-        return store.get_job(job_id).state.terminal
+        job = store.get_job(job_id)
     except NotFoundError:
         return True
+    if job.state is JobState.FAILED and job.finished_at is not None:
+        return utc_now() - job.finished_at > FAILED_KEPT
+    return job.state.terminal

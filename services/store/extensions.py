@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 
-import sqlalchemy as sa
-
-from services.lifecycle import Action, CandidateState
+from services.lifecycle import Action
 from services.store.events import record_event
 from services.store.idempotency import earlier_answer, first_answer
 from services.store.json_values import check_json
 from services.store.records import EventType, IdempotencyKey, JobRecord, JsonObject
 from services.store.repository import Repository, find
-from services.store.tables import CANDIDATES, Job
+from services.store.tables import Job
 from services.store.transitions import job_record, transition
 
 
@@ -38,7 +36,6 @@ class ExtensionRepository(Repository):
             earlier = earlier_answer(session, idempotency, JobRecord) if idempotency is not None else None
             if earlier is not None:
                 return earlier
-            ended = job.state.terminal
             request = extended(job_record(job))
             check_json(request, "request")
             transition(session, job, Action.EXTEND, now)
@@ -46,21 +43,7 @@ class ExtensionRepository(Repository):
             limits["max_seconds_before"] = job.request.get("max_seconds")
             job.request, job.progress_total = request, request["max_candidates"]
             record_event(session, job, EventType.EXTENDED, limits, now)
-            if ended:
-                job.attempts = 0
-                job.result = job.error = job.finished_at = None
-                session.execute(_TAKE_UP_AGAIN, {"search_id_": search_id})
             answer = job_record(job)
             if idempotency is not None:
                 first_answer(session, idempotency, answer, now)
             return answer
-
-
-_TAKE_UP_AGAIN = (
-    sa.update(CANDIDATES)
-    .where(
-        CANDIDATES.columns.search_id == sa.bindparam("search_id_"),
-        CANDIDATES.columns.state == CandidateState.CANCELLED,
-    )
-    .values(state=CandidateState.RUNNING, finished_at=None)
-)

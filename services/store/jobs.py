@@ -104,7 +104,7 @@ class JobRepository(Repository):
             return {(kind, state): count for kind, state, count in counts}
 
     def act(self, job_id: str, action: Action) -> JobRecord:
-        """Pause, resume or cancel a job, and say so in its events.
+        """Pause, resume or cancel a job, and say so in its events. One that failed is resumed to try again.
 
         The job's row is locked, its state compared with what the action needs, then set. Who comes
         second is judged by the state the first one left: the same action again is a no-op, an illegal

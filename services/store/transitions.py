@@ -17,10 +17,12 @@ def transition(session: Session, job: Job, action: Action, now: datetime, **more
 
     The event's data tell `more`. Raises IllegalTransitionError, having changed nothing.
     """
-    state = next_state(job.state, action)
-    if state is job.state:
+    before, state = job.state, next_state(job.state, action)
+    if state is before:
         return
     job.state, job.waiting_for = state, None
+    if before.terminal:
+        _begin_again(session, job)
     if state is JobState.RUNNING and job.started_at is None:
         job.started_at = now
     if state.terminal:
@@ -28,6 +30,16 @@ def transition(session: Session, job: Job, action: Action, now: datetime, **more
     data: JsonObject = {"state": state, "action": action, **more}
     record_event(session, job, EventType.STATE, data | ({"error": job.error} if job.error else {}), now)
     _settle(session, job, now)
+
+
+def _begin_again(session: Session, job: Job) -> None:
+    """What its end cut off, as when time ran out, is taken up first."""
+    job.attempts = 0
+    job.result = job.error = job.finished_at = None
+    columns = CANDIDATES.columns
+    cut_off = columns.search_id == job.id, columns.state == CandidateState.CANCELLED
+    again = sa.update(CANDIDATES).where(*cut_off).values(state=CandidateState.RUNNING, finished_at=None)
+    session.execute(again)
 
 
 def drop_lease(session: Session, job: Job, now: datetime) -> None:

@@ -12,7 +12,7 @@ queued     running  paused  queued   cancelled  -          -       queued     qu
 running    -        paused  running  cancelled  succeeded  failed  queued     running
 paused     -        paused  queued   cancelled  -          -       paused     paused
 succeeded  -        -       -        -          succeeded  -       succeeded  queued
-failed     -        -       -        -          -          failed  failed     queued
+failed     -        -       queued   -          -          failed  failed     queued
 cancelled  -        -       -        cancelled  -          -       cancelled  -
 """
 
@@ -48,10 +48,11 @@ def test_repeating_a_transition_is_a_no_op_except_for_claims(state: JobState, ac
     assert next_state(reached, action) is reached
 
 
-def test_terminal_states_are_those_that_only_an_extension_leaves():
+def test_terminal_states_are_those_that_only_another_try_and_an_extension_leave():
     for state in JobState:
         cells = [(action, outcome) for start, action, outcome in _cells() if start is state]
-        left = {outcome for action, outcome in cells if action is not Action.EXTEND} - {"-", state.value}
+        again = {Action.EXTEND, Action.RESUME} if state is JobState.FAILED else {Action.EXTEND}
+        left = {outcome for action, outcome in cells if action not in again} - {"-", state.value}
         assert state.terminal == (not left)
 
 

@@ -4,6 +4,7 @@ from services.controller.pages import (
     candidate,
     checkpoints,
     fidelity,
+    job_actions,
     job_lists,
     login,
     new_search,
@@ -26,5 +27,6 @@ ROUTERS = [
         candidate,
         checkpoints,
         fidelity,
+        job_actions,
     )
 ]

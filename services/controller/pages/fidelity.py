@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from fastapi import Depends
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse
 
 from services.controller.jobs import find_job
-from services.controller.pages.page import ACTS, PageDep, page_router
+from services.controller.pages.page import PageDep, page_router
 from services.controller.views import fidelity_report_view
-from services.lifecycle import Action, JobKind
+from services.lifecycle import JobKind
 from services.store import JobRecord
 
 router = page_router()
@@ -21,17 +21,3 @@ def get_report(page: PageDep, job: Report) -> HTMLResponse:
     """The page; while the report is being made, it asks again every few seconds."""
     template = "fidelity_body.html" if page.is_fragment else "fidelity.html"
     return page.render(template, section="/checkpoints", job=fidelity_report_view(job))
-
-
-@router.post("/fidelity-reports/{fidelity_report_id}/cancel", dependencies=ACTS)
-def cancel(page: PageDep, job: Report) -> Response:
-    """End it for good."""
-    page.store.act(job.id, Action.CANCEL)
-    return page.redirect(f"/fidelity-reports/{job.id}")
-
-
-@router.post("/fidelity-reports/{fidelity_report_id}/delete", dependencies=ACTS)
-def delete(page: PageDep, job: Report) -> Response:
-    """Delete one that has ended."""
-    page.store.delete_job(job.id)
-    return page.redirect("/fidelity-reports")

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from services.controller.jobs import find_job
 from services.controller.pages.job_rows import KINDS, JobRow, job_row
-from services.controller.pages.page import ACTS, Page, PageDep, page_router
+from services.controller.pages.page import Page, PageDep, page_router
 from services.dashboard.training_facts import (
     FINAL_CURVES,
     META_CURVES,
@@ -22,7 +22,7 @@ from services.dashboard.training_facts import (
     meta_training_figures,
 )
 from services.errors import NotFoundError
-from services.lifecycle import Action, JobKind
+from services.lifecycle import JobKind
 from services.store import EventType, JobRecord, JsonObject, Store
 
 router = page_router()
@@ -102,30 +102,6 @@ def get_meta_curve(page: PageDep, job: MetaTraining, after: After = 0) -> Respon
 def get_final_curve(page: PageDep, job: FinalTraining, after: After = 0) -> Response:
     """The points of its curves that come after an event."""
     return _curve(page.store, job, after)
-
-
-@router.post("/meta-trainings/{meta_training_id}/cancel", dependencies=ACTS)
-def cancel_meta_training(page: PageDep, job: MetaTraining) -> Response:
-    """End it for good."""
-    return _cancel(page, job)
-
-
-@router.post("/final-trainings/{final_training_id}/cancel", dependencies=ACTS)
-def cancel_final_training(page: PageDep, job: FinalTraining) -> Response:
-    """End it for good."""
-    return _cancel(page, job)
-
-
-@router.post("/meta-trainings/{meta_training_id}/delete", dependencies=ACTS)
-def delete_meta_training(page: PageDep, job: MetaTraining) -> Response:
-    """Delete one that has ended; its checkpoint stays."""
-    return _delete(page, job)
-
-
-@router.post("/final-trainings/{final_training_id}/delete", dependencies=ACTS)
-def delete_final_training(page: PageDep, job: FinalTraining) -> Response:
-    """Delete one that has ended, with its weights."""
-    return _delete(page, job)
 
 
 def _page(page: Page, job: JobRecord) -> HTMLResponse:
@@ -208,15 +184,3 @@ def _curve(store: Store, job: JobRecord, after: int) -> Response:
     points = {key: [event.data.get(key) for event in events] for key in keys}
     last = events[-1].id if events else after
     return JSONResponse({"last": last, "ended": job.state.terminal, "points": points})
-
-
-def _cancel(page: Page, job: JobRecord) -> Response:
-    page.store.act(job.id, Action.CANCEL)
-    _, place, _ = KINDS[job.kind]
-    return page.redirect(f"/{place}/{job.id}")
-
-
-def _delete(page: Page, job: JobRecord) -> Response:
-    page.store.delete_job(job.id)
-    _, place, _ = KINDS[job.kind]
-    return page.redirect(f"/{place}")

@@ -47,7 +47,18 @@ def add_job_routes(router: APIRouter, resource: JobResource[View], *, get: str, 
     """All of a kind that is like the others; `get` and `delete` add to what is said of these."""
     add_list(router, resource)
     _add_get(router, resource, get)
-    _add_cancel(router, resource)
+    _add_action(
+        router,
+        resource,
+        Action.CANCEL,
+        f"Cancel a {resource.noun} that has not ended; its worker lets go of it within seconds.",
+    )
+    _add_action(
+        router,
+        resource,
+        Action.RESUME,
+        f"Let a {resource.noun} that failed try again, once what it failed of is mended.",
+    )
     add_delete(router, resource, delete)
     add_events(router, resource)
 
@@ -91,21 +102,21 @@ def with_position(view: View, store: Store) -> View:
     return view.model_copy(update={"last_event_id": store.last_event_id(view.id)})
 
 
-def _add_cancel(router: APIRouter, resource: JobResource[View]) -> None:
-    """POST of its end."""
+def _add_action(router: APIRouter, resource: JobResource[View], action: Action, description: str) -> None:
+    """POST of what is done to one."""
     job_of_path = find_job(resource.kind)
 
-    def cancel_job(job: Annotated[JobRecord, Depends(job_of_path)], store: StoreDep) -> Any:
-        return resource.view(store.act(job.id, Action.CANCEL))
+    def act(job: Annotated[JobRecord, Depends(job_of_path)], store: StoreDep) -> Any:
+        return resource.view(store.act(job.id, action))
 
     router.post(
-        f"/{{{resource.word}_id}}/cancel",
-        name=f"cancel_{resource.word}",
+        f"/{{{resource.word}_id}}/{action}",
+        name=f"{action}_{resource.word}",
         response_model=resource.model,
         dependencies=[SUBMITS],
-        summary=f"Cancel a {resource.noun}",
-        description=f"Cancel a {resource.noun} that has not ended; its worker lets go of it within seconds.",
-    )(cancel_job)
+        summary=f"{action.capitalize()} a {resource.noun}",
+        description=description,
+    )(act)
 
 
 def add_delete(router: APIRouter, resource: JobResource[View], description: str) -> None:

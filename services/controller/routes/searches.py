@@ -122,9 +122,9 @@ def pause_search(job: Search, store: StoreDep) -> SearchView:
     return _act(store, job.id, Action.PAUSE)
 
 
-@router.post("/{search_id}/resume", dependencies=[SUBMITS], summary="Resume a paused search")
+@router.post("/{search_id}/resume", dependencies=[SUBMITS], summary="Resume a search")
 def resume_search(job: Search, store: StoreDep) -> SearchView:
-    """Go on where the search was paused."""
+    """Go on where the search was paused; one that failed tries again from what it has."""
     return _act(store, job.id, Action.RESUME)
 
 

@@ -342,6 +342,7 @@ def test_following_a_job_that_fails_is_a_failure_with_its_reason(
     assert result.exit_code == 1
     assert isinstance(result.exception, GtnNasError)
     assert "failed: the digits are gone" in str(result.exception)
+    assert CliRunner().invoke(app, ["resume", search_id, "--url", url]).stdout == "queued\n"
 
 
 def test_what_the_controller_refuses_names_the_field(url: str, run: Run, checkpoint_file: Path) -> None:

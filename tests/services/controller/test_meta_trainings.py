@@ -45,7 +45,7 @@ def test_its_product_is_named_once_it_has_succeeded(http: TestClient, store: Sto
     assert run["finished_at"] is not None
 
 
-def test_a_failed_run_tells_why(http: TestClient, store: Store) -> None:
+def test_a_failed_run_tells_why_and_is_resumed(http: TestClient, store: Store) -> None:
     run_id = http.post("/v1/meta-trainings", json=BODY).json()["id"]
     store.claim(JobKind.META_TRAINING, "worker", 60)
     store.finish(run_id, "worker", error={"title": "MetaTrainingDiverged", "detail": "loss is nan at step 7"})
@@ -53,6 +53,10 @@ def test_a_failed_run_tells_why(http: TestClient, store: Store) -> None:
     error = http.get(f"/v1/meta-trainings/{run_id}").json()["error"]
 
     assert (error["title"], error["detail"]) == ("MetaTrainingDiverged", "loss is nan at step 7")
+
+    again = http.post(f"/v1/meta-trainings/{run_id}/resume").json()
+
+    assert (again["state"], again["error"]) == ("queued", None)
 
 
 def test_a_run_can_be_cancelled_and_listed_by_state(http: TestClient) -> None:

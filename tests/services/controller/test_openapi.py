@@ -20,6 +20,7 @@ from services.store import Scope, Store
 
 OPERATIONS = {
     "create_meta_training", "list_meta_trainings", "get_meta_training", "cancel_meta_training",
+    "resume_meta_training", "resume_final_training",
     "follow_meta_training", "create_checkpoint", "list_checkpoints", "get_checkpoint",
     "download_checkpoint", "get_samples", "get_curves", "create_search", "list_searches", "get_search",
     "delete_search", "pause_search", "resume_search", "cancel_search", "follow_search",

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.errors import ArtifactsUnavailableError
 from services.lease import JobInterrupted, Lease, StopReason, new_owner
 from services.lifecycle import Action, JobKind, JobState
 from services.shutdown import Shutdown
@@ -97,6 +98,19 @@ def test_a_database_that_is_away_for_a_moment_costs_nothing_and_one_that_stays_a
         wait_until(lambda: _expires_in(store, job) > timedelta(seconds=4))
     with Lease(store, job, OWNER, LEASE_SECONDS, Shutdown()) as lease, database_away():
         wait_until(lambda: lease.stop_reason is StopReason.LEASE_LOST)
+
+
+def test_artifacts_that_are_away_are_not_waited_for_under_the_lease(lease: Lease) -> None:
+    """The job is let go instead, and tells what it waits for."""
+    asked = []
+
+    def store_them() -> None:
+        asked.append(1)
+        raise ArtifactsUnavailableError("away")
+
+    with lease, pytest.raises(ArtifactsUnavailableError):
+        lease.insist(store_them)
+    assert asked == [1]
 
 
 def test_a_shutdown_stops_the_holder_at_once(store: Store, job: JobRecord) -> None:

@@ -17,7 +17,14 @@ import pytest
 import torch
 from safetensors.torch import load as load_tensors
 
-from gtn_core import CheckpointError, FrozenCheckpoint, load_dataset, meta_train, with_learning_curves
+from gtn_core import (
+    CheckpointError,
+    DatasetError,
+    FrozenCheckpoint,
+    load_dataset,
+    meta_train,
+    with_learning_curves,
+)
 from nas.search_spaces import get_search_space
 from nas.weights import load_weights
 from services.checkpoints import load_checkpoint, store_checkpoint
@@ -406,6 +413,53 @@ def test_data_that_are_not_there_fail_the_job_before_any_training(
     assert job.error is not None
     assert "/nowhere/mnist" in job.error["detail"]
     assert job.progress_done == 0
+
+
+def test_a_training_that_failed_goes_on_from_where_it_was_when_it_is_resumed(
+    settings: Settings,
+    store: Store,
+    queue_meta_training: Callable[..., JobRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after a restart on which the disk of the data came up late."""
+    job, shutdown = queue_meta_training(meta_steps=6, save_every=1), Shutdown()
+    append = Store.append_event
+
+    def append_and_stop(store: Store, job_id: str, event_type: str, *more: Any, **options: Any) -> None:
+        append(store, job_id, event_type, *more, **options)
+        shutdown.requested |= event_type == "meta_step"
+
+    def gone(*_given: object, **_options: object) -> None:
+        raise DatasetError("no digits")
+
+    monkeypatch.setattr("services.meta_worker.meta_training_job.EVENT_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "append_event", append_and_stop)
+        assert Worker(settings, shutdown).work_once() is Ending.LET_GO
+        patch.setattr("services.meta_worker.meta_training_job.load_dataset", gone)
+        assert Worker(settings, Shutdown()).work_once() is Ending.FAILED
+    store.act(job.id, Action.RESUME)
+    assert Worker(settings, Shutdown()).work_once() is Ending.SUCCEEDED
+    steps = [event.data["step"] for event in store.events_after(job.id) if event.type == "meta_step"]
+    assert steps == [1, 2, 3, 4, 5, 6], "each once"
+
+
+def test_what_a_failed_training_needs_is_kept_for_a_month(
+    settings: Settings,
+    store: Store,
+    queue_meta_training: Callable[..., JobRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = queue_meta_training({"name": "mnist", "path": "/nowhere/mnist"})
+    folder = settings.data_dir / "meta-training" / job.id
+    folder.mkdir(parents=True)
+    assert Worker(settings, Shutdown()).work_once() is Ending.FAILED
+    assert folder.exists()
+    monkeypatch.setattr("services.meta_worker.job_state.FAILED_KEPT", timedelta(0))
+    shutdown = Shutdown()
+    shutdown.requested = True
+    Worker(settings, shutdown).run()
+    assert not folder.exists()
 
 
 def test_a_job_on_which_worker_after_worker_dies_is_given_up(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from services.errors import ConflictError, IllegalTransitionError, InvalidValueError, NotFoundError
-from services.lifecycle import Action, JobKind, JobState
+from services.lifecycle import Action, CandidateState, JobKind, JobState
 from services.store import JobRecord, Store
 
 MakeJob = Callable[..., JobRecord]
@@ -95,6 +95,22 @@ def test_pause_resume_cancel(store: Store, queued_search: MakeJob, clock):
     cancelled = store.act(job.id, Action.CANCEL)
     assert (cancelled.state, cancelled.finished_at) == (JobState.CANCELLED, clock())
     assert store.get_job(job.id) == cancelled
+
+
+def test_one_that_failed_is_resumed_as_if_it_had_not_ended(
+    store: Store, running_search: MakeJob, propose: Callable[..., None], succeed: Callable[..., None]
+):
+    job = running_search()
+    succeed(job.id, 0)
+    propose(job.id, 1)
+    store.finish(job.id, "runner", error={"title": "no data"})
+    assert store.get_candidate(f"{job.id}-1").state is CandidateState.CANCELLED
+    resumed = store.act(job.id, Action.RESUME)
+    assert (resumed.state, resumed.error, resumed.finished_at) == (JobState.QUEUED, None, None)
+    assert (resumed.attempts, resumed.progress_done) == (0, 1)
+    assert [candidate.number for candidate in store.in_flight(job.id)] == [1]
+    assert store.events_after(job.id)[-1].data == {"state": "queued", "action": "resume"}
+    assert store.act(job.id, Action.RESUME) == resumed
 
 
 def test_every_change_of_state_leaves_one_event_and_a_repetition_none(store: Store, queued_search: MakeJob):

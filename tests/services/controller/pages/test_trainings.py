@@ -121,6 +121,20 @@ def test_it_can_be_cancelled(submit: Submit, store: Store, meta_training_id: str
     assert store.get_job(meta_training_id).state is JobState.CANCELLED
 
 
+def test_one_that_failed_can_be_resumed(
+    http: TestClient, submit: Submit, store: Store, meta_training_id: str
+) -> None:
+    address = f"/meta-trainings/{meta_training_id}"
+    assert f'hx-post="{address}/resume"' not in http.get(address).text
+    store.finish(meta_training_id, "worker", error={"title": "DatasetError", "detail": "it is not here"})
+    assert f'hx-post="{address}/resume"' in http.get(address).text
+
+    answer = submit(f"{address}/resume")
+
+    assert answer.headers["Location"] == address
+    assert store.get_job(meta_training_id).state is JobState.QUEUED
+
+
 @pytest.mark.parametrize("path", ["/meta-trainings/nosuch", "/final-trainings/nosuch"])
 def test_one_that_does_not_exist_has_a_page_that_says_so(http: TestClient, path: str) -> None:
     answer = http.get(path)
