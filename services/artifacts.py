@@ -57,12 +57,15 @@ class ArtifactStore:
         """Store `data`; answers its id, the SHA-256 in hex. A corrupt or an old copy is replaced."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._path(sha256)
-        with self._translated_errors():
-            if not (self._intact(sha256) and datetime.now(UTC) - self._modified_at(path) < RENEWED_AFTER):
-                partial = f"{path}.{secrets.token_hex(4)}.partial"
-                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-                self._files.pipe_file(partial, data)
-                self._files.mv(partial, path)
+        try:
+            with self._translated_errors():
+                if not (self._intact(sha256) and datetime.now(UTC) - self._modified_at(path) < RENEWED_AFTER):
+                    partial = f"{path}.{secrets.token_hex(4)}.partial"
+                    self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+                    self._files.pipe_file(partial, data)
+                    self._files.mv(partial, path)
+        except FileNotFoundError as error:  # of the bucket
+            raise self._unavailable(error) from error
         return sha256
 
     def get(self, sha256: str) -> bytes:
@@ -130,9 +133,12 @@ class ArtifactStore:
         except Exception as error:
             if is_disk_full(error):
                 raise
-            told = f"the artifact store {self._url} does not answer: {type(error).__name__}: {error}"
-            remedy = "check that it can be reached, that this user may write there, and GTN_NAS_ARTIFACTS_URL"
-            raise ArtifactsUnavailableError(f"{redact(told)}; {remedy}") from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> ArtifactsUnavailableError:
+        told = f"the artifact store {self._url} does not answer: {type(error).__name__}: {error}"
+        remedy = "check that it can be reached, that this user may write there, and GTN_NAS_ARTIFACTS_URL"
+        return ArtifactsUnavailableError(f"{redact(told)}; {remedy}")
 
     def _modified_at(self, path: str) -> datetime:
         modified: datetime = self._files.modified(path)

@@ -149,6 +149,9 @@ def test_a_folder_that_cannot_be_used_is_away_and_a_full_disk_is_full(
     (tmp_path / "file").touch()
     with pytest.raises(ArtifactsUnavailableError, match="file/artifacts does not answer: NotADirectoryError"):
         ArtifactStore(str(tmp_path / "file" / "artifacts")).put(b"weights")
+    (tmp_path / "link").symlink_to(tmp_path / "not mounted")
+    with pytest.raises(ArtifactsUnavailableError, match="link does not answer: FileNotFoundError"):
+        ArtifactStore(str(tmp_path / "link")).put(b"weights")
 
     def full(*_given: object, **_options: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
