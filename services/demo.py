@@ -16,10 +16,10 @@ from gtn_core import FrozenCheckpoint
 from services.checkpoints import load_checkpoint_data
 from services.cli.candidates import candidate_rows
 from services.cli.console import advise, say
-from services.cli.progress import follow
+from services.cli.progress import follow, succeeded
 from services.cli.results import unpack
 from services.cli.tables import Column, Rows, print_table
-from services.client import Client
+from services.client import Client, Job
 from services.errors import ServiceError
 from services.learning_speed import LearningSpeed, measure_learning_speed
 from services.local_stack import LocalStack
@@ -43,7 +43,7 @@ def run_demo(*, data_dir: Path | None, output: Path, candidates: int) -> None:
             with _timed(times, f"search, {candidates} candidates"):
                 best = _search(client, checkpoint_id, candidates)
             with _timed(times, "final training of the best"):
-                follow(client, client.retrain(best.id), "final training")
+                _done(client, client.retrain(best.id), "final training")
             with _timed(times, "export and proof"):
                 _export(client, best, output)
             with _timed(times, "learning speed"):
@@ -108,9 +108,13 @@ def _timed(times: dict[str, float], phase: str) -> Iterator[None]:
     times[phase] = time.perf_counter() - started
 
 
+def _done(client: Client, job: Job, description: str) -> Job:
+    return succeeded(follow(client, job, description), description)
+
+
 def _meta_train(client: Client) -> str:
     submitted = client.create_meta_training({"name": "digits"}, name="demo")
-    ended = follow(client, submitted, "meta-training")
+    ended = _done(client, submitted, "meta-training")
     assert isinstance(ended, MetaTrainingView)
     assert ended.checkpoint_id is not None
     say(f"checkpoint {ended.checkpoint_id}")
@@ -125,7 +129,7 @@ def _search(client: Client, checkpoint_id: str, candidates: int) -> CandidateVie
         max_candidates=candidates,
         name="demo",
     )
-    follow(client, search, "search")
+    _done(client, search, "search")
     ranked = list(client.candidates(search.id, state="succeeded", limit=10))
     if not ranked:
         raise ServiceError(f"no candidate of search {search.id} could be scored")

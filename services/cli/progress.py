@@ -25,19 +25,24 @@ PLAIN_LINE_SECONDS = 5.0
 
 
 def watch(client: "Client", job: "Job", description: str) -> "Job":
-    """`follow`, by someone who may leave: Ctrl-C ends the watching, not the job."""
-    try:
-        return follow(client, job, description)
-    except KeyboardInterrupt:
-        advise(f"{description} goes on; watch it again with: gtn-nas follow {job.id}")
-        raise
-
-
-def follow(client: "Client", job: "Job", description: str) -> "Job":
-    """Show a job's progress from where it stands until it has ended, and return it.
+    """`follow`, by someone who may leave: Ctrl-C ends the watching, not the job.
 
     Raises GtnNasError if it did not succeed.
     """
+    from services.lifecycle import JobState
+
+    try:
+        ended = follow(client, job, description)
+    except KeyboardInterrupt:
+        advise(f"{description} goes on; watch it again with: gtn-nas follow {job.id}")
+        raise
+    if ended.state is JobState.FAILED:
+        advise(f"once the cause is mended, it goes on from where it was: gtn-nas resume {job.id}")
+    return succeeded(ended, description)
+
+
+def follow(client: "Client", job: "Job", description: str) -> "Job":
+    """Show a job's progress from where it stands until it has ended, however it does, and return it."""
     news = News(total=job.progress.total, objective=first_objective(job.request))
     known = job.last_event_id or 0  # what was over before one looked is learnt from, not shown
     with progress_display(description) as display:
@@ -47,7 +52,7 @@ def follow(client: "Client", job: "Job", description: str) -> "Job":
                 news.done = max(news.done, job.progress.done)
             if event.id >= known:
                 display.show(news)
-    return _succeeded(client.get_job(job.id), description)
+    return client.get_job(job.id)
 
 
 def measured(value: float, metric: str, *, decimals: int = 1) -> str:
@@ -55,7 +60,8 @@ def measured(value: float, metric: str, *, decimals: int = 1) -> str:
     return f"accuracy {value:.{decimals}%}" if metric == "accuracy" else f"{metric} {value:,.4g}"
 
 
-def _succeeded(job: "Job", description: str) -> "Job":
+def succeeded(job: "Job", description: str) -> "Job":
+    """The job. Raises GtnNasError if it has ended otherwise."""
     from gtn_core.errors import GtnNasError
     from services.lifecycle import JobState
 
