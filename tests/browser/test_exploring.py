@@ -175,6 +175,37 @@ def test_a_brush_over_the_plot_filters_the_table(open_tab: Open, population: Pop
     expect(rows).to_have_count(CANDIDATES)
 
 
+def test_who_comes_back_from_a_candidate_finds_the_table_filtered_and_ordered_as_before(
+    open_tab: Open, population: Population
+) -> None:
+    page = open_tab().open(f"/searches/{population.succeeded}")
+    rows = page.locator("#candidates tbody tr")
+    page.get_by_label("Proxy accuracy (0–1) from").fill("0.6")
+    page.get_by_label("Proxy accuracy (0–1) from").press("Tab")
+    expect(rows).not_to_have_count(CANDIDATES)
+    page.locator("#sort-params").click()
+    expect(page.locator("th[aria-sort]")).to_contain_text("Parameters")
+    before = rows.all_inner_texts()
+
+    rows.first.get_by_role("link", name=re.compile("^[0-9]+$")).last.click()
+    page.wait_for_url("**/candidates/*")
+    page.go_back()
+
+    expect(page.locator("th[aria-sort]")).to_contain_text("Parameters")
+    expect(rows).to_have_count(len(before))
+    assert rows.all_inner_texts() == before
+    expect(page.get_by_label("Proxy accuracy (0–1) from")).to_have_value("0.6")
+
+    for box in page.locator("#candidates input[type=checkbox]").all()[:2]:
+        box.check()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.wait_for_url("**/compare**")
+    page.go_back()
+    expect(rows).to_have_count(len(before))
+    ticked = page.locator("#candidates input:checked").count()
+    expect(page.get_by_role("button", name="Compare", exact=True)).to_be_enabled(enabled=ticked >= 2)
+
+
 def test_a_click_on_a_point_opens_its_candidate(open_tab: Open, population: Population) -> None:
     page = open_tab().open(f"/searches/{population.succeeded}")
     expect(page.locator("#points-note")).to_contain_text("click on a point")

@@ -34,6 +34,23 @@ def test_the_form_is_checked_as_one_types_and_submits_what_it_shows(tab: Tab, st
     assert (job.name, job.progress_total, job.request["algorithm"]["name"]) == ("from the form", 17, "nsga2")
 
 
+def test_who_comes_back_to_the_form_finds_it_as_it_was_with_the_options_of_what_is_chosen(tab: Tab) -> None:
+    page = tab.open("/searches/new")
+    page.locator("[name='algorithm.name']").select_option("nsga2")
+    crossover = page.get_by_label("Crossover probability")
+    expect(crossover).to_be_visible()
+    page.get_by_label("Max candidates").fill("17")
+
+    page.get_by_role("link", name="Searches").first.click()
+    page.wait_for_url("**/searches")
+    page.go_back()
+
+    expect(page.locator("[name='algorithm.name']")).to_have_value("nsga2")
+    expect(page.get_by_label("Max candidates")).to_have_value("17")
+    expect(crossover).to_be_visible()
+    expect(page.locator("#plan")).to_contain_text("--algorithm nsga2")
+
+
 def test_the_command_is_copied(tab: Tab) -> None:
     page = tab.open("/searches/new")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

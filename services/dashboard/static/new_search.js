@@ -20,3 +20,12 @@ form?.addEventListener("htmx:afterSwap", (event) => {
   // Other options have come: what was said before they did is out of date.
   else form.dispatchEvent(new Event("input"));
 });
+
+// What was chosen before this page's scripts came, or before one went on and then back: a browser puts the
+// choice into the form again, and leaves its options to us.
+addEventListener("pageshow", () => {
+  for (const select of form?.querySelectorAll("select[hx-get]") ?? []) {
+    const options = document.querySelector(select.getAttribute("hx-target"));
+    if (options.querySelector("[data-of]").dataset.of !== select.value) select.dispatchEvent(new Event("change"));
+  }
+});

@@ -246,16 +246,33 @@ function filters() {
     if (find("#candidates").dataset.order) detail.parameters.order_by = find("#candidates").dataset.order;
   });
   form.addEventListener("reset", () => setTimeout(() => htmx.trigger(form, "filtered")));
+  document.addEventListener("htmx:afterSwap", () => {
+    const { order } = find("#candidates").dataset;
+    if (order) history.replaceState({ order }, "");
+  });
+  // Whoever comes back from a candidate finds the form filled in again by the browser, and the table not.
+  addEventListener("pageshow", () => {
+    const table = find("#candidates");
+    const order = history.state?.order ?? table.dataset.order;
+    const narrowed = [...new FormData(form).values()].some(Boolean);
+    if (narrowed) find("#filters").open = true;
+    if (!narrowed && order === table.dataset.order) return;
+    table.dataset.order = order;
+    htmx.trigger(form, "filtered");
+  });
 }
 
 function compare() {
-  document.addEventListener("change", ({ target }) => {
-    if (!target.matches("#candidates input[type=checkbox]")) return;
+  const judge = () => {
     const boxes = [...document.querySelectorAll("#candidates input[type=checkbox]")];
     const chosen = boxes.filter((box) => box.checked).length;
     for (const box of boxes) box.disabled = !box.checked && chosen >= 4;
-    find("#compare").disabled = chosen < 2;
+    if (boxes.length) find("#compare").disabled = chosen < 2;
+  };
+  document.addEventListener("change", ({ target }) => {
+    if (target.matches("#candidates input[type=checkbox]")) judge();
   });
+  addEventListener("pageshow", judge);
 }
 
 /** For browsers that do not know the buttons' `command` yet. */
