@@ -121,6 +121,8 @@ def test_a_button_that_is_pressed_while_scripts_still_come_acts_once_they_are_th
     for _ in range(3):  # as whoever sees nothing happen
         page.get_by_role("button", name="Cancel").click(no_wait_after=True)
     assert store.get_job(search_id).state is JobState.QUEUED
+    while not late:
+        page.wait_for_timeout(20)
     late.pop().continue_()
     expect(page.locator("#progress .badge")).to_have_text("cancelled")
 
@@ -202,8 +204,8 @@ def test_who_comes_back_from_a_candidate_finds_the_table_filtered_and_ordered_as
     page.wait_for_url("**/compare**")
     page.go_back()
     expect(rows).to_have_count(len(before))
-    ticked = page.locator("#candidates input:checked").count()
-    expect(page.get_by_role("button", name="Compare", exact=True)).to_be_enabled(enabled=ticked >= 2)
+    expect(page.locator("#candidates input:checked")).to_have_count(0)
+    expect(page.get_by_role("button", name="Compare", exact=True)).to_be_disabled()
 
 
 def test_a_click_on_a_point_opens_its_candidate(open_tab: Open, population: Population) -> None:

@@ -118,7 +118,7 @@ with ray_session(""):
     def answer():
         return os.environ["ASKED"]
 
-    print(ray.get(answer.remote(), timeout=60))
+    print(ray.get(answer.remote(), timeout=240))
 """
 
 
