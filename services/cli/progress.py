@@ -37,7 +37,7 @@ def watch(client: "Client", job: "Job", description: str) -> "Job":
         advise(f"{description} goes on; watch it again with: gtn-nas follow {job.id}")
         raise
     if ended.state is JobState.FAILED:
-        advise(f"once the cause is mended, it goes on from where it was: gtn-nas resume {job.id}")
+        advise(f"it goes on from where it was with: gtn-nas resume {job.id}")
     return succeeded(ended, description)
 
 

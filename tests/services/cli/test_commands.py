@@ -342,7 +342,7 @@ def test_following_a_job_that_fails_is_a_failure_with_its_reason(
     assert result.exit_code == 1
     assert isinstance(result.exception, GtnNasError)
     assert "failed: the digits are gone" in str(result.exception)
-    assert result.stderr.endswith(f"goes on from where it was: gtn-nas resume {search_id}\n")
+    assert result.stderr.endswith(f"it goes on from where it was with: gtn-nas resume {search_id}\n")
     assert CliRunner().invoke(app, ["resume", search_id, "--url", url]).stdout == "queued\n"
 
 
