@@ -83,16 +83,11 @@ class ArtifactStore:
             raise ArtifactCorruptError(sha256, actual, path)
         return data
 
-    def exists(self, sha256: str) -> bool:
-        """Whether there is an artifact of this id; its bytes are looked at by `get` alone."""
-        with self._translated_errors():
-            return bool(_SHA256.fullmatch(sha256)) and bool(self._files.exists(self._path(sha256)))
-
     def check(self) -> None:
         """Look whether the store answers. One that nothing was put into yet does."""
         self._files.invalidate_cache(self._root)
         with suppress(FileNotFoundError), self._translated_errors():
-            self._files.info(self._root)  # for a folder, `exists` takes every error for a no
+            self._files.info(self._root)  # a folder's `exists` takes every error for a no
 
     def stored(self) -> Iterator[StoredArtifact]:
         """All files of the store, whoever left them; one that goes meanwhile is left out."""

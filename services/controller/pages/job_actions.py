@@ -1,6 +1,6 @@
-"""What the buttons of trainings and fidelity reports do; a search has more of them, see search.py."""
+"""What the buttons of jobs do, whatever their kind; those of searches alone are in search.py."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends
 from fastapi.responses import Response
@@ -14,23 +14,30 @@ from services.store import JobRecord
 router = page_router()
 
 
-def _add_actions(kind: JobKind) -> None:
+def _add_delete(kind: JobKind) -> None:
     _, place, _ = KINDS[kind]
-    path, job_of_path = f"/{place}/{{{kind.value}_id}}", find_job(kind)
+    job_of_path = find_job(kind)
 
     def delete(page: PageDep, job: Annotated[JobRecord, Depends(job_of_path)]) -> Response:
         page.store.delete_job(job.id)
         return page.redirect(f"/{place}")
 
-    def act(
-        page: PageDep, job: Annotated[JobRecord, Depends(job_of_path)], action: Literal["resume", "cancel"]
-    ) -> Response:
-        page.store.act(job.id, Action(action))
+    router.post(f"/{place}/{{{kind.value}_id}}/delete", dependencies=ACTS)(delete)
+
+
+def _add_action(kind: JobKind, action: Action) -> None:
+    _, place, _ = KINDS[kind]
+    job_of_path = find_job(kind)
+
+    def act(page: PageDep, job: Annotated[JobRecord, Depends(job_of_path)]) -> Response:
+        page.store.act(job.id, action)
         return page.redirect(f"/{place}/{job.id}")
 
-    router.post(f"{path}/delete", dependencies=ACTS)(delete)
-    router.post(f"{path}/{{action}}", dependencies=ACTS)(act)
+    router.post(f"/{place}/{{{kind.value}_id}}/{action}", dependencies=ACTS)(act)
 
 
-for _kind in (JobKind.META_TRAINING, JobKind.FINAL_TRAINING, JobKind.FIDELITY_REPORT):
-    _add_actions(_kind)
+for _kind in JobKind:
+    _add_delete(_kind)
+    for _action in (Action.RESUME, Action.CANCEL):
+        _add_action(_kind, _action)
+_add_action(JobKind.SEARCH, Action.PAUSE)

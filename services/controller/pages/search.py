@@ -10,14 +10,14 @@ from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.controller.jobs import OwnerKey, Search
-from services.controller.pages.page import ACTS, Page, PageDep, from_form, page_router
+from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.controller.queries import SearchCandidateParameters, SearchCandidateQuery
 from services.controller.rankings import best_candidate, candidate_views
 from services.controller.routes import searches
 from services.controller.views import search_view
 from services.dashboard.importance import grids
 from services.dashboard.search_facts import search_facts
-from services.lifecycle import Action, CandidateState, JobState
+from services.lifecycle import CandidateState, JobState
 from services.objectives import first_objective
 from services.schemas import CandidateView, SearchView
 from services.schemas.search_steering import SearchChanges, SearchExtension
@@ -100,24 +100,6 @@ def get_history(page: PageDep, job: Search) -> HTMLResponse:
     )
 
 
-@router.post("/searches/{search_id}/pause", dependencies=ACTS)
-def pause(page: PageDep, job: Search) -> Response:
-    """Stop scoring for now."""
-    return _act(page, job, Action.PAUSE)
-
-
-@router.post("/searches/{search_id}/resume", dependencies=ACTS)
-def resume(page: PageDep, job: Search) -> Response:
-    """Go on."""
-    return _act(page, job, Action.RESUME)
-
-
-@router.post("/searches/{search_id}/cancel", dependencies=ACTS)
-def cancel(page: PageDep, job: Search) -> Response:
-    """End the search for good."""
-    return _act(page, job, Action.CANCEL)
-
-
 @router.post("/searches/{search_id}/extend", dependencies=ACTS)
 def extend(
     page: PageDep,
@@ -146,18 +128,6 @@ def clone(
     changes = from_form(SearchChanges, name=name, max_candidates=max_candidates, seed=seed)
     made = searches.clone_search(job, Response(), page.settings, page.store, owner_key, None, changes)
     return page.redirect(f"/searches/{made.id}")
-
-
-@router.post("/searches/{search_id}/delete", dependencies=ACTS)
-def delete(page: PageDep, job: Search) -> Response:
-    """Delete a search that has ended, with its candidates."""
-    page.store.delete_job(job.id)
-    return page.redirect("/searches")
-
-
-def _act(page: Page, job: JobRecord, action: Action) -> Response:
-    page.store.act(job.id, action)
-    return page.redirect(f"/searches/{job.id}")
 
 
 def _progress(store: Store, job: JobRecord) -> Progress:
