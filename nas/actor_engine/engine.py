@@ -11,7 +11,7 @@ from contextlib import closing
 from nas.actor_engine.pool import Answer, Worker, WorkerPool
 from nas.cluster.active_search import MAX_RETRIES, STOP_POLL_SECONDS, ActiveSearch
 from nas.cluster.evaluator import WorkerSetupError, stored_job
-from nas.cluster.slots import RoomWatch
+from nas.cluster.waiting import RoomWatch
 from nas.estimators import EstimatorData
 from nas.search import Proposal, Search, SearchObserver
 
@@ -20,7 +20,7 @@ class ActorEngine:
     """Evaluates as many candidates at a time as the cluster holds; `ray.init` is the caller's."""
 
     def __init__(self, watch: RoomWatch | None = None) -> None:
-        """`watch` says what happens while no node can hold one candidate; by default it is waited for."""
+        """`watch` says what happens while no candidate gets on; by default it is waited for."""
         self._watch = watch or RoomWatch()
 
     def run(self, search: Search, data: EstimatorData, observer: SearchObserver) -> None:
@@ -68,7 +68,7 @@ class _Desk:
         if proposal is not None:
             self._waiting.append(proposal)
         while self._waiting and self._free:
-            self._pool.begin(self._free.pop(), self._waiting.popleft())
+            self._begin(self._free.pop(), self._waiting.popleft())
         while self._free and proposal is None:
             self._pool.discard(self._free.pop())
         while self._pool.starting < len(self._waiting):
@@ -92,6 +92,10 @@ class _Desk:
             self._free.append(worker)
             if answer.result is not None:
                 self._active.complete(answer.result)
+
+    def _begin(self, worker: Worker, proposal: Proposal) -> None:
+        self._active.workers[proposal.number] = worker.actor
+        self._pool.begin(worker, proposal)
 
     def _note_death_at_start(self, detail: str) -> None:
         """A node that is lost takes many with it at once, so that the limit grows with what is waited for."""

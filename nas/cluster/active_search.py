@@ -10,7 +10,8 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 
-from nas.cluster.slots import RoomWatch, Slots
+from nas.cluster.slots import Slots
+from nas.cluster.waiting import RoomWatch, Waiting
 from nas.search import CandidateResult, Failure, Proposal, Search, SearchObserver
 
 MAX_RETRIES = 2
@@ -42,7 +43,8 @@ class ActiveSearch:
         self._again: deque[Proposal] = deque()  # their workers died
         self._losses: Counter[int] = Counter()
         self._crashes = 0
-        self._slots = Slots(search.spec, watch)
+        self._slots = Slots(search.spec)
+        self._waiting = Waiting(watch, self._slots)
         self._deadline = time.monotonic() + (search.spec.max_seconds or math.inf)
         self._next_poll = 0.0
 
@@ -118,6 +120,7 @@ class ActiveSearch:
             self._next_poll = now + STOP_POLL_SECONDS
             with self._guard():
                 self._slots.count()  # also while nothing is proposed, to see that there is no room
+                self._waiting.look(without_worker=bool(self._in_flight) and not self.workers)
                 self._stopping = now >= self._deadline or self.observer.should_stop()
         while self._stopping and self.workers:
             ray.kill(self.workers.popitem()[1])

@@ -13,7 +13,7 @@ from ray import tune
 
 from nas.cluster.active_search import ActiveSearch
 from nas.cluster.evaluator import stored_job
-from nas.cluster.slots import RoomWatch
+from nas.cluster.waiting import RoomWatch
 from nas.estimators import EstimatorData
 from nas.search import Search, SearchObserver
 from nas.tune_engine.hooks import CandidateFeed, OutcomeWatch, SearchOver, SubmissionOrder, WhenToStop
@@ -36,7 +36,7 @@ class TuneEngine:
     """Evaluates as many candidates at a time as the cluster holds; `ray.init` is the caller's."""
 
     def __init__(self, watch: RoomWatch | None = None) -> None:
-        """`watch` says what happens while no node can hold one candidate; by default it is waited for."""
+        """`watch` says what happens while no candidate gets on; by default it is waited for."""
         self._watch = watch or RoomWatch()
 
     def run(self, search: Search, data: EstimatorData, observer: SearchObserver) -> None:

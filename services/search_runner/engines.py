@@ -25,10 +25,10 @@ def engine_for(settings: Settings, spec: SearchSpec, watch: RoomWatch) -> Engine
 
 
 def room_watch(lease: Lease, backend: Backend) -> RoomWatch:
-    """A search that finds no node says so where its users look; a local Ray gets no further node."""
+    """A search that does not get on says so where its users look; a local Ray gets no further node."""
 
     def on_waiting(reason: str | None) -> None:
-        log.warning("no node can hold a candidate", reason=reason) if reason else log.info("there is room")
+        log.warning("no candidate gets on", reason=reason) if reason else log.info("candidates get on again")
         lease.insist(lambda: backend.store.set_waiting(lease.job.id, lease.owner, reason))
 
     if not backend.settings.ray_address:

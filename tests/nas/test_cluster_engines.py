@@ -87,6 +87,13 @@ class Record:
         return [r.score.extra[name] for r in self.results if r.score]
 
 
+class Occupant:
+    """Of a cluster's processors, on behalf of somebody else."""
+
+    def answer(self) -> str:
+        return "here"
+
+
 def make_search(**changes: Any) -> Search:
     """One slot unless told otherwise: most of a test's time is the start of workers."""
     body = {
@@ -355,6 +362,27 @@ def test_a_search_that_no_node_can_hold_says_why_and_fails(
     assert record.results == []
     assert len(reasons) == 1
     assert "1 with 2 CPUs and 0 GPUs" in str(reasons[0])
+
+
+def test_a_search_that_gets_no_worker_although_there_is_room_says_so_until_it_gets_one(
+    data: EstimatorData, make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.cluster.waiting.PATIENCE_SECONDS", 1.0)
+    another = ray.remote(num_cpus=2)(Occupant).remote()
+    ray.get(another.answer.remote())  # it has all processors now
+    reasons: list[str | None] = []
+
+    def leave(reason: str | None) -> None:
+        reasons.append(reason)
+        if reason is not None:
+            ray.kill(another)
+
+    search = make_search(estimator={"name": "scripted", "seconds": 0.5}, max_candidates=2)
+    make_engine(RoomWatch(on_waiting=leave)).run(search, data, record := Record())
+    assert numbers(record) == [0, 1]
+    assert len(reasons) == 2
+    assert "others hold all that the cluster's nodes have" in str(reasons[0])
+    assert reasons[1] is None
 
 
 @pytest.mark.parametrize("method", ["on_proposal", "on_result", "should_stop"])

@@ -1,6 +1,7 @@
 """A session of Ray leaves the process its signal handlers, and its life."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -182,6 +183,18 @@ def test_workers_start_by_a_python_in_a_folder_with_a_space(tmp_path: Path) -> N
     EnvBuilder(symlinks=True).create(folder)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     assert last_words(ENVIRONMENT, python=folder / "bin" / "python", env=environment) == ["yes"]
+
+
+def test_workers_below_uv_run_are_those_of_any_other_start(tmp_path: Path) -> None:
+    """Ray looks for the command line; left to itself, it gives workers a copy of the working folder."""
+    (tmp_path / "script.py").write_text(ENVIRONMENT)
+    (tmp_path / "run").write_text(f"{shlex.quote(sys.executable)} script.py\ncheck=$?\nexit $check\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = ["uv", "run"]
+    done = subprocess.run(
+        command, executable="/bin/sh", cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["yes"]), done.stderr
 
 
 def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
