@@ -2,6 +2,9 @@
 
 import unicodedata
 
+NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
+"""A pattern for names: no control characters, which not every database would keep."""
+
 _COMMANDS = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, direction marks, halves of characters, separators
 _KEPT = {"\n", "\t", "\u200c", "\u200d"}  # the joiners are of Persian and of emoji
 

@@ -42,17 +42,18 @@ class Kind(StrEnum):
 def jobs(
     kind: Annotated[Kind | None, typer.Option(help="Only jobs of this kind.")] = None,
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only jobs with this in their name.")] = None,
     limit: options.Limit = 20,
     as_json: options.AsJson = False,
     url: options.Url = None,
 ) -> None:
     """List jobs of every kind, newest first.
 
-    Example: `gtn-nas jobs --state running`
+    Example: `gtn-nas jobs --state running --name baseline`
     """
     kinds = list(Kind) if kind is None else [kind]
     with connect(url) as client:
-        found = [(each, job) for each in kinds for job in _list(client, each, state, limit)]
+        found = [(each, job) for each in kinds for job in _list(client, each, state, name, limit)]
     found = sorted(found, key=lambda each: each[1].created_at, reverse=True)[:limit]
     if as_json:
         print_json([job for _, job in found])
@@ -105,16 +106,16 @@ def _called(job: "Job") -> str:
     return names[type(job)]
 
 
-def _list(client: "Client", kind: Kind, state: JobState | None, limit: int) -> "list[Job]":
+def _list(client: "Client", kind: Kind, state: JobState | None, name: str | None, limit: int) -> "list[Job]":
     match kind:
         case Kind.META_TRAINING:
-            return list(client.list_meta_trainings(state=state, limit=limit))
+            return list(client.list_meta_trainings(state=state, name=name, limit=limit))
         case Kind.SEARCH:
-            return list(client.list_searches(state=state, limit=limit))
+            return list(client.list_searches(state=state, name=name, limit=limit))
         case Kind.FINAL_TRAINING:
-            return list(client.list_final_trainings(state=state, limit=limit))
+            return list(client.list_final_trainings(state=state, name=name, limit=limit))
         case Kind.FIDELITY_REPORT:
-            return list(client.list_fidelity_reports(state=state, limit=limit))
+            return list(client.list_fidelity_reports(state=state, name=name, limit=limit))
 
 
 def _cells(kind: Kind, job: "Job") -> tuple[str, ...]:

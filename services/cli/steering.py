@@ -1,4 +1,4 @@
-"""Commands that change jobs: pause, resume, extend, cancel, delete."""
+"""Commands that change jobs: edit, pause, resume, extend, cancel, delete."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,29 @@ if TYPE_CHECKING:
     from services.client import Job
 
 SearchId = Annotated[str, typer.Argument(help="Id of a search.")]
+
+
+def edit(
+    job: JobId,
+    name: Annotated[str | None, typer.Option(help="Its new name.")] = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", help="Higher first; counts while it waits.")
+    ] = None,
+    as_json: options.AsJson = False,
+    url: options.Url = None,
+) -> None:
+    """Give a job another name, or another priority.
+
+    Example: `gtn-nas edit 1f0c9a7be2d34c58 --name baseline --priority 10`
+    """
+    if name is None and priority is None:
+        raise typer.BadParameter("nothing to change; give --name, --priority or both")
+    with connect(url) as client:
+        edited = client.edit(job, name=name, priority=priority)
+    if as_json:
+        print_json(edited)
+    else:
+        say(f"{edited.name or edited.id}, priority {edited.priority}")
 
 
 def pause(search: SearchId, as_json: options.AsJson = False, url: options.Url = None) -> None:

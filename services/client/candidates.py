@@ -91,7 +91,7 @@ class CandidateCalls(Connection):
 
     @listing
     def list_final_trainings(
-        self, *, state: JobState | None = None, limit: int | None = None
+        self, *, state: JobState | None = None, name: str | None = None, limit: int | None = None
     ) -> AsyncGenerator[FinalTrainingView]:
         """Final trainings, newest first."""
-        return self._pages("/v1/final-trainings", FinalTrainingView, {"state": state}, limit)
+        return self._pages("/v1/final-trainings", FinalTrainingView, {"state": state, "name": name}, limit)

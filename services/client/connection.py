@@ -113,6 +113,9 @@ class Connection:
     async def _act(self, path: str, model: type[Model]) -> Model:
         return self._read(model, await self._send(Request("POST", path)))
 
+    async def _edit(self, path: str, model: type[Model], body: Mapping[str, Any]) -> Model:
+        return self._read(model, await self._send(Request("PATCH", path, json=body)))
+
     async def _pages(
         self, path: str, model: type[Model], params: Mapping[str, Any] | None = None, limit: int | None = None
     ) -> AsyncGenerator[Model]:

@@ -40,7 +40,7 @@ class FidelityReportCalls(Connection):
 
     @listing
     def list_fidelity_reports(
-        self, *, state: JobState | None = None, limit: int | None = None
+        self, *, state: JobState | None = None, name: str | None = None, limit: int | None = None
     ) -> AsyncGenerator[FidelityReportView]:
         """Fidelity reports, newest first."""
-        return self._pages("/v1/fidelity-reports", FidelityReportView, {"state": state}, limit)
+        return self._pages("/v1/fidelity-reports", FidelityReportView, {"state": state, "name": name}, limit)

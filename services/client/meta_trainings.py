@@ -51,10 +51,10 @@ class MetaTrainingCalls(Connection):
 
     @listing
     def list_meta_trainings(
-        self, *, state: JobState | None = None, limit: int | None = None
+        self, *, state: JobState | None = None, name: str | None = None, limit: int | None = None
     ) -> AsyncGenerator[MetaTrainingView]:
         """Meta-training runs, newest first."""
-        return self._pages("/v1/meta-trainings", MetaTrainingView, {"state": state}, limit)
+        return self._pages("/v1/meta-trainings", MetaTrainingView, {"state": state, "name": name}, limit)
 
 
 class CheckpointCalls(Connection):

@@ -54,10 +54,10 @@ class SearchCalls(Connection):
 
     @listing
     def list_searches(
-        self, *, state: JobState | None = None, limit: int | None = None
+        self, *, state: JobState | None = None, name: str | None = None, limit: int | None = None
     ) -> AsyncGenerator[SearchView]:
-        """Searches, newest first."""
-        return self._pages("/v1/searches", SearchView, {"state": state}, limit)
+        """Searches, newest first; `name` is a part of theirs."""
+        return self._pages("/v1/searches", SearchView, {"state": state, "name": name}, limit)
 
     @call
     async def pause(self, search_id: str) -> SearchView:

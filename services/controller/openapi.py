@@ -31,8 +31,8 @@ Errors are problem details (RFC 9457), `application/problem+json`. Lists are pag
 server-sent events, resumable with `Last-Event-ID`. Within `/v1` only additions are made.
 """
 _SEARCH_OPERATIONS = (
-    "get_search", "pause_search", "resume_search", "cancel_search", "extend_search", "clone_search",
-    "delete_search",
+    "get_search", "edit_search", "pause_search", "resume_search", "cancel_search", "extend_search",
+    "clone_search", "delete_search",
     "list_search_candidates", "get_pareto_front", "get_trajectory", "get_points", "get_importance",
     "get_choices", "download_candidates",
 )  # fmt: skip
@@ -48,9 +48,24 @@ _CHECKPOINT_OPERATIONS = (
     "get_curriculum",
     "get_curves",
 )
-_META_TRAINING_OPERATIONS = ("get_meta_training", "cancel_meta_training", "resume_meta_training")
-_FINAL_TRAINING_OPERATIONS = ("get_final_training", "cancel_final_training", "resume_final_training")
-_FIDELITY_REPORT_OPERATIONS = ("get_fidelity_report", "cancel_fidelity_report", "resume_fidelity_report")
+_META_TRAINING_OPERATIONS = (
+    "get_meta_training",
+    "edit_meta_training",
+    "cancel_meta_training",
+    "resume_meta_training",
+)
+_FINAL_TRAINING_OPERATIONS = (
+    "get_final_training",
+    "edit_final_training",
+    "cancel_final_training",
+    "resume_final_training",
+)
+_FIDELITY_REPORT_OPERATIONS = (
+    "get_fidelity_report",
+    "edit_fidelity_report",
+    "cancel_fidelity_report",
+    "resume_fidelity_report",
+)
 _ITS_ID, _FIRST_ID = "$response.body#/id", "$response.body#/items/0/id"
 LINKS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
     ("create_meta_training", "201"): ("meta_training_id", _ITS_ID, _META_TRAINING_OPERATIONS),

@@ -121,11 +121,13 @@ def _page(item: dict[str, Any]) -> dict[str, Any]:
     return {"items": [item], "next_cursor": "q83vZXhhbXBsZQ"}
 
 
+_EDITED = {"name": "the baseline", "priority": 10}
 ANSWERS: dict[tuple[str, str], Any] = {
     **analysis_answers(CANDIDATE),
     ("create_meta_training", "201"): META_TRAINING | _NEW | {"progress": {"done": 0, "total": 500}},
     ("list_meta_trainings", "200"): _page(META_TRAINING),
     ("get_meta_training", "200"): META_TRAINING,
+    ("edit_meta_training", "200"): META_TRAINING | _EDITED,
     ("cancel_meta_training", "200"): META_TRAINING | {"state": "cancelled"},
     ("resume_meta_training", "200"): META_TRAINING | {"state": "queued"},
     ("create_checkpoint", "201"): CHECKPOINT,
@@ -144,6 +146,7 @@ ANSWERS: dict[tuple[str, str], Any] = {
     },
     ("list_searches", "200"): _page(SEARCH | _NOT_LOOKED_UP),
     ("get_search", "200"): SEARCH,
+    ("edit_search", "200"): SEARCH | _EDITED,
     ("pause_search", "200"): SEARCH | {"state": "paused"},
     ("resume_search", "200"): SEARCH | {"state": "queued"},
     ("cancel_search", "200"): SEARCH | {"state": "cancelled"},
@@ -159,11 +162,13 @@ ANSWERS: dict[tuple[str, str], Any] = {
     | {"test_accuracy": None, "validation_accuracy": None, "finished_at": None},
     ("list_final_trainings", "200"): _page(FINAL_TRAINING),
     ("get_final_training", "200"): FINAL_TRAINING,
+    ("edit_final_training", "200"): FINAL_TRAINING | _EDITED,
     ("cancel_final_training", "200"): FINAL_TRAINING | {"state": "cancelled", "test_accuracy": None},
     ("resume_final_training", "200"): FINAL_TRAINING | {"state": "queued", "test_accuracy": None},
     ("create_fidelity_report", "201"): FIDELITY_REPORT | _NEW | {"progress": {"done": 0, "total": 120}},
     ("list_fidelity_reports", "200"): _page(FIDELITY_REPORT),
     ("get_fidelity_report", "200"): FIDELITY_REPORT,
+    ("edit_fidelity_report", "200"): FIDELITY_REPORT | _EDITED,
     ("cancel_fidelity_report", "200"): FIDELITY_REPORT | {"state": "cancelled"},
     ("resume_fidelity_report", "200"): FIDELITY_REPORT | {"state": "queued"},
     ("list_search_spaces", "200"): _CATALOGUE,

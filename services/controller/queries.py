@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from gtn_core.strict_model import StrictModel
 from services.lifecycle import CandidateState, JobState
 from services.store import Bounds, CandidateFilter
+from services.visible import NO_CONTROLS
 
 MAX_PAGE = 500
 MAX_INTEGER = 2**63 - 1
@@ -32,6 +33,12 @@ class JobQuery(PageQuery):
     """Which jobs; newest first."""
 
     state: JobState | None = None
+    name: str | None = Field(
+        None,
+        max_length=200,
+        pattern=NO_CONTROLS,
+        description="a part of the job's name, with a to z in either case",
+    )
 
 
 class CandidateSelection(StrictModel):

@@ -10,14 +10,12 @@ from gtn_core.strict_model import StrictModel
 from nas.final_training_config import FinalTrainingConfig
 from nas.search_spec import NamedConfig, SearchSpec
 from services.schemas.accuracy_tables import CalibrationSet
-from services.visible import without_hidden
+from services.visible import NO_CONTROLS, without_hidden
 
 JobName = Annotated[
     str,
     StringConstraints(strip_whitespace=True),
-    Field(
-        max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="a name for people; need not be unique"
-    ),
+    Field(max_length=200, pattern=NO_CONTROLS, description="a name for people; need not be unique"),
     AfterValidator(without_hidden),
 ]
 # Bounded so that it survives JSON readers that know only doubles.

@@ -81,14 +81,21 @@ class JobRepository(Repository):
         kind: JobKind,
         *,
         state: JobState | None = None,
+        name: str | None = None,
         subject_id: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[JobRecord]:
-        """Jobs of a kind, newest first. Raises InvalidCursorError, InvalidValueError (limit)."""
+        """Jobs of a kind, newest first; `name` is a part of theirs, with a to z in either case.
+
+        Raises InvalidCursorError, InvalidValueError (limit, name).
+        """
         jobs = sa.select(JOBS).where(JOBS.columns.kind == kind)
         if state is not None:
             jobs = jobs.where(JOBS.columns.state == state)
+        if name:
+            check_json(name, "name")
+            jobs = jobs.where(JOBS.columns.name.icontains(name, autoescape=True))
         if subject_id is not None:
             jobs = jobs.where(JOBS.columns.subject_id == subject_id)
         with self._database.read() as session:
@@ -114,6 +121,21 @@ class JobRepository(Repository):
         with self._database.write() as session:
             job = find(session, Job, "job", job_id, lock=True)
             transition(session, job, action, self._now(session))
+            return job_record(job)
+
+    def edit_job(self, job_id: str, *, name: str | None = None, priority: int | None = None) -> JobRecord:
+        """Give a job another name, or another place among those that wait; None leaves what there is.
+
+        Its request tells the same from then on, so that a clone begins with it. Raises NotFoundError,
+        InvalidValueError.
+        """
+        check_json(name, "name")
+        edits = {key: value for key, value in (("name", name), ("priority", priority)) if value is not None}
+        with self._database.write() as session:
+            job = find(session, Job, "job", job_id, lock=True)
+            for key, value in edits.items():
+                setattr(job, key, value)
+            job.request = job.request | {key: value for key, value in edits.items() if key in job.request}
             return job_record(job)
 
     def delete_job(self, job_id: str) -> None:

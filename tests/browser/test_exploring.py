@@ -148,11 +148,19 @@ def test_steering_from_the_page(open_tab: Open, store: Store, make_search: Calla
     expect(page.locator("#progress")).to_contain_text("0 / 45")
 
     page.get_by_role("button", name="Clone").click()
-    page.get_by_label("Name").fill("its clone")
+    page.locator("#clone").get_by_label("Name").fill("its clone")
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("its clone")
     clone = page.url.rpartition("/")[2]
     assert store.get_job(clone).request["seed"] == store.get_job(search_id).request["seed"] + 1
+
+    page.get_by_role("button", name="Edit …").click()
+    page.locator("#edit").get_by_label("Name").fill("a better name")
+    page.locator("#edit").get_by_label("Priority").fill("7")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("a better name")
+    assert store.get_job(clone).priority == 7
 
     page.on("dialog", lambda dialog: dialog.accept())
     press("Cancel")

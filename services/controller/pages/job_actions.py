@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Form
 from fastapi.responses import Response
 
 from services.controller.jobs import find_job
 from services.controller.pages.job_rows import KINDS
-from services.controller.pages.page import ACTS, PageDep, page_router
+from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.lifecycle import Action, JobKind
+from services.schemas.job_edit import JobEdit
 from services.store import JobRecord
 
 router = page_router()
@@ -25,6 +26,23 @@ def _add_delete(kind: JobKind) -> None:
     router.post(f"/{place}/{{{kind.value}_id}}/delete", dependencies=ACTS)(delete)
 
 
+def _add_edit(kind: JobKind) -> None:
+    _, place, _ = KINDS[kind]
+    job_of_path = find_job(kind)
+
+    def edit(
+        page: PageDep,
+        job: Annotated[JobRecord, Depends(job_of_path)],
+        name: Annotated[str, Form()] = "",  # an empty field is not sent
+        priority: Annotated[int, Form()] = 0,
+    ) -> Response:
+        asked = from_form(JobEdit, name=name, priority=priority)
+        page.store.edit_job(job.id, name=asked.name, priority=asked.priority)
+        return page.redirect(f"/{place}/{job.id}")
+
+    router.post(f"/{place}/{{{kind.value}_id}}/edit", dependencies=ACTS)(edit)
+
+
 def _add_action(kind: JobKind, action: Action) -> None:
     _, place, _ = KINDS[kind]
     job_of_path = find_job(kind)
@@ -37,6 +55,7 @@ def _add_action(kind: JobKind, action: Action) -> None:
 
 
 for _kind in JobKind:
+    _add_edit(_kind)
     _add_delete(_kind)
     for _action in (Action.RESUME, Action.CANCEL):
         _add_action(_kind, _action)

@@ -12,13 +12,14 @@ from services.controller.security import ADMINISTERS
 from services.redaction import redact
 from services.settings import Settings
 from services.store import Scope
+from services.visible import NO_CONTROLS
 
 router = page_router()
 
 KeyName = Annotated[
     str,
     Form(),
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=NO_CONTROLS),
 ]
 SCOPES = {
     Scope.READ: "see everything, change nothing",

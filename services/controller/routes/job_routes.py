@@ -15,6 +15,7 @@ from services.controller.security import READS, SUBMITS
 from services.controller.views import page_view
 from services.lifecycle import Action, JobKind
 from services.schemas import JobView, Page
+from services.schemas.job_edit import JobEdit
 from services.store import JobRecord, Store
 
 View = TypeVar("View", bound=JobView)
@@ -47,6 +48,7 @@ def add_job_routes(router: APIRouter, resource: JobResource[View], *, get: str, 
     """All of a kind that is like the others; `get` and `delete` add to what is said of these."""
     add_list(router, resource)
     _add_get(router, resource, get)
+    _add_edit(router, resource)
     _add_action(
         router,
         resource,
@@ -67,7 +69,9 @@ def add_list(router: APIRouter, resource: JobResource[View]) -> None:
     """GET of the collection."""
 
     def list_jobs(query: JobParameters, store: StoreDep) -> Any:
-        page = store.list_jobs(resource.kind, state=query.state, limit=query.limit, cursor=query.cursor)
+        page = store.list_jobs(
+            resource.kind, state=query.state, name=query.name, limit=query.limit, cursor=query.cursor
+        )
         return page_view(page, resource.view)
 
     router.get(
@@ -100,6 +104,23 @@ def with_position(view: View, store: Store) -> View:
     than the job shows, and never less.
     """
     return view.model_copy(update={"last_event_id": store.last_event_id(view.id)})
+
+
+def _add_edit(router: APIRouter, resource: JobResource[View]) -> None:
+    """PATCH of one job."""
+    job_of_path = find_job(resource.kind)
+
+    def edit_job(edit: JobEdit, job: Annotated[JobRecord, Depends(job_of_path)], store: StoreDep) -> Any:
+        return resource.view(store.edit_job(job.id, name=edit.name, priority=edit.priority))
+
+    router.patch(
+        f"/{{{resource.word}_id}}",
+        name=f"edit_{resource.word}",
+        response_model=resource.model,
+        dependencies=[SUBMITS],
+        summary=f"Edit a {resource.noun}",
+        description=f"Give a {resource.noun} another name, or another priority, which counts while it waits.",
+    )(edit_job)
 
 
 def _add_action(router: APIRouter, resource: JobResource[View], action: Action, description: str) -> None:

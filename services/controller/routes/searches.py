@@ -15,6 +15,7 @@ from services.controller.validation import changed_search, check_search, extende
 from services.controller.views import search_view
 from services.lifecycle import Action, JobKind
 from services.schemas import CandidateView, Page, SearchPlan, SearchView
+from services.schemas.job_edit import JobEdit
 from services.schemas.requests import SearchRequest
 from services.schemas.search_steering import SearchChanges, SearchExtension
 from services.store import IdempotencyKey, JobRecord, Store
@@ -106,6 +107,12 @@ add_list(router, SEARCHES)
 def get_search(job: Search, store: StoreDep) -> SearchView:
     """One search, with its best candidate so far, and why others failed."""
     return with_position(_whole_view(store, job), store)
+
+
+@router.patch("/{search_id}", dependencies=[SUBMITS], summary="Edit a search")
+def edit_search(job: Search, edit: JobEdit, store: StoreDep) -> SearchView:
+    """Give a search another name, or another priority, which counts while it waits."""
+    return _whole_view(store, store.edit_job(job.id, name=edit.name, priority=edit.priority))
 
 
 add_delete(

@@ -49,6 +49,14 @@ document.addEventListener("click", (event) => {
 });
 setInterval(updateTimes, 5000);
 
+// For browsers that do not know the buttons' `command` yet.
+document.addEventListener("click", ({ target }) => {
+  const opener = target.closest("[data-open]");
+  const dialog = opener ? document.getElementById(opener.dataset.open) : target.closest("dialog");
+  if (opener && !dialog.open) dialog.showModal();
+  if (target.closest("[data-close]")) dialog.close();
+});
+
 // A second click while the answer is on its way would extend, clone or train twice.
 document.addEventListener("submit", (event) => {
   const form = event.target;

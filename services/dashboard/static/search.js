@@ -13,7 +13,6 @@ const points = everyCandidate();
 const parallel = inParallel();
 filters();
 compare();
-dialogs();
 follow();
 
 // ---- best so far
@@ -273,16 +272,6 @@ function compare() {
     if (target.matches("#candidates input[type=checkbox]")) judge();
   });
   addEventListener("pageshow", judge);
-}
-
-/** For browsers that do not know the buttons' `command` yet. */
-function dialogs() {
-  document.addEventListener("click", ({ target }) => {
-    const opener = target.closest("[data-open]");
-    const dialog = opener ? document.getElementById(opener.dataset.open) : target.closest("dialog");
-    if (opener && !dialog.open) dialog.showModal();
-    if (target.closest("[data-close]")) dialog.close();
-  });
 }
 
 // ---- while it runs

@@ -408,6 +408,7 @@ def test_jobs_are_listed_by_kind_and_state_newest_first(run: Run, search_id: str
     assert listed("--kind", "search") == [again, search_id]
     assert listed("--state", "running") == [search_id]
     assert listed("--kind", "final-training") == []
+    assert listed("--name", "MINE") == [trained]
     words = run("jobs").stdout.split()
     assert [word for word in words if word in {again, trained, search_id}] == [again, trained, search_id]
 
@@ -472,6 +473,18 @@ def test_the_best_of_a_search_is_told_by_what_it_works_for(
     assert facts["best"] == f"{smallest}-1, params 1,000, accuracy 40.00%"
     store.finish(smallest, "runner", result={})
     assert run("follow", smallest).stderr.splitlines()[-1] == "search: succeeded, 2/5, best params 1,000"
+
+
+def test_a_job_is_given_another_name_and_priority(url: str, run: Run, store: Store, search_id: str) -> None:
+    assert run("edit", search_id, "--name", "best so far").stdout == "best so far, priority 0\n"
+    assert run("edit", search_id, "--priority", -2).stdout == "best so far, priority -2\n"
+    job = store.get_job(search_id)
+    assert (job.name, job.priority) == ("best so far", -2)
+    told = json.loads(run("edit", search_id, "--name", "", "--json").stdout)
+    assert (told["id"], told["name"], told["priority"]) == (search_id, "", -2)
+    nothing = CliRunner().invoke(app, ["edit", search_id, "--url", url])
+    assert nothing.exit_code == 2
+    assert "nothing to change" in nothing.stderr
 
 
 def test_every_command_on_jobs_speaks_json(run: Run, search_id: str, store: Store) -> None:

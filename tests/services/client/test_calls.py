@@ -107,6 +107,10 @@ def test_a_search_is_steered(client: Client, search: SearchView) -> None:
     assert client.resume(search.id).state is JobState.QUEUED
     assert client.cancel(search.id).state is JobState.CANCELLED
     assert [each.id for each in client.list_searches(state=JobState.CANCELLED)] == [search.id]
+    edited = client.edit(search.id, name="the baseline", priority=4)
+    assert (edited.name, edited.priority, client.edit(search.id).name) == ("the baseline", 4, "the baseline")
+    assert [each.id for each in client.list_searches(name="baseline")] == [search.id]
+    assert list(client.list_searches(name="other")) == []
     client.delete(search.id)
     assert list(client.list_searches()) == []
 

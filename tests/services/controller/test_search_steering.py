@@ -178,6 +178,54 @@ def test_priority_and_owner_are_stored_with_every_kind_of_job(
     assert store.get_job(scored_search).owner_key_id is None
 
 
+def test_every_kind_of_job_is_edited_and_found_by_its_name(
+    http: TestClient, search_body: dict[str, Any], scored_search: str
+) -> None:
+    submitted = {
+        "searches": ("/v1/searches", search_body),
+        "meta-trainings": ("/v1/meta-trainings", {"dataset": {"name": "digits"}}),
+        "final-trainings": (f"/v1/candidates/{scored_search}-0/retrain", {}),
+    }
+    for place, (path, body) in submitted.items():
+        made = http.post(path, json=body).json()
+        job = f"/v1/{place}/{made['id']}"
+        edited = http.patch(job, json={"name": " The Baseline ", "priority": 3})
+        assert edited.status_code == 200, edited.text
+        assert (edited.json()["name"], edited.json()["priority"]) == ("The Baseline", 3)
+        assert http.patch(job, json={"priority": None}).json() == edited.json()
+        shown = http.get(job).json()
+        assert shown == edited.json() | {"last_event_id": shown["last_event_id"]}
+        found = http.get(f"/v1/{place}", params={"name": "baseline"}).json()["items"]
+        assert [each["id"] for each in found] == [made["id"]]
+        assert http.get(f"/v1/{place}", params={"name": "other"}).json()["items"] == []
+
+
+def test_a_clone_takes_the_name_that_the_search_has_now(http: TestClient, search_id: str) -> None:
+    http.patch(f"/v1/searches/{search_id}", json={"name": "now"})
+    assert http.post(f"/v1/searches/{search_id}/clone").json()["name"] == "now"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": "a\nb"}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"priority": 1001}, "priority"),
+        ({"priority": 1.5}, "priority"),
+        ({"state": "succeeded"}, "state"),
+    ],
+)
+def test_an_edit_that_is_refused_names_the_field_and_changes_nothing(
+    http: TestClient, search_id: str, body: dict[str, Any], field: str
+) -> None:
+    before = http.get(f"/v1/searches/{search_id}").json()
+    refused = http.patch(f"/v1/searches/{search_id}", json=body)
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert http.get(f"/v1/searches/{search_id}").json() == before
+    assert http.patch("/v1/searches/nosuch", json={"name": "a"}).status_code == 404
+
+
 def test_the_bootstrap_key_owns_nothing(
     settings: Settings, search_body: dict[str, Any], store: Store
 ) -> None:

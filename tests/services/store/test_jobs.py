@@ -60,6 +60,39 @@ def test_jobs_are_listed_newest_first_by_kind_and_state(store: Store, queued_sea
     assert store.list_jobs(JobKind.SEARCH, subject_id="other").items == []
 
 
+def test_jobs_are_found_by_a_part_of_their_name(store: Store, queued_search: MakeJob):
+    for name in ("ResNet baseline", "resnet, wide", "50% of it", "5000", "a_b", "axb", ""):
+        queued_search(name)
+
+    def found(part: str) -> set[str]:
+        return {job.name for job in store.list_jobs(JobKind.SEARCH, name=part)}
+
+    assert found("resnet") == found("RESNET") == {"ResNet baseline", "resnet, wide"}
+    assert found("50%") == {"50% of it"}
+    assert found("a_b") == {"a_b"}
+    assert found("baseline of") == set()
+    assert len(found("")) == 7
+    with pytest.raises(InvalidValueError, match="name holds a NUL"):
+        found("a\0")
+
+
+def test_a_job_gets_another_name_and_priority_and_its_request_tells_them(store: Store):
+    asked = {"name": "first", "priority": 0, "seed": 3}
+    job = store.create_job(JobKind.SEARCH, name="first", request=asked, progress_total=1)
+    bare = store.create_job(JobKind.SEARCH, name="first", request={"seed": 3}, progress_total=1)
+    assert store.edit_job(job.id, name="second").request == asked | {"name": "second"}
+    edited = store.edit_job(job.id, priority=7)
+    assert (edited.name, edited.priority) == ("second", 7)
+    assert edited.request == {"name": "second", "priority": 7, "seed": 3}
+    assert store.edit_job(job.id) == edited == store.get_job(job.id)
+    assert store.edit_job(job.id, name="", priority=0).name == ""
+    assert store.edit_job(bare.id, name="second", priority=7).request == {"seed": 3}
+    with pytest.raises(InvalidValueError, match="name holds a NUL"):
+        store.edit_job(job.id, name="a\0")
+    with pytest.raises(NotFoundError):
+        store.edit_job("nosuchjob", name="second")
+
+
 def test_pages_of_jobs_have_no_gap_and_no_repeat(store: Store, queued_search: MakeJob, clock):
     created = []
     for number in range(10):

@@ -38,6 +38,15 @@ def test_higher_priority_first_then_the_oldest(store: Store, queue: Queue):
     assert claims(store) == ["urgent", "first", "second", "low"]
 
 
+def test_who_waits_is_given_another_turn(store: Store, queue: Queue):
+    for name in ("first", "second", "third"):
+        queue(name)
+    jobs = {job.name: job.id for job in store.list_jobs(JobKind.SEARCH)}
+    store.edit_job(jobs["third"], priority=5)
+    store.edit_job(jobs["first"], priority=-5)
+    assert claims(store) == ["third", "second", "first"]
+
+
 def test_a_key_with_many_jobs_does_not_shut_out_the_others(store: Store, queue: Queue):
     for name, key in (("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("none", None), ("b2", "b")):
         queue(name, key=key)
