@@ -128,7 +128,8 @@ class Engine(Protocol):
 class Search:
     """Bookkeeping of one search: proposes candidates, tells the algorithm what became of them.
 
-    Candidate n is drawn with a generator seeded with (seed, n), from what had been told by then. With one
+    The first candidates are the `initial_architectures` of the spec. Any further candidate n is drawn with a
+    generator seeded with (seed, n), from what had been told by then. With one
     candidate at a time the same spec therefore gives the same candidates, also when the search was killed
     at any point and rebuilt from its `history` (in order of completion) and `in_flight` (proposed, without
     a result). With several at a time the order of completion decides, as the record tells it.
@@ -161,6 +162,7 @@ class Search:
         self._should_stop = _never  # the one of the proposal that is looked for
         self._in_flight: dict[int, Proposal] = {}
         self._judged: dict[int, list[tuple[float, bool]]] = {}  # rewards and answers at rungs, in flight
+        self._initial = deque(map(self.space.parse, spec.initial_architectures))
         self._again = deque(sorted(in_flight, key=lambda proposal: proposal.number))
         if isinstance(self.algorithm, ConstrainedAlgorithm):
             self.algorithm.constrain(self._is_admitted)
@@ -256,17 +258,15 @@ class Search:
         if self.exhausted is not None or len(self._numbers) >= self.spec.max_candidates:
             return None
         number = self._free_number()
+        if (initial := self._next_initial()) is not None:
+            return self._take(number, initial)
         rng = np.random.default_rng([self.spec.seed, number])
         misfits: dict[str, Architecture] = {}  # by canonical hash
         for architecture, parents in self._offers(rng, misfits):
             canonical_hash = self.space.canonical_hash(architecture)
             if canonical_hash not in self._proposed:
                 if self._excess(architecture) == 0:
-                    self._numbers.add(number)
-                    self._proposed[canonical_hash] = number
-                    return Proposal(
-                        number, architecture, canonical_hash, self.spec.seed, self._numbers_of(parents)
-                    )
+                    return self._take(number, architecture, parents)
                 misfits[canonical_hash] = architecture
                 if len(misfits) >= MAX_MISFITS:
                     break
@@ -279,6 +279,25 @@ class Search:
             limits = ", ".join(f"{name}={limit}" for name, limit in given.items())
             self.exhausted += f"; {len(misfits)} others violate the constraints ({limits})"
         return None
+
+    def _next_initial(self) -> Architecture | None:
+        """The first of those given that is left and admitted; None once there is none."""
+        while self._initial:
+            architecture = self._initial[0]
+            is_new = self.space.canonical_hash(architecture) not in self._proposed
+            if is_new and self._is_admitted(architecture):
+                return architecture
+            self._initial.popleft()
+        return None
+
+    def _take(
+        self, number: int, architecture: Architecture, parents: Sequence[Architecture] = ()
+    ) -> Proposal:
+        canonical_hash = self.space.canonical_hash(architecture)
+        numbers = self._numbers_of(parents)
+        self._numbers.add(number)
+        self._proposed[canonical_hash] = number
+        return Proposal(number, architecture, canonical_hash, self.spec.seed, numbers)
 
     def _free_number(self) -> int:
         """The lowest number that no candidate has; the same again until one takes it."""

@@ -80,6 +80,10 @@ class Resources(StrictModel):
         return self
 
 
+MAX_INITIAL = 1000
+"""Architectures that a request may name: it is shown whenever its search is."""
+
+
 class SearchSpec(StrictModel):
     """One search. `validate_spec` checks its names and options against the registries."""
 
@@ -91,6 +95,11 @@ class SearchSpec(StrictModel):
     )
     max_seconds: float | None = Field(
         None, gt=0, description="Wall-clock limit; candidates in flight are then stopped."
+    )
+    initial_architectures: Annotated[tuple[str, ...], Field(max_length=MAX_INITIAL)] = Field(
+        (),
+        description="Encodings of what is evaluated first, in this order; then the algorithm, which learns "
+        "from them, proposes its own. Equal ones count once; those beyond a constraint are left out.",
     )
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)] = Field(
         ("accuracy",),
@@ -110,6 +119,16 @@ class SearchSpec(StrictModel):
     def measures_latency(self) -> bool:
         """Whether anything asks for it: measuring takes time."""
         return "latency_ms" in self.objectives or self.constraints.max_latency_ms is not None
+
+    @model_validator(mode="after")
+    def _initial_ones_fit_the_budget(self) -> Self:
+        initial = len(self.initial_architectures)
+        if initial > self.max_candidates:
+            raise ValueError(
+                f"initial_architectures are {initial} and max_candidates is {self.max_candidates}; leave "
+                "some out, or raise max_candidates"
+            )
+        return self
 
     @model_validator(mode="after")
     def _objectives_differ(self) -> Self:
@@ -202,11 +221,17 @@ def _check_objectives(spec: SearchSpec, estimator: BaseModel) -> None:
 
 
 def _check_fit(spec: SearchSpec, estimator: BaseModel) -> None:
-    """The space can be made, and the estimator can look at it."""
+    """The space can be made and holds what is to be evaluated first, and the estimator can look at it."""
     try:
         space = get_search_space(spec.search_space.name, **spec.search_space.options)
     except ValidationError as error:
         raise located(error, "search_space") from None
+    for place, encoding in enumerate(spec.initial_architectures):
+        try:
+            space.parse(encoding)
+        except Exception as error:  # whatever a space raises
+            field = ("initial_architectures", str(place))
+            raise refusal("SearchSpec", field, encoding, str(error)) from None
     try:
         check_fit(estimator, space)
     except ValidationError as error:

@@ -107,6 +107,20 @@ def key_values(pairs: list[str] | None) -> dict[str, Any]:
     return values
 
 
+def lines(option: str, values: list[str] | None) -> list[str]:
+    """The values, with the lines of FILE in the place of `@FILE`."""
+    found: list[str] = []
+    for value in values or []:
+        try:
+            text = Path(value[1:]).read_text(encoding="utf-8-sig") if value.startswith("@") else value
+        except OSError as error:
+            raise typer.BadParameter(f"--{option} {value}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise typer.BadParameter(f"--{option} {value} is not text: {error}") from error
+        found += [line.strip() for line in text.splitlines() if line.strip()]
+    return found
+
+
 def dataset(text: str, image_size: int | None) -> dict[str, Any]:
     """`mnist:data/mnist` as the API's data set, its path made absolute: the controller stands elsewhere."""
     from gtn_core.data import DatasetSpec

@@ -135,6 +135,14 @@ def search(
             help="accuracy, score, loss, params, flops, seconds or latency_ms; repeat it, the first leads."
         ),
     ] = None,
+    initial: Annotated[
+        list[str] | None,
+        typer.Option(help="Encoding to evaluate first, or @FILE with one on each line; repeat it."),
+    ] = None,
+    best_of: Annotated[
+        str | None, typer.Option(help="Evaluate the best of this search first, in its search space.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many of --best-of.")] = 20,
     max_params: Annotated[int | None, typer.Option(min=1, help="Most trainable parameters.")] = None,
     max_flops: Annotated[int | None, typer.Option(min=1, help="Most FLOPs of a forward pass.")] = None,
     max_latency_ms: Annotated[
@@ -157,6 +165,7 @@ def search(
 
     Example: `gtn-nas search --checkpoint latest --space nasbench201 --candidates 40 --follow`
     """
+    encodings = options.lines("initial", initial)
     request: dict[str, Any] = {
         "search_space": options.named_config("space", space, space_option),
         "algorithm": options.named_config("algorithm", algorithm, algorithm_option),
@@ -173,8 +182,25 @@ def search(
     }
     with connect(url) as client:
         checkpoint_id = resolve_checkpoint(client, checkpoint)
-        job: Job = client.create_search(checkpoint_id=checkpoint_id, **request)
+        if best_of is not None:
+            request["search_space"] = (
+                request["search_space"] or client.get_search(best_of).request["search_space"]
+            )
+            encodings += _best(client, best_of, top)
+        job: Job = client.create_search(
+            checkpoint_id=checkpoint_id, initial_architectures=encodings or None, **request
+        )
         _report_search(client, job, follow=follow, as_json=as_json)
+
+
+def _best(client: "Client", search: str, top: int) -> list[str]:
+    """Encodings of a search's best candidates. Raises GtnNasError when none has a score."""
+    from gtn_core.errors import GtnNasError
+
+    found = [each.architecture.encoding for each in client.candidates(search, state="succeeded", limit=top)]
+    if not found:
+        raise GtnNasError(f"search {search} has no candidate with a score yet; see: gtn-nas status {search}")
+    return found
 
 
 def clone(

@@ -16,6 +16,7 @@ class SearchChanges(TypedDict, total=False):
     search_space: Mapping[str, Any] | None
     algorithm: Mapping[str, Any] | None
     estimator: Mapping[str, Any] | None
+    initial_architectures: Sequence[str] | None
     max_candidates: int | None
     max_seconds: float | None
     objectives: Sequence[str] | None

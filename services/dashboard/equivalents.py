@@ -30,7 +30,7 @@ def curl_command(url: str, request: dict[str, Any], *, with_key: bool) -> str:
 
 def search_command(url: str, request: dict[str, Any]) -> str | None:
     """The request as `gtn-nas search` sends it; None where it says what that command has no option for."""
-    if not {*request} <= {*_NAMED, *_OPTIONS, *_GROUPS, "objectives"}:
+    if not {*request} <= {*_NAMED, *_OPTIONS, *_GROUPS, "objectives", "initial_architectures"}:
         return None
     return _BETWEEN.join(["gtn-nas search", *_arguments(request), f"--url {shlex.quote(url)}", "--follow"])
 
@@ -48,6 +48,8 @@ def _arguments(request: dict[str, Any]) -> Iterator[str]:
     for key, option in _OPTIONS.items():
         if key in request and option not in {"checkpoint", "name"}:
             yield _argument(option, request[key])
+    for encoding in request.get("initial_architectures", ()):
+        yield _argument("initial", encoding)
     for objective in request.get("objectives", ()):
         yield _argument("objective", objective)
     for group in _GROUPS:

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from services.dashboard.formats import bound
 
 Json = dict[str, Any]
-Control = Literal["number", "text", "select", "choices", "json"]
+Control = Literal["number", "text", "select", "choices", "lines", "json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class FormField:
         """The value as a control of one line, or a text area, shows it."""
         if self.value is None:
             return ""
+        if self.control == "lines" and not isinstance(self.value, str):
+            return "\n".join(self.value)
         if self.control == "json" and not isinstance(self.value, str):
             return json.dumps(self.value, indent=2, ensure_ascii=False)
         return _written(self.value)
@@ -53,6 +55,8 @@ class FormField:
         if self.control == "choices":
             return list(texts)
         text = texts[0].strip() if texts else ""
+        if self.control == "lines":
+            return [line.strip() for line in text.splitlines() if line.strip()]
         if not text:
             return None
         if self.control == "text" or (self.control == "select" and text in self.choices and not self._truth):
@@ -73,8 +77,8 @@ TRUTH = ("true", "false")
 def fields_of(schema: Json, values: Mapping[str, Any], prefix: str = "") -> list[FormField]:
     """The fields of an object's schema, showing `values` where they are given and else the defaults.
 
-    Objects within it that have a schema of their own are taken apart; anything beyond numbers, texts and
-    choices is written as JSON.
+    Objects within it that have a schema of their own are taken apart; anything beyond numbers, texts, lists
+    of texts and choices is written as JSON.
     """
     definitions: Json = schema.get("$defs", {})
     required = set(schema.get("required", ()))
@@ -139,6 +143,8 @@ def _control(kind: Json) -> tuple[Control, tuple[str, ...]]:
             return "text", ()
         case {"type": "array", "items": {"enum": list(names)}}:
             return "choices", tuple(map(str, names))
+        case {"type": "array", "items": {"type": "string"}}:
+            return "lines", ()
         case _:
             return "json", ()
 

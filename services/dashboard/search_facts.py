@@ -1,5 +1,6 @@
 """What a search was asked for, in few words."""
 
+from collections.abc import Sequence
 from typing import Any
 
 UNITS = {"max_params": "parameters", "max_flops": "FLOPs", "max_latency_ms": "ms latency", "max_seconds": "s"}
@@ -14,6 +15,7 @@ def search_facts(request: dict[str, Any]) -> list[tuple[str, str]]:
             (part.replace("_", " "), _named(request[part]))
             for part in ("search_space", "algorithm", "estimator")
         ),
+        *_initial(request.get("initial_architectures", ())),
         ("objectives", ", ".join(request.get("objectives", ()))),
         (
             "limits",
@@ -25,6 +27,10 @@ def search_facts(request: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("seed", str(request.get("seed", 0))),
     ]
+
+
+def _initial(encodings: Sequence[str]) -> list[tuple[str, str]]:
+    return [("first", f"{len(encodings)} given architectures")] if encodings else []
 
 
 def _named(named: dict[str, Any]) -> str:

@@ -121,6 +121,41 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(
     assert replayed.finished
 
 
+INITIAL = ["cccccc", "bbbbbb", "abcabc", "cbacba", "aaaaaa"]
+"""The fourth is the third, in another order."""
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))
+@pytest.mark.parametrize("killed_after", range(8))
+def test_given_architectures_come_first_also_in_a_search_that_was_killed(
+    algorithm: dict[str, Any], killed_after: int
+) -> None:
+    spec = make_spec(algorithm=algorithm, initial_architectures=INITIAL)
+    uninterrupted = run(make_search(spec))
+    first = [result.proposal.architecture.encoding for result in uninterrupted[:5]]
+    assert first[:4] == ["cccccc", "bbbbbb", "abcabc", "aaaaaa"]
+    assert first[4] not in INITIAL
+    assert [result.proposal.number for result in uninterrupted] == list(range(12))
+    assert run(make_search(spec, uninterrupted[:killed_after])) == uninterrupted[killed_after:]
+
+
+def test_the_algorithm_learns_from_given_architectures() -> None:
+    algorithm = {"name": "regularized_evolution", "population_size": 2, "sample_size": 2}
+    spec = make_spec(algorithm=algorithm, initial_architectures=["aaaaaa", "cccccc"])
+    third = run(make_search(spec))[2].proposal
+    assert third.parents == (1,)
+    assert third.architecture.encoding.count("c") == 5
+
+
+def test_given_architectures_beyond_a_constraint_are_left_out() -> None:
+    spec = make_spec(
+        initial_architectures=["cccccc", "abcabc"], constraints={"max_params": 100}, max_candidates=3
+    )
+    search = make_search(spec)
+    assert [search._excess(search.space.parse(each)) > 0 for each in ("cccccc", "abcabc")] == [True, False]
+    assert run(search)[0].proposal.architecture.encoding == "abcabc"
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))
 def test_seeds_fix_the_candidates(algorithm: dict[str, Any]) -> None:
     def encodings(seed: int) -> list[str]:

@@ -25,6 +25,7 @@ def test_json_in_json_out() -> None:
         },
         "max_candidates": 100,
         "max_seconds": None,
+        "initial_architectures": [],
         "objectives": ["accuracy", "params"],
         "constraints": {"max_params": None, "max_flops": 1000, "max_latency_ms": None},
         "resources": {"cpus_per_candidate": 1.0, "gpus_per_candidate": 0.0},
@@ -100,6 +101,20 @@ def test_a_bad_option_is_located_below_its_field(field: str, option: dict[str, o
 def test_bad_values_and_unknown_fields_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         SearchSpec.model_validate(bad)
+
+
+def test_given_architectures_are_of_the_space_and_within_the_budget() -> None:
+    good = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    spec = SearchSpec.model_validate({"initial_architectures": [good, good]})
+    assert validate_spec(spec).initial_architectures == (good, good)
+    bad = spec.model_copy(update={"initial_architectures": (good, "|none~0|")})
+    with pytest.raises(ValidationError) as refusal:
+        validate_spec(bad)
+    (error,) = refusal.value.errors()
+    assert error["loc"] == ("initial_architectures", "1")
+    assert error["input"] == "|none~0|"
+    with pytest.raises(ValidationError, match="are 2 and max_candidates is 1; leave some out"):
+        SearchSpec.model_validate({"initial_architectures": [good, good], "max_candidates": 1})
 
 
 def test_a_candidate_must_occupy_something() -> None:

@@ -28,10 +28,10 @@ from services.controller.validation import check_search
 from services.dashboard.equivalents import curl_command, search_command
 from services.dashboard.schema_form import FormField, fields_of, read_form
 from services.errors import ClusterUnavailableError
-from services.lifecycle import JobKind
+from services.lifecycle import CandidateState, JobKind
 from services.schemas import CostEstimate, FieldProblem
 from services.schemas.requests import SearchRequest
-from services.store import IdempotencyKey, JsonObject
+from services.store import CandidateFilter, IdempotencyKey, JobRecord, JsonObject, Store
 from services.telemetry import current_origin
 
 router = page_router()
@@ -42,7 +42,9 @@ PARTS: dict[str, Registry[Any]] = {
     "estimator": ESTIMATORS,
 }
 CHECKPOINTS_OFFERED = 100
+BEST_OFFERED = 20
 FURTHER = (
+    "initial_architectures",
     "constraints.max_params",
     "constraints.max_flops",
     "constraints.max_latency_ms",
@@ -112,11 +114,14 @@ def get_form(
     page: PageDep,
     like: Annotated[str | None, Query(alias="from", max_length=64)] = None,
     checkpoint: Annotated[str | None, Query(max_length=64)] = None,
+    best_of: Annotated[str | None, Query(max_length=64)] = None,
 ) -> HTMLResponse:
-    """The form; `from` fills it in with the request of another search."""
+    """The form; `from` fills it in with the request of another search, `best_of` with what that found."""
     values: JsonObject = {}
     if like is not None:
         values = dict(page.store.get_job(like, JobKind.SEARCH).request)
+    if best_of is not None:
+        values |= _from_best(page.store, page.store.get_job(best_of, JobKind.SEARCH))
     if checkpoint is not None:
         values["checkpoint_id"] = checkpoint
     return _page(page, values, nonce=secrets.token_urlsafe(16))
@@ -159,6 +164,17 @@ def submit(page: PageDep, form: FormDep, owner_key: OwnerKey) -> Response:
         idempotency=IdempotencyKey(f"{nonce} {digest}", f"POST /searches/new {caller}".rstrip(), digest),
     )
     return page.redirect(f"/searches/{job.id}")
+
+
+def _from_best(store: Store, job: JobRecord) -> JsonObject:
+    found = store.list_candidates(
+        CandidateFilter(job.id, CandidateState.SUCCEEDED), order_by="rank", limit=BEST_OFFERED
+    )
+    return {
+        "checkpoint_id": job.subject_id,
+        "search_space": job.request["search_space"],
+        "initial_architectures": [candidate.encoding for candidate in found.items],
+    }
 
 
 def _page(

@@ -156,6 +156,26 @@ def test_search_leaves_to_the_controller_what_is_not_given(
     assert request["algorithm"]["name"] == "regularized_evolution"
 
 
+def test_a_search_begins_with_given_architectures_and_the_best_of_another(
+    url: str, run: Run, store: Store, search_id: str, tmp_path: Path
+) -> None:
+    first, second = (
+        f"|none~0|+|none~0|none~1|+|{operation}~0|none~1|none~2|" for operation in ("nor_conv_3x3", "none")
+    )
+    (tmp_path / "cells.txt").write_text(f"{second}\n\n")
+    given = ("--initial", first, "--initial", f"@{tmp_path / 'cells.txt'}")
+    made = run("search", *given, "--best-of", search_id, "--top", 2).stdout.strip()
+    request = store.get_job(made).request
+    best = [store.get_candidate(f"{search_id}-{number}").encoding for number in (2, 0)]
+    assert request["initial_architectures"] == [first, second, *best]
+    assert request["search_space"] == store.get_job(search_id).request["search_space"]
+    missing = CliRunner().invoke(app, ["search", "--initial", "@none.txt", "--url", url])
+    assert missing.exit_code == 2
+    assert "--initial @none.txt: No such file or directory" in missing.stderr
+    unscored = CliRunner().invoke(app, ["search", "--best-of", made, "--url", url])
+    assert f"search {made} has no candidate with a score yet" in str(unscored.exception)
+
+
 def test_rank_shows_the_best_first_and_json_is_alone_on_stdout(run: Run, search_id: str) -> None:
     ranked = json.loads(run("rank", search_id, "--json").stdout)
     assert [(entry["rank"], entry["number"]) for entry in ranked] == [(1, 2), (2, 0), (3, 1)]

@@ -27,6 +27,7 @@ class Options(BaseModel):
     parts: Annotated[tuple[Literal["x", "y"], ...], Field(min_length=1)] = ("x",)
     note: str = ""
     members: list[dict[str, Any]] = []
+    words: list[str] = []
     limits: Limits = Limits()
     fixed: Literal["always"] = "always"
 
@@ -53,6 +54,7 @@ def test_each_kind_of_value_has_its_control():
         "o.parts": "choices",
         "o.note": "text",
         "o.members": "json",
+        "o.words": "lines",
         "o.limits.most": "number",
     }
 
@@ -62,6 +64,7 @@ def test_a_field_shows_its_default_or_the_value_that_is_given():
     assert (fields()["o.rate"].text, fields(rate=None)["o.rate"].text) == ("0.1", "")
     assert (fields()["o.fast"].selected, fields(fast=False)["o.fast"].selected) == (("true",), ("false",))
     assert fields(parts=["x", "y"])["o.parts"].selected == ("x", "y")
+    assert fields(words=["x|y", "z"])["o.words"].text == "x|y\nz"
     assert fields(limits={"most": 7})["o.limits.most"].text == "7"
     assert fields(width="eight")["o.width"].text == "eight"
 
@@ -92,6 +95,8 @@ def test_an_untouched_form_says_nothing():
         ({"parts": []}, {"parts": []}),
         ({"note": "12"}, {"note": "12"}),
         ({"members": '[{"name": "gtn"}]'}, {"members": [{"name": "gtn"}]}),
+        ({"words": " x|y \r\n\r\nz\n"}, {"words": ["x|y", "z"]}),
+        ({"words": " \n "}, {}),
         ({"members": "[{"}, {"members": "[{"}),
         ({"members": "[" * 20_000}, {"members": "[" * 20_000}),
         ({"members": r'["\ud800"]'}, {"members": r'["\ud800"]'}),

@@ -39,6 +39,12 @@ SMALL = {
 }
 
 
+CELLS = [
+    "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|",
+    "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|",
+]
+
+
 @pytest.fixture
 def form(checkpoint_id: str) -> dict[str, Any]:
     return {"checkpoint_id": checkpoint_id, **SMALL, "nonce": "once"}
@@ -195,6 +201,34 @@ def test_the_command_line_sends_the_same_search(
     assert result.exit_code == 0, result.output
     by_form, by_command = submitted(store)
     assert by_command.request == by_form.request
+
+
+def test_given_architectures_are_sent_line_by_line_and_by_both_commands(
+    submit: Submit, http: TestClient, store: Store, form: dict[str, Any]
+) -> None:
+    given = form | {"initial_architectures": "\r\n".join([*CELLS, ""])}
+    shown = submit("/searches/new/check", given)
+    arguments, body = command(shown, "cli"), command(shown, "curl")
+    submit("/searches/new", given)
+
+    [job] = submitted(store)
+    assert job.request["initial_architectures"] == CELLS
+    assert [arguments[at + 1] for at, each in enumerate(arguments) if each == "--initial"] == CELLS
+    assert json.loads(body[body.index("-d") + 1])["initial_architectures"] == CELLS
+    assert "2 given architectures" in http.get(f"/searches/{job.id}").text
+    again = http.get("/searches/new", params={"from": job.id}).text
+    assert html.escape("\n".join(CELLS)) in again
+    wrong = submit("/searches/new/check", form | {"initial_architectures": "|none~0|"})
+    assert "initial_architectures" in plan_errors(wrong)
+
+
+def test_a_search_begins_with_the_best_of_another(http: TestClient, store: Store, scored_search: str) -> None:
+    page = http.get("/searches/new", params={"best_of": scored_search}).text
+    lines = html.unescape(page.partition('name="initial_architectures"')[2].partition("</textarea>")[0])
+    best = store.get_candidate(f"{scored_search}-2").encoding
+    assert lines.partition(">")[2].splitlines()[0] == best
+    assert 'name="search_space.channels" value="4"' in page
+    assert http.get("/searches/new", params={"best_of": "nosuch"}).status_code == 404
 
 
 def test_what_the_command_line_has_no_option_for_is_said(submit: Submit, form: dict[str, Any]) -> None:
