@@ -107,6 +107,22 @@ def key_values(pairs: list[str] | None) -> dict[str, Any]:
     return values
 
 
+def read_mapping(path: Path | None) -> dict[str, Any]:
+    """What a TOML file, or one whose name ends with .json, says; nothing where there is none."""
+    import tomllib
+
+    if path is None:
+        return {}
+    kind, read = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
+    try:
+        said = read(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise typer.BadParameter(f"{path} is not {kind}: {error}") from error
+    if not isinstance(said, dict):
+        raise typer.BadParameter(f"{path} is no JSON object, but {type(said).__name__}")
+    return said
+
+
 def lines(option: str, values: list[str] | None) -> list[str]:
     """The values, with the lines of FILE in the place of `@FILE`."""
     found: list[str] = []

@@ -85,7 +85,7 @@ def train_gtn(
     from gtn_core.presets import load_preset
 
     named = load_preset(preset) if preset else {}
-    configuration = {**named, **_read_toml(config), **options.key_values(set_)}
+    configuration = {**named, **options.read_mapping(config), **options.key_values(set_)}
     cells = options.named_config("learner-space", learner_space, learner_space_option)
     calibration = _given(
         table=options.table(calibration_table),
@@ -112,9 +112,19 @@ def train_gtn(
 
 
 def search(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="TOML or JSON file of the whole request; options win over it."
+        ),
+    ] = None,
     checkpoint: Annotated[
-        str, typer.Option(help="Checkpoint id, the start of one, a name (the newest of it), or `latest`.")
-    ] = "latest",
+        str | None,
+        typer.Option(
+            help="Checkpoint id, the start of one, a name (the newest of it), or `latest`.",
+            show_default="latest",
+        ),
+    ] = None,
     space: Annotated[
         str | None,
         typer.Option(help="Search space, such as nasbench201, or a .toml or .json file that describes one."),
@@ -165,31 +175,33 @@ def search(
 
     Example: `gtn-nas search --checkpoint latest --space nasbench201 --candidates 40 --follow`
     """
-    encodings = options.lines("initial", initial)
-    request: dict[str, Any] = {
-        "search_space": options.named_config("space", space, space_option),
-        "algorithm": options.named_config("algorithm", algorithm, algorithm_option),
-        "estimator": options.named_config("estimator", estimator, estimator_option),
-        "max_candidates": candidates,
-        "max_seconds": max_seconds,
-        "objectives": objective or None,
-        "constraints": _given(max_params=max_params, max_flops=max_flops, max_latency_ms=max_latency_ms),
-        "resources": _given(cpus_per_candidate=cpus_per_candidate, gpus_per_candidate=gpus_per_candidate),
-        "max_concurrent": max_concurrent,
-        "seed": seed,
-        "name": name,
-        "priority": priority,
-    }
+    written = options.read_mapping(config)
+    limits = _given(max_params=max_params, max_flops=max_flops, max_latency_ms=max_latency_ms)
+    resources = _given(cpus_per_candidate=cpus_per_candidate, gpus_per_candidate=gpus_per_candidate)
+    request = written | _given(
+        search_space=options.named_config("space", space, space_option),
+        algorithm=options.named_config("algorithm", algorithm, algorithm_option),
+        estimator=options.named_config("estimator", estimator, estimator_option),
+        initial_architectures=options.lines("initial", initial) or None,
+        max_candidates=candidates,
+        max_seconds=max_seconds,
+        objectives=objective or None,
+        constraints=_added(limits, written.get("constraints")),
+        resources=_added(resources, written.get("resources")),
+        max_concurrent=max_concurrent,
+        seed=seed,
+        name=name,
+        priority=priority,
+    )
     with connect(url) as client:
-        checkpoint_id = resolve_checkpoint(client, checkpoint)
-        if best_of is not None:
-            request["search_space"] = (
-                request["search_space"] or client.get_search(best_of).request["search_space"]
-            )
-            encodings += _best(client, best_of, top)
-        job: Job = client.create_search(
-            checkpoint_id=checkpoint_id, initial_architectures=encodings or None, **request
+        request["checkpoint_id"] = resolve_checkpoint(
+            client, checkpoint or str(written.get("checkpoint_id") or "latest")
         )
+        if best_of is not None:
+            request.setdefault("search_space", client.get_search(best_of).request["search_space"])
+            first, best = request.get("initial_architectures", []), _best(client, best_of, top)
+            request["initial_architectures"] = first + best if isinstance(first, list) else first
+        job: Job = client.create_search(**request)
         _report_search(client, job, follow=follow, as_json=as_json)
 
 
@@ -293,15 +305,9 @@ def _report_search(client: "Client", job: "Job", *, follow: bool, as_json: bool)
         print_table(candidate_rows(client.candidates(job.id, state="succeeded", limit=10)))
 
 
-def _read_toml(path: Path | None) -> dict[str, Any]:
-    import tomllib
-
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path} is not TOML: {error}") from error
+def _added(given: dict[str, Any], written: Any) -> dict[str, Any] | None:
+    """What a file says together with what options say; None where these say nothing."""
+    return {**(written if isinstance(written, dict) else {}), **given} if given else None
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -156,6 +156,69 @@ def test_search_leaves_to_the_controller_what_is_not_given(
     assert request["algorithm"]["name"] == "regularized_evolution"
 
 
+@pytest.mark.parametrize("kind", ["toml", "json"])
+def test_a_search_is_described_by_a_file_and_options_win_over_it(
+    run: Run, store: Store, checkpoint: FrozenCheckpoint, checkpoint_file: Path, tmp_path: Path, kind: str
+) -> None:
+    run("checkpoint", "import", checkpoint_file, "--name", "mine")
+    asked = {
+        "name": "from a file",
+        "checkpoint_id": "mine",
+        "max_candidates": 9,
+        "algorithm": {"name": "random_search"},
+        "search_space": {"name": "nasbench201", "channels": 4},
+        "constraints": {"max_params": 9000, "max_flops": 1_000_000},
+    }
+    path = tmp_path / f"search.{kind}"
+    toml = """
+        name = "from a file"
+        checkpoint_id = "mine"
+        max_candidates = 9
+        algorithm = {name = "random_search"}
+        search_space = {name = "nasbench201", channels = 4}
+        constraints = {max_params = 9000, max_flops = 1000000}
+    """
+    path.write_text(json.dumps(asked) if kind == "json" else toml)
+    request = store.get_job(run("search", "--config", path).stdout.strip()).request
+    assert request["search_space"]["channels"] == 4
+    assert {key: request[key] for key in ("name", "max_candidates", "algorithm")} == {
+        key: asked[key] for key in ("name", "max_candidates", "algorithm")
+    }
+    assert request["checkpoint_id"] == checkpoint.id
+    options = ("-n", 3, "--max-params", 500, "--algorithm", "tpe", "--checkpoint", "latest")
+    request = store.get_job(run("search", "--config", path, *options).stdout.strip()).request
+    assert (request["max_candidates"], request["algorithm"]["name"]) == (3, "tpe")
+    assert request["constraints"] == {"max_params": 500, "max_flops": 1_000_000, "max_latency_ms": None}
+
+
+def test_what_a_search_was_asked_can_be_asked_again_from_its_record(
+    run: Run, store: Store, search_id: str, tmp_path: Path
+) -> None:
+    record = json.loads(run("status", search_id, "--json").stdout)["request"]
+    (tmp_path / "again.json").write_text(json.dumps(record))
+    again = run("search", "--config", tmp_path / "again.json").stdout.strip()
+    assert store.get_job(again).request == store.get_job(search_id).request
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("s.toml", "max_candidates", "is not TOML"),
+        ("s.json", "{", "is not JSON"),
+        ("s.json", "[1]", "is no JSON object, but list"),
+        ("s.json", "\xff", "is not JSON"),
+    ],
+)
+def test_a_file_that_describes_no_search_is_refused(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(text.encode("latin-1"))
+    refused = CliRunner().invoke(app, ["search", "--config", name, "--url", url])
+    assert refused.exit_code == 2
+    assert f"{name} {told}" in refused.stderr
+
+
 def test_a_search_begins_with_given_architectures_and_the_best_of_another(
     url: str, run: Run, store: Store, search_id: str, tmp_path: Path
 ) -> None:
