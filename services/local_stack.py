@@ -167,7 +167,7 @@ class Child:
         self._pass_fds = pass_fds
         self.process: Popen[bytes] | None = None
         self.failure: str | None = None
-        self._command, self._environment = [sys.executable, "-m", *module], environment
+        self._command, self._environment = [sys.executable, "-P", "-m", *module], environment
         self._restarts, self._start_at, self._started_at = 0, 0.0, 0.0
 
     def keep_alive(self) -> None:

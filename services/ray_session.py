@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ _ENVIRONMENT = {
 _LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """What keeps a local Ray on loopback, also on Linux: whoever reaches its ports can run code here."""
 
+_WITHOUT_MODULES = "/"
+"""Ray has workers import from where it was connected to first of all: who works in a folder with a package
+`services`, or a `torch.py`, would get that. This is a folder that nobody writes to."""
+
 
 @contextmanager
 def ray_session(address: str) -> Iterator[None]:
@@ -49,6 +53,7 @@ def ray_session(address: str) -> Iterator[None]:
         os.environ.setdefault(name, value)
     _have_a_home()
     _leave_removed_folder()
+    _name_module_folders_in_full()
     if os.environ.get("PYTHONOPTIMIZE", "") not in {"", "0", "1"}:
         os.environ["PYTHONOPTIMIZE"] = "1"  # Ray's own processes do not start without docstrings
     from ray.exceptions import RayError  # after its environment is set: Ray reads some of it on import
@@ -78,7 +83,13 @@ def _leave_removed_folder() -> None:
     try:
         Path.cwd()
     except FileNotFoundError:
-        os.chdir("/")  # not one that others write to: Ray's workers import from it
+        os.chdir(_WITHOUT_MODULES)
+
+
+def _name_module_folders_in_full() -> None:
+    """Those of PYTHONPATH: workers start in another folder."""
+    if given := os.environ.get("PYTHONPATH"):
+        os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, given.split(os.pathsep)))
 
 
 def _leave() -> None:
@@ -104,7 +115,8 @@ def _connect(address: str, where: str) -> Any:
     options = {"address": address} if address else _local_options()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        context = ray.init(**options, log_to_driver=False, configure_logging=False)
+        with chdir(_WITHOUT_MODULES):
+            context = ray.init(**options, log_to_driver=False, configure_logging=False)
     except Exception as error:  # a node that is too slow to start raises no type of its own
         raise ClusterUnavailableError(f"{where} did not start: {error}", is_local=not address) from error
     if threading.current_thread() is threading.main_thread():

@@ -94,7 +94,7 @@ def _searches_on_ray(store: Store, settings: Settings) -> Lane:
     launcher = RayJobsLauncher(
         RayJobs(settings.ray_jobs_url),
         prefix="search",
-        entrypoint="python -m services.search_runner",
+        entrypoint="python -P -m services.search_runner",
         environment={"GTN_NAS_RAY_ADDRESS": "auto"},
         resources={},
     )
@@ -124,7 +124,7 @@ def _trainings_on_ray(store: Store, settings: Settings) -> Lane:
     launcher = RayJobsLauncher(
         RayJobs(settings.ray_jobs_url),
         prefix="training",
-        entrypoint=" ".join(["env", *alone, "python -m services.meta_worker"]),
+        entrypoint=" ".join(["env", *alone, "python -P -m services.meta_worker"]),
         environment={"GTN_NAS_RAY_ADDRESS": "auto"},
         resources=resources,
     )

@@ -20,7 +20,7 @@ from services.controller import runner_locks
 GRACE_SECONDS = 15.0
 """How long runners may take to put their search back into the queue when the controller ends."""
 
-RUNNER_COMMAND = (sys.executable, "-m", "services.search_runner")
+RUNNER_COMMAND = (sys.executable, "-P", "-m", "services.search_runner")
 
 log = structlog.get_logger(__name__)
 

@@ -95,7 +95,10 @@ class Database:
     def _advice(self) -> str:
         if self.engine.dialect.name == "postgresql":
             return "check that it runs and that its URL, GTN_NAS_DATABASE_URL, is right"
-        return f"check that its disk has room, that this user may write there, and {_FILE_SETTING}"
+        return (
+            "check that its disk has room and can lock files (some network file systems cannot), that this "
+            f"user may write there, and {_FILE_SETTING}"
+        )
 
     def __str__(self) -> str:
         return self.engine.url.render_as_string(hide_password=True)

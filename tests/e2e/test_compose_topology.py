@@ -70,7 +70,7 @@ def test_from_data_set_to_exported_network(topology: "Topology") -> None:
 
     jobs_url = topology.url("ray-head", 8265) + "/api/jobs/"
     jobs = json.loads(get(jobs_url, topology.secret("ray_token")))
-    runners = {job["entrypoint"].partition("python -m services.")[2] for job in jobs}
+    runners = {job["entrypoint"].partition("python -P -m services.")[2] for job in jobs}
     either = f"meta_worker {final_training.id}"
     assert runners - {either} == {f"meta_worker {meta_training.id}", f"search_runner {search.id}"}
     with pytest.raises(urllib.error.HTTPError, match="401"):

@@ -22,7 +22,7 @@ from ..waiting import wait_until
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
 MARKER = "GTN_NAS_TEST_UP"
-GTN_NAS = [sys.executable, "-m", "services.cli"]
+GTN_NAS = [sys.executable, "-P", "-m", "services.cli"]  # -P: as the installed command
 TINY = [f"--set={pair}" for pair in ("inner_steps=2", "batch_size=8", "meta_steps=3", "learner_channels=[4]")]
 SPACE = ["--space=nasbench201", "--space-option=channels=4", "--space-option=cells_per_stage=1"]
 SLOW = ["--max-concurrent=1", "--estimator=gtn", "--estimator-option=initialisations=10"]
@@ -84,7 +84,7 @@ def up(tmp_path: Path) -> Iterator["Up"]:
 
 
 class Up:
-    """`gtn-nas up` and commands that talk to it."""
+    """`gtn-nas up` and commands that talk to it, in a folder whose packages are called as ours are."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -97,12 +97,21 @@ class Up:
             "GTN_NAS_DATA_DIR": str(folder / "data"),
             "GTN_NAS_LEASE_SECONDS": "5",
         }
+        self._working_folder = folder / "a project of somebody's"
+        for package in ("services", "nas", "gtn_core", "torch", "random"):
+            (self._working_folder / package).mkdir(parents=True)
+            wrong = f"raise RuntimeError('not the {package} that was meant')"
+            (self._working_folder / package / "__init__.py").write_text(wrong)
 
     def start(self) -> None:
         """Start it on a free port, and wait until it says that it is ready."""
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*GTN_NAS, "up", "--port=0"], env=self._environment, stderr=log, start_new_session=True
+                [*GTN_NAS, "up", "--port=0"],
+                env=self._environment,
+                cwd=self._working_folder,
+                stderr=log,
+                start_new_session=True,
             )
         wait_until(lambda: b"ready" in self._log.read_bytes() or self.process.poll() is not None)
         address = re.search(r"http://127\.0\.0\.1:\d+", self._log.read_text())

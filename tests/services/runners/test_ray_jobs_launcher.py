@@ -139,7 +139,7 @@ def test_a_meta_training_runs_as_a_ray_job_and_its_ranks_on_the_same_cluster(
     details = _ask(f"{jobs_url}/api/jobs/{submitted[0].submission_id}")
     assert details["entrypoint"] == (
         "env OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= LD_PRELOAD=libjemalloc.so.2 "
-        f"python -m services.meta_worker {job.id}"
+        f"python -P -m services.meta_worker {job.id}"
     )
     assert details["runtime_env"]["env_vars"] == {"GTN_NAS_RAY_ADDRESS": "auto"}  # what ranks inherit
     actors = _ask(f"{jobs_url}/api/v0/actors")["data"]["result"]["result"]

@@ -122,6 +122,21 @@ with ray_session(""):
     print(ray.get(answer.remote(), timeout=240))
 """
 
+MODULES = """
+import os
+from services.ray_session import ray_session
+
+with ray_session(""):
+    import ray
+
+    @ray.remote
+    def module():
+        import mine
+        return mine.WHERE
+
+    print(ray.get(module.remote(), timeout=240), os.getcwd() == os.environ["STARTED_IN"])
+"""
+
 
 def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
     assert last_words(SCRIPT) == ["asked to end: True"]
@@ -175,6 +190,15 @@ def test_a_local_ray_starts_where_the_working_folder_has_been_removed(tmp_path: 
 def test_a_local_ray_starts_where_python_strips_docstrings() -> None:
     environment = {**os.environ, "PYTHONOPTIMIZE": "2"}
     assert last_words(SCRIPT, env=environment) == ["asked to end: True"]
+
+
+def test_workers_import_from_pythonpath_and_not_from_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "mine.py").write_text("WHERE = 'library'")
+    (tmp_path / "mine.py").write_text("WHERE = 'working folder'")
+    paths = os.pathsep.join(["library", *(path for path in sys.path if path)])
+    environment = {**os.environ, "PYTHONPATH": paths, "STARTED_IN": str(tmp_path)}
+    assert last_words(MODULES, cwd=tmp_path, env=environment) == ["library True"]
 
 
 def test_workers_start_by_a_python_in_a_folder_with_a_space(tmp_path: Path) -> None:
