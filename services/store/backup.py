@@ -31,9 +31,14 @@ def back_up(database_url: str, target: Path) -> int:
     partial = target.with_name(f"{target.name}.partial")
     try:
         partial.unlink(missing_ok=True)
-        partial.touch(mode=0o600)  # SQLite fills a file that is empty
-        with closing(sqlite3.connect(source, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
-            connection.execute("VACUUM INTO ?", (str(partial),))
+        partial.touch(mode=0o600)
+        with (
+            closing(sqlite3.connect(source, timeout=BUSY_SECONDS, isolation_level=None)) as connection,
+            closing(sqlite3.connect(partial, isolation_level=None)) as copy,
+        ):
+            connection.backup(copy)  # VACUUM INTO would do both, but needs SQLite 3.27
+            copy.execute("PRAGMA journal_mode = DELETE")
+            copy.execute("VACUUM")
         return partial.replace(target).stat().st_size
     except (sqlite3.Error, OSError) as error:
         partial.unlink(missing_ok=True)

@@ -2,8 +2,9 @@
 
 import secrets
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.errors import LeaseLostError, NotFoundError
@@ -39,6 +40,11 @@ def find(session: Session, table: type[Row], kind: str, identifier: str, *, lock
     if row is None:
         raise NotFoundError(kind, identifier)
     return row
+
+
+def rows_changed(session: Session, statement: sa.Update | sa.Delete) -> int:
+    """Carry it out and answer how many rows it changed. RETURNING, as some write it, needs SQLite 3.35."""
+    return cast("sa.CursorResult[Any]", session.execute(statement)).rowcount
 
 
 def leased_job(session: Session, job_id: str, owner: str | None) -> Job:

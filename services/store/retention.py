@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from services.lifecycle import CandidateState, JobKind, JobState
 from services.store.records import EventType
-from services.store.repository import Repository
+from services.store.repository import Repository, rows_changed
 from services.store.tables import CANDIDATES, CHECKPOINTS, EVENTS, IDEMPOTENT_REQUESTS, IDENTITY, JOBS
 
 KEPT_EVENTS = [EventType.STATE, EventType.EXTENDED, EventType.SUSPENDED]
@@ -105,8 +105,7 @@ class RetentionRepository(Repository):
         old = sa.select(columns.key, columns.method_path).where(columns.created_at < given_before)
         these = sa.tuple_(columns.key, columns.method_path).in_(old.limit(limit))
         with self._database.write() as session:
-            dropped = session.execute(sa.delete(IDEMPOTENT_REQUESTS).where(these).returning(columns.key))
-            return len(dropped.all())
+            return rows_changed(session, sa.delete(IDEMPOTENT_REQUESTS).where(these))
 
 
 def _ended(before: datetime) -> sa.Select[tuple[str]]:

@@ -1,5 +1,6 @@
 """The schema of a database: create it, bring it forward or back, and say which one is there."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,7 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from services.errors import SchemaMismatchError
+from services.errors import ConflictError, SchemaMismatchError
 from services.store.engine import Database, opened, parse_url
 
 
@@ -26,7 +27,16 @@ def upgrade(database_url: str) -> None:
 
 
 def downgrade(database_url: str, revision: str) -> None:
-    """Take the schema back to an older `revision`; `base` empties the database. Raises as `upgrade`."""
+    """Take the schema back to an older `revision`; `base` empties the database.
+
+    Raises as `upgrade`, and ConflictError where SQLite is too old to drop a column.
+    """
+    if parse_url(database_url).get_backend_name() == "sqlite" and sqlite3.sqlite_version_info < (3, 35):
+        raise ConflictError(
+            f"going back to an earlier schema needs SQLite 3.35, and this Python has "
+            f"{sqlite3.sqlite_version}; go back with another Python, or to a copy that was made before "
+            "(`gtn-nas db backup`)"
+        )
     with _migrating(database_url) as config:
         command.downgrade(config, revision)
 
@@ -78,6 +88,8 @@ def _migrating(database_url: str) -> Iterator[Config]:
         connection = session.connection()
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        else:  # SQLite before 3.34 tells of the tables that it knew before its turn came, until it reads one
+            connection.exec_driver_sql("SELECT name FROM sqlite_master").all()
         _require_known(database, _revision(connection))
         yield _config(connection)
         _require_intact_references(connection)

@@ -96,7 +96,8 @@ _FINISHED = (
         _COLUMNS.state,
         _REASON,
         sa.func.count().label("count"),
-        *(sa.func.count().filter(_COLUMNS.seconds <= bound) for bound in SECONDS_BOUNDS),
+        # Not by FILTER, which SQLite has only since 3.30.
+        *(sa.func.count(sa.case((_COLUMNS.seconds <= bound, 1))) for bound in SECONDS_BOUNDS),
         sa.func.count(_COLUMNS.seconds),
         sa.func.coalesce(sa.func.sum(_COLUMNS.seconds), 0.0),
     )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from services.lifecycle import Action, CandidateState, JobState, next_state
 from services.store.events import record_event
 from services.store.records import EventType, JobRecord, JsonObject
+from services.store.repository import rows_changed
 from services.store.tables import CANDIDATES, Job
 
 
@@ -59,7 +60,7 @@ def cancel_running(session: Session, search_id: str, now: datetime) -> int:
     columns = CANDIDATES.columns
     running = columns.search_id == search_id, columns.state == CandidateState.RUNNING
     cancel = sa.update(CANDIDATES).where(*running).values(state=CandidateState.CANCELLED, finished_at=now)
-    return len(session.execute(cancel.returning(columns.number)).all())
+    return rows_changed(session, cancel)
 
 
 def job_record(job: Job | sa.Row[Any]) -> JobRecord:

