@@ -4,11 +4,12 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
 from ray.actor import ActorHandle
+from ray.exceptions import RayError
 
 from nas.cluster.slots import Slots
 from nas.cluster.waiting import RoomWatch, Waiting
@@ -123,7 +124,8 @@ class ActiveSearch:
                 self._waiting.look(without_worker=bool(self._in_flight) and not self.workers)
                 self._stopping = now >= self._deadline or self.observer.should_stop()
         while self._stopping and self.workers:
-            ray.kill(self.workers.popitem()[1])
+            with suppress(RayError):  # it is gone, or cannot be reached
+                ray.kill(self.workers.popitem()[1])
 
     def _propose_new(self) -> Proposal | None:
         """The next candidate that needs an evaluation; those with a known score are recorded on the way."""
