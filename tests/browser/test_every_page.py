@@ -24,6 +24,8 @@ PAGES: dict[str, Callable[[Population], str]] = {
     "failed candidate": lambda ids: f"/candidates/{ids.succeeded}-5",
     "comparison": lambda ids: f"/compare?id={ids.best}&id={ids.succeeded}-0&id={ids.succeeded}-1",
     "empty comparison": lambda _: "/compare?id=nosuch-1",
+    "searches compared": lambda ids: f"/searches/compare?id={ids.succeeded}&id={ids.running}",
+    "no searches compared": lambda _: "/searches/compare",
     "checkpoints": lambda _: "/checkpoints",
     "checkpoint": lambda ids: f"/checkpoints/{ids.checkpoint}",
     "fidelity report": lambda ids: f"/fidelity-reports/{ids.fidelity_report}",

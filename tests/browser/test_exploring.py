@@ -267,6 +267,21 @@ def test_candidates_are_compared_from_the_table(open_tab: Open, population: Popu
     expect(page.locator("table.compare thead th")).to_have_count(4)
 
 
+def test_searches_are_compared_from_the_list(open_tab: Open, population: Population) -> None:
+    tab = open_tab()
+    page = tab.open("/searches")
+    for search in (population.succeeded, population.running):
+        page.locator(f"input[value='{search}']").check()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compare searches")
+    legend = page.locator("#best-chart .u-legend tr")
+    expect(legend).to_have_count(3)
+    expect(legend.first).to_contain_text("candidates")
+    page.get_by_role("button", name="Time").click()
+    expect(legend.first).to_contain_text("time")
+    assert tab.errors == []
+
+
 def test_the_player_steps_through_the_curriculum_by_keyboard(open_tab: Open, population: Population) -> None:
     page = open_tab().open(f"/checkpoints/{population.checkpoint}")
     expect(page.locator("#step-note")).to_have_text("step 1 of 3")

@@ -10,6 +10,7 @@ from services.controller.pages import (
     new_search,
     overview,
     search,
+    search_comparison,
     settings,
     trainings,
 )
@@ -19,6 +20,7 @@ ROUTERS = [
     for module in (
         overview,
         new_search,
+        search_comparison,
         job_lists,
         settings,
         login,

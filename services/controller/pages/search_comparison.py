@@ -1,0 +1,70 @@
+"""Up to six searches side by side at `/searches/compare`: what each was asked, and how soon it found what."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Query
+from fastapi.responses import HTMLResponse
+
+from services.controller.pages.job_rows import JobRow, job_row
+from services.controller.pages.page import PageDep, page_router
+from services.dashboard.formats import short_id
+from services.dashboard.search_facts import search_facts
+from services.errors import NotFoundError
+from services.lifecycle import JobKind
+from services.objectives import first_objective
+from services.search_analysis import trajectory
+from services.store import JobRecord, JsonObject, Store
+
+router = page_router()
+
+MOST_COMPARED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One column of the comparison."""
+
+    row: JobRow
+    request: JsonObject
+    objective: str
+    facts: dict[str, str]
+    curve: dict[str, Any]  # its best so far
+
+
+@router.get("/searches/compare")
+def get_comparison(
+    page: PageDep,
+    ids: Annotated[list[str], Query(alias="id", max_length=MOST_COMPARED)] = [],  # noqa: B006
+) -> HTMLResponse:
+    """Up to six searches; their curves on one plot if they work for the same."""
+    compared, missing = [], []
+    for each in dict.fromkeys(each.strip() for each in ids if each.strip()):
+        try:
+            compared.append(_compared(page.store, page.store.get_job(each, JobKind.SEARCH)))
+        except NotFoundError:
+            missing.append(each)
+    scored_by = [[each.request["checkpoint_id"], each.request["estimator"]] for each in compared]
+    labels = dict.fromkeys(label for each in compared for label in each.facts)
+    return page.render(
+        "search_comparison.html",
+        section="/searches",
+        compared=compared,
+        missing=missing,
+        scored_alike=all(each == scored_by[0] for each in scored_by),
+        objectives=list(dict.fromkeys(each.objective for each in compared)),
+        facts=[(label, [each.facts.get(label, "–") for each in compared]) for label in labels],
+        curves=[each.curve for each in compared],
+    )
+
+
+def _compared(store: Store, search: JobRecord) -> Compared:
+    facts = dict(search_facts(search.request)) | {"checkpoint": short_id(search.subject_id or "")}
+    row = job_row(store, search)
+    return Compared(
+        row=row,
+        request=search.request,
+        objective=first_objective(search.request),
+        facts=facts,
+        curve={"name": row.name, **trajectory(store, search).model_dump()},
+    )
