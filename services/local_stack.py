@@ -177,13 +177,16 @@ class Child:
             self._note_end(self.process)
         if self.process is None and self.failure is None and time.monotonic() >= self._start_at:
             self._started_at = time.monotonic()
-            self.process = processes.start(
-                self._command,
-                environment=self._environment,
-                log_path=self.log_path,
-                end_with_parent=True,
-                pass_fds=self._pass_fds,
-            )
+            try:
+                self.process = processes.start(
+                    self._command,
+                    environment=self._environment,
+                    log_path=self.log_path,
+                    end_with_parent=True,
+                    pass_fds=self._pass_fds,
+                )
+            except OSError as error:  # no room for its log, no process to be had
+                self._pause_or_give_up(f"could not be started: {error}")
 
     def _note_end(self, process: Popen[bytes]) -> None:
         processes.kill_group(process.pid)
@@ -191,14 +194,15 @@ class Child:
         self._on_end(process.pid)
         if time.monotonic() - self._started_at >= STABLE_SECONDS:
             self._restarts = 0
+        said = processes.log_tail(self.log_path, lines=1).strip()
+        self._pause_or_give_up(f"with exit code {process.returncode}: {said} (log: {self.log_path})")
+
+    def _pause_or_give_up(self, how: str) -> None:
+        """`how` the child ended."""
         if self._restarts == MAX_RESTARTS:
-            said = processes.log_tail(self.log_path, lines=1).strip()
-            self.failure = (
-                f"the {self.name} ended {MAX_RESTARTS + 1} times in a row, now with exit code "
-                f"{process.returncode}: {said} (log: {self.log_path})"
-            )
+            self.failure = f"the {self.name} ended {MAX_RESTARTS + 1} times in a row, now {how}"
             return
         pause = self._first_pause * 2.0**self._restarts
         self._restarts += 1
         self._start_at = time.monotonic() + pause
-        log.warning("child ended", child=self.name, exit_code=process.returncode, restart_in_seconds=pause)
+        log.warning("child ended", child=self.name, how=how, restart_in_seconds=pause)

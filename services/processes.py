@@ -103,12 +103,15 @@ def bound_log(log_path: Path, *, most_bytes: int = LOG_BYTES) -> None:
     """Once a log is full, keep what it holds as `NAME.1`, in place of the one before, and empty it.
 
     Copied, not renamed: a child appends to the file that it was given. A line that it writes between the copy
-    and the emptying is lost.
+    and the emptying is lost; and all of it where the disk has no room for the copy.
     """
-    with suppress(FileNotFoundError):
-        if log_path.stat().st_size > most_bytes:
-            shutil.copyfile(log_path, log_path.with_name(f"{log_path.name}.1"))
-            os.truncate(log_path, 0)
+    if log_size(log_path) > most_bytes:
+        kept = log_path.with_name(f"{log_path.name}.1")
+        try:
+            shutil.copyfile(log_path, kept)
+        except OSError:
+            kept.unlink(missing_ok=True)
+        os.truncate(log_path, 0)
 
 
 def log_size(log_path: Path) -> int:

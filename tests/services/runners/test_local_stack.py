@@ -99,6 +99,23 @@ def test_what_a_dead_worker_had_in_hand_is_queued_again_at_once(
     assert store.get_job(training.id).state is JobState.QUEUED
 
 
+def test_a_child_that_cannot_be_started_is_tried_again_and_then_given_up(
+    tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    """What was raised would end the thread that watches, and with it all other children."""
+    log = tmp_path / "log"
+    log.mkdir()
+    child = Child("server", ("json.tool",), dict(os.environ), log, first_pause=0.01)
+
+    def is_given_up() -> bool:
+        child.keep_alive()
+        return child.failure is not None
+
+    wait_until(is_given_up)
+    assert child.failure is not None
+    assert "the server ended 4 times in a row, now could not be started: [Errno 21]" in child.failure
+
+
 def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(
     tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:

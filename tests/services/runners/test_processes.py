@@ -1,5 +1,6 @@
 """Child processes end when they should, with all that belongs to them."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -113,3 +114,18 @@ def test_a_full_log_is_kept_once_and_its_child_goes_on_writing(tmp_path: Path) -
         child.write(b"three\n")
         processes.bound_log(log, most_bytes=4)
         assert (log.read_text(), before.read_text()) == ("", "three\n")
+
+
+def test_a_full_log_is_emptied_although_the_disk_has_no_room_for_its_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, before = tmp_path / "child.log", tmp_path / "child.log.1"
+    log.write_text("one two")
+
+    def copy_in_part(_source: Path, target: Path) -> None:
+        target.write_text("one")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", copy_in_part)
+    processes.bound_log(log, most_bytes=4)
+    assert (log.read_text(), before.exists()) == ("", False)
