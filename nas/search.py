@@ -259,14 +259,14 @@ class Search:
             return None
         number = self._free_number()
         if (initial := self._next_initial()) is not None:
-            return self._take(number, initial)
+            return self._take(number, initial, self.space.canonical_hash(initial))
         rng = np.random.default_rng([self.spec.seed, number])
         misfits: dict[str, Architecture] = {}  # by canonical hash
         for architecture, parents in self._offers(rng, misfits):
             canonical_hash = self.space.canonical_hash(architecture)
             if canonical_hash not in self._proposed:
                 if self._excess(architecture) == 0:
-                    return self._take(number, architecture, parents)
+                    return self._take(number, architecture, canonical_hash, parents)
                 misfits[canonical_hash] = architecture
                 if len(misfits) >= MAX_MISFITS:
                     break
@@ -291,9 +291,12 @@ class Search:
         return None
 
     def _take(
-        self, number: int, architecture: Architecture, parents: Sequence[Architecture] = ()
+        self,
+        number: int,
+        architecture: Architecture,
+        canonical_hash: str,
+        parents: Sequence[Architecture] = (),
     ) -> Proposal:
-        canonical_hash = self.space.canonical_hash(architecture)
         numbers = self._numbers_of(parents)
         self._numbers.add(number)
         self._proposed[canonical_hash] = number

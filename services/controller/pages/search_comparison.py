@@ -12,7 +12,6 @@ from services.dashboard.formats import short_id
 from services.dashboard.search_facts import search_facts
 from services.errors import NotFoundError
 from services.lifecycle import JobKind
-from services.objectives import first_objective
 from services.search_analysis import trajectory
 from services.store import JobRecord, JsonObject, Store
 
@@ -27,7 +26,6 @@ class Compared:
 
     row: JobRow
     request: JsonObject
-    objective: str
     facts: dict[str, str]
     curve: dict[str, Any]  # its best so far
 
@@ -52,7 +50,7 @@ def get_comparison(
         compared=compared,
         missing=missing,
         scored_alike=all(each == scored_by[0] for each in scored_by),
-        objectives=list(dict.fromkeys(each.objective for each in compared)),
+        objectives=list(dict.fromkeys(each.curve["objective"] for each in compared)),
         facts=[(label, [each.facts.get(label, "–") for each in compared]) for label in labels],
         curves=[each.curve for each in compared],
     )
@@ -64,7 +62,6 @@ def _compared(store: Store, search: JobRecord) -> Compared:
     return Compared(
         row=row,
         request=search.request,
-        objective=first_objective(search.request),
         facts=facts,
         curve={"name": row.name, **trajectory(store, search).model_dump()},
     )

@@ -1,5 +1,6 @@
 // The page of a search: its plots, the brush that filters the table, and what follows the search while it runs.
 
+import { along, axes, onAxis, steps } from "./best_so_far.js";
 import { curve, explorable, frame, nothing } from "./charts.js";
 import { label, names, seconds, tick, written } from "./numbers.js";
 import { getJson, pageData } from "./page.js";
@@ -20,17 +21,11 @@ follow();
 function bestSoFar() {
   let found = null, axis = "completion";
   const drawn = curve(find("#best-chart"), (colors) => {
-    const last = found ? Math.max(found.done, found.completion.at(-1) ?? 0) : 0;
-    const x = found ? [...found[axis]] : [];
-    const y = found ? [...found.value] : [];
-    if (axis === "completion" && y.length && last > x.at(-1)) {
-      x.push(last);
-      y.push(y.at(-1));
-    }
+    const [x, y] = found ? steps(found, axis) : [[], []];
     return {
       data: [x, y],
       series: [
-        { label: axis === "completion" ? "candidates" : "time" },
+        { label: along(axis) },
         {
           label: objective,
           stroke: colors.accent,
@@ -40,13 +35,7 @@ function bestSoFar() {
           points: { show: x.length < 60, size: 5, fill: colors.accent },
         },
       ],
-      axes: [
-        {
-          label: axis === "completion" ? "candidates that have finished" : "time since the start",
-          values: (_, ticks) => ticks.map((each) => (axis === "completion" ? (each % 1 ? "" : each.toLocaleString("en")) : seconds(each))),
-        },
-        { label: label(objective), size: 64, values: (_, ticks) => ticks.map((each) => tick(objective, each)) },
-      ],
+      axes: axes(axis, objective),
       scales: { x: { time: false, range: (_, low, high) => (low === null ? [0, 1] : [Math.min(low, 0), high > low ? high : low + 1]) }, y: { range: (_, low, high) => around(objective, low, high) } },
       legend: { show: false },
       hooks: { setCursor: [(plot) => tell(plot.cursor.idx)] },
@@ -63,13 +52,10 @@ function bestSoFar() {
     }
   }
 
-  document.querySelectorAll("[data-axis]").forEach((button) =>
-    button.addEventListener("click", () => {
-      axis = button.dataset.axis;
-      document.querySelectorAll("[data-axis]").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
-      drawn.draw();
-    }),
-  );
+  onAxis((chosen) => {
+    axis = chosen;
+    drawn.draw();
+  });
   return {
     async load() {
       found = await getJson(`${api}/trajectory`);
