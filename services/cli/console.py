@@ -22,12 +22,12 @@ STDOUT = Path("-")
 """As an output file."""
 
 
-def connect(url: str | None) -> "Client":
+def connect(url: str | None, **options: Any) -> "Client":
     """A client of the controller at `url`, with the API key of the environment."""
     from services.client import Client
     from services.client.connection import DEFAULT_URL
 
-    return Client(url or DEFAULT_URL, api_key=os.environ.get("GTN_NAS_API_KEY") or None)
+    return Client(url or DEFAULT_URL, api_key=os.environ.get("GTN_NAS_API_KEY") or None, **options)
 
 
 def stdout() -> "Console":

@@ -1,5 +1,6 @@
 """Commands that submit long work: train-gtn, search, clone, retrain."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -202,7 +203,7 @@ def search(
             first, best = request.get("initial_architectures", []), _best(client, best_of, top)
             request["initial_architectures"] = first + best if isinstance(first, list) else first
         job: Job = client.create_search(**request)
-        _report_search(client, job, follow=follow, as_json=as_json)
+        _report_search(client, job, follow=follow, as_json=as_json, url=url)
 
 
 def _best(client: "Client", search: str, top: int) -> list[str]:
@@ -235,7 +236,7 @@ def clone(
     changes: dict[str, Any] = options.key_values(set_) | _given(seed=seed, name=name, priority=priority)
     with connect(url) as client:
         job: Job = client.clone(search, **changes)
-        _report_search(client, job, follow=follow, as_json=as_json)
+        _report_search(client, job, follow=follow, as_json=as_json, url=url)
 
 
 def retrain(
@@ -299,10 +300,32 @@ def _report(client: "Client", job: "Job", description: str, *, follow: bool, as_
     return job
 
 
-def _report_search(client: "Client", job: "Job", *, follow: bool, as_json: bool) -> None:
-    job = _report(client, job, "search", follow=follow, as_json=as_json)
+def _report_search(client: "Client", job: "Job", *, follow: bool, as_json: bool, url: str | None) -> None:
     if follow and not as_json:
+        _advise_of_gpus(job, url)
+    job = _report(client, job, "search", follow=follow, as_json=as_json)
+    if as_json:
+        return
+    if follow:
         print_table(candidate_rows(client.candidates(job.id, state="succeeded", limit=10)))
+    else:
+        _advise_of_gpus(job, url)
+
+
+def _advise_of_gpus(job: "Job", url: str | None) -> None:
+    """Tell whoever asked for no GPU that there are some: nothing fails without them, it only takes long."""
+    from gtn_core.errors import GtnNasError
+
+    if job.request["resources"]["gpus_per_candidate"]:
+        return
+    # The search is submitted, whatever the cluster is doing: that is worth one attempt.
+    with suppress(GtnNasError), connect(url, retries=0) as client:
+        gpus = client.cluster().gpus.total
+        if gpus:
+            advise(
+                f"candidates are scored on CPUs; the cluster has {gpus:g} GPU{'s' * (gpus != 1)}, which "
+                "--gpus-per-candidate 1, or a part of one such as 0.25, would use"
+            )
 
 
 def _added(given: dict[str, Any], written: Any) -> dict[str, Any] | None:

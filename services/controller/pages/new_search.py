@@ -29,7 +29,7 @@ from services.dashboard.equivalents import curl_command, search_command
 from services.dashboard.schema_form import FormField, fields_of, read_form
 from services.errors import ClusterUnavailableError
 from services.lifecycle import CandidateState, JobKind
-from services.schemas import CostEstimate, FieldProblem
+from services.schemas import ClusterView, CostEstimate, FieldProblem
 from services.schemas.requests import SearchRequest
 from services.store import CandidateFilter, IdempotencyKey, JobRecord, JsonObject, Store
 from services.telemetry import current_origin
@@ -78,6 +78,7 @@ class Plan:
     checked: SearchRequest | None = None
     estimate: CostEstimate | None = None
     at_a_time: int | None = None
+    unused_gpus: float = 0.0  # of the cluster, where the request asks for none
     errors: list[FieldProblem] = field(default_factory=list)
 
     @property
@@ -272,7 +273,11 @@ def _plan(page: Page, said: JsonObject) -> Plan:
     except Problem as problem:
         return Plan(said, errors=problem.errors or [FieldProblem(field="body", message=problem.detail)])
     estimate = estimate_cost(page.store, checked.model_dump(mode="json"))
-    return Plan(said, checked, estimate, _at_a_time(page, checked))
+    cluster = _cluster(page)
+    if cluster is None:
+        return Plan(said, checked, estimate)
+    unused_gpus = 0.0 if checked.resources.gpus_per_candidate else cluster.gpus.total
+    return Plan(said, checked, estimate, _at_a_time(cluster, checked), unused_gpus)
 
 
 def _within(path: str, known: set[str]) -> str:
@@ -282,12 +287,16 @@ def _within(path: str, known: set[str]) -> str:
     return path
 
 
-def _at_a_time(page: Page, request: SearchRequest) -> int | None:
-    """How many candidates the cluster could score at a time if it did nothing else; None if it is away."""
+def _cluster(page: Page) -> ClusterView | None:
+    """The machines; None if they are away."""
     try:
-        cluster = cluster_view(page.store, page.settings.ray_jobs_url)
+        return cluster_view(page.store, page.settings.ray_jobs_url)
     except ClusterUnavailableError:
         return None
+
+
+def _at_a_time(cluster: ClusterView, request: SearchRequest) -> int:
+    """How many candidates the cluster could score at a time if it did nothing else."""
     needs = [
         (cluster.cpus.total, request.resources.cpus_per_candidate),
         (cluster.gpus.total, request.resources.gpus_per_candidate),

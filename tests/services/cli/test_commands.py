@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from PIL import Image
@@ -19,6 +19,7 @@ from gtn_core.errors import GtnNasError
 from services.cli.app import app
 from services.cli.progress import News, _PlainLines
 from services.client import Client
+from services.errors import ClusterUnavailableError
 from services.lifecycle import Action, JobKind, JobState
 from services.settings import Settings
 from services.shipped_checkpoints import register_shipped_checkpoints
@@ -154,6 +155,24 @@ def test_search_leaves_to_the_controller_what_is_not_given(
     assert request["constraints"]["max_params"] == 9000
     assert (request["max_candidates"], request["objectives"]) == (7, ["loss"])
     assert request["algorithm"]["name"] == "regularized_evolution"
+
+
+def test_gpus_that_a_search_would_leave_idle_are_told(
+    run: Run, checkpoint_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("checkpoint", "import", checkpoint_file)
+    told = "scored on CPUs"
+    assert told not in run("search", "-n", 1).stderr
+    monkeypatch.setattr("services.controller.cluster.gpus_of_this_machine", lambda: 2)
+    assert "the cluster has 2 GPUs" in " ".join(run("search", "-n", 1).stderr.split())
+    assert told not in run("search", "-n", 1, "--gpus-per-candidate", 0.5).stderr
+    assert told not in run("search", "-n", 1, "--json").stderr
+    monkeypatch.setattr("services.controller.routes.system.cluster_view", _away)
+    assert told not in run("search", "-n", 1).stderr
+
+
+def _away(*_: object) -> NoReturn:
+    raise ClusterUnavailableError("the Ray dashboard does not answer")
 
 
 @pytest.mark.parametrize("kind", ["toml", "json"])

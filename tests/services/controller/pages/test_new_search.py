@@ -158,6 +158,16 @@ def test_a_good_form_tells_its_cost_by_what_was_scored_before(
     assert "36.0 s" in plan.text  # 12 candidates of 3 s
 
 
+def test_gpus_that_a_search_would_leave_idle_are_told(
+    submit: Submit, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "scored on CPUs" not in submit("/searches/new/check", form).text
+    monkeypatch.setattr("services.controller.cluster.gpus_of_this_machine", lambda: 4)
+    assert "The cluster has 4 GPUs" in submit("/searches/new/check", form).text
+    asked = form | {"resources.gpus_per_candidate": "0.25"}
+    assert "scored on CPUs" not in submit("/searches/new/check", asked).text
+
+
 def test_a_cluster_that_is_away_keeps_nobody_from_submitting(
     settings: Settings, store: Store, form: dict[str, Any]
 ) -> None:
