@@ -133,9 +133,12 @@ class JobRepository(Repository):
         edits = {key: value for key, value in (("name", name), ("priority", priority)) if value is not None}
         with self._database.write() as session:
             job = find(session, Job, "job", job_id, lock=True)
+            edits = {key: value for key, value in edits.items() if getattr(job, key) != value}
             for key, value in edits.items():
                 setattr(job, key, value)
             job.request = job.request | {key: value for key, value in edits.items() if key in job.request}
+            if edits:
+                record_event(session, job, EventType.EDITED, edits, self._now(session))
             return job_record(job)
 
     def delete_job(self, job_id: str) -> None:

@@ -96,6 +96,7 @@ class EventType(StrEnum):
     STATE = "state"  # {"state", "action"}; with {"error"} if it failed, with {"held_until"} if its runner did
     PROGRESS = "progress"  # {"done", "total"}
     EXTENDED = "extended"  # {"max_candidates", "max_seconds"}, what they are now
+    EDITED = "edited"  # of {"name", "priority"} those that are other than before
     WAITING = "waiting"  # {"waiting_for"}: a reason, or null once there is none
     SUSPENDED = "suspended"  # {"seconds"}: its runner goes on, whose lease had run out so long before
     CANDIDATE = "candidate"  # {"id", "number", "state", "encoding", "metrics", "error", "done", "total"}

@@ -91,7 +91,13 @@ def get_importance(page: PageDep, job: Search) -> HTMLResponse:
 @router.get("/searches/{search_id}/history")
 def get_history(page: PageDep, job: Search) -> HTMLResponse:
     """What happened to the search, and why candidates failed."""
-    types = (EventType.STATE, EventType.EXTENDED, EventType.WAITING, EventType.SUSPENDED)
+    types = (
+        EventType.STATE,
+        EventType.EDITED,
+        EventType.EXTENDED,
+        EventType.WAITING,
+        EventType.SUSPENDED,
+    )
     return page.render(
         "search_history.html",
         job=job,

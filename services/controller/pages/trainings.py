@@ -107,7 +107,7 @@ def get_final_curve(page: PageDep, job: FinalTraining, after: After = 0) -> Resp
 def _page(page: Page, job: JobRecord) -> HTMLResponse:
     kind = TRAININGS[job.kind]
     noun, place, _ = KINDS[job.kind]
-    types = (EventType.STATE, EventType.WAITING, EventType.SUSPENDED)
+    types = (EventType.STATE, EventType.EDITED, EventType.WAITING, EventType.SUSPENDED)
     return page.render(
         "training.html",
         section="/searches",

@@ -173,6 +173,6 @@ def add_events(router: APIRouter, resource: JobResource[View]) -> None:
         response_class=EventSourceResponse,
         responses=NOTHING_MORE,
         summary=f"Follow a {resource.noun} as server-sent events",
-        description=f"Its events until it has ended: `state`, `waiting`, `suspended`, {resource.events}. "
-        "Resumable with `Last-Event-ID`.",
+        description="Its events until it has ended: `state`, `edited`, `waiting`, `suspended`, "
+        f"{resource.events}. Resumable with `Last-Event-ID`.",
     )(follow_job)

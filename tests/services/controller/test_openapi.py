@@ -99,7 +99,7 @@ def test_streams_name_the_events_that_every_job_has(document: dict[str, Any]) ->
     streams = [each for _, _, each in operations(document) if each["operationId"].startswith("follow_")]
     assert len(streams) == len(JobKind)
     for stream in streams:
-        assert "`state`, `waiting`, `suspended`, " in stream["description"]
+        assert "`state`, `edited`, `waiting`, `suspended`, " in stream["description"]
 
 
 def test_the_security_scheme_is_named_and_used(http: TestClient, document: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Clone, extend, priority: over HTTP, as users ask for them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -198,6 +199,8 @@ def test_every_kind_of_job_is_edited_and_found_by_its_name(
         found = http.get(f"/v1/{place}", params={"name": "baseline"}).json()["items"]
         assert [each["id"] for each in found] == [made["id"]]
         assert http.get(f"/v1/{place}", params={"name": "other"}).json()["items"] == []
+        history = f"/{place}/{made['id']}" + ("/history" if place == "searches" else "")
+        assert re.search(r"named <b[^>]*>The Baseline</b>, priority 3", http.get(history).text)
 
 
 def test_a_clone_takes_the_name_that_the_search_has_now(http: TestClient, search_id: str) -> None:

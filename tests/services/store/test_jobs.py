@@ -87,6 +87,8 @@ def test_a_job_gets_another_name_and_priority_and_its_request_tells_them(store: 
     assert store.edit_job(job.id) == edited == store.get_job(job.id)
     assert store.edit_job(job.id, name="", priority=0).name == ""
     assert store.edit_job(bare.id, name="second", priority=7).request == {"seed": 3}
+    told = [event.data for event in store.events_after(job.id) if event.type == "edited"]
+    assert told == [{"name": "second"}, {"priority": 7}, {"name": "", "priority": 0}]  # what is new
     with pytest.raises(InvalidValueError, match="name holds a NUL"):
         store.edit_job(job.id, name="a\0")
     with pytest.raises(NotFoundError):
