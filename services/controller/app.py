@@ -60,12 +60,13 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     )
     app.state.settings, app.state.store, app.state.artifacts = settings, store, artifacts
     app.state.dispatcher = dispatcher
-    app.state.readiness = ReadinessProbe(store, artifacts, dispatcher)
+    app.state.readiness = readiness = ReadinessProbe(store, artifacts, dispatcher)
     app.state.streams = streams = EventFeed(store)
     app.state.metrics = Metrics(
         store,
         open_streams=lambda: streams.open,
         cluster=lambda: cluster_view(store, settings.ray_jobs_url),
+        readiness=readiness.look,
     )
     app.state.rate_limits = RateLimits(
         per_key=settings.rate_limit_per_minute, failures_per_address=settings.failed_keys_per_minute

@@ -1,6 +1,7 @@
 """What Prometheus scrapes: this process's requests and streams, what the store counts, and the cluster."""
 
 import math
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from starlette.types import Scope
 from services.controller.rising_counts import RisingCounts
 from services.errors import ServiceError
 from services.lifecycle import CandidateState, JobKind
-from services.schemas import ClusterView
+from services.schemas import ClusterView, Readiness
 from services.store import Store
 from services.store.tallies import SECONDS_BOUNDS, CandidateTotals
 
@@ -40,9 +41,15 @@ class Metrics:
     """The metrics of one application, apart from those of any other in the same process."""
 
     def __init__(
-        self, store: Store, *, open_streams: Callable[[], int], cluster: Callable[[], ClusterView]
+        self,
+        store: Store,
+        *,
+        open_streams: Callable[[], int],
+        cluster: Callable[[], ClusterView],
+        readiness: Callable[[], Readiness],
     ) -> None:
         self._registry = CollectorRegistry()
+        self._registry.register(ReadinessCollector(readiness))
         self._registry.register(StoreCollector(store))
         self._registry.register(ClusterCollector(cluster))
         Gauge("gtn_nas_event_streams", "Event streams that are open", registry=self._registry).set_function(
@@ -69,6 +76,24 @@ class Metrics:
         return generate_latest(self._registry)
 
 
+class ReadinessCollector(Collector):
+    """What `/readyz` says, check by check."""
+
+    def __init__(self, readiness: Callable[[], Readiness]) -> None:
+        self._readiness = readiness
+
+    def describe(self) -> list[Metric]:
+        """Nothing to ask for at registration."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """One for each check."""
+        ready = GaugeMetricFamily("gtn_nas_ready", "Whether a check of /readyz is passed", labels=["check"])
+        for check in self._readiness().checks:
+            ready.add_metric([check.name], check.ready)
+        yield ready
+
+
 class StoreCollector(Collector):
     """Asks the store when Prometheus asks us."""
 
@@ -85,6 +110,7 @@ class StoreCollector(Collector):
         """Jobs and candidates; all are missing while the database is away, and `up` says that it is."""
         up = GaugeMetricFamily("gtn_nas_database_up", "Whether the database answers")
         jobs = GaugeMetricFamily("gtn_nas_jobs", "Jobs", labels=["kind", "state"])
+        waiting = GaugeMetricFamily("gtn_nas_waiting_jobs", "Jobs that do not get on", labels=["kind"])
         candidates = GaugeMetricFamily("gtn_nas_candidates", "Candidates", labels=["state", "reason"])
         losses = CounterMetricFamily(
             "gtn_nas_lease_losses", "Runners that fell silent while they held a job", labels=["kind"]
@@ -92,6 +118,9 @@ class StoreCollector(Collector):
         try:
             for (kind, state), count in self._store.count_jobs().items():
                 jobs.add_metric([kind, state], count)
+            waits = self._store.count_waiting_jobs()
+            for job_kind in JobKind:
+                waiting.add_metric([job_kind], waits.get(job_kind, 0))
             totals = self._store.candidate_totals()
             for (candidate_state, reason), count in bounded(totals.outcomes).items():
                 candidates.add_metric([candidate_state, reason or ""], count)
@@ -104,7 +133,7 @@ class StoreCollector(Collector):
             yield up
         else:
             up.add_metric([], 1)
-            yield from (up, jobs, candidates, losses, seconds)
+            yield from (up, jobs, waiting, candidates, losses, seconds)
 
     def _scoring_seconds(self, totals: CandidateTotals) -> Metric:
         bounds = (*SECONDS_BOUNDS, math.inf)
@@ -136,6 +165,7 @@ class ClusterCollector(Collector):
         self._cluster, self._clock = cluster, clock
         self._known: ClusterView | None = None
         self._asked_at = -CLUSTER_SECONDS
+        self._asking = threading.Lock()  # who scrapes meanwhile waits: until then nobody knows
 
     def describe(self) -> list[Metric]:
         """Nothing to ask for at registration."""
@@ -155,12 +185,13 @@ class ClusterCollector(Collector):
                 yield family
 
     def _view(self) -> ClusterView | None:
-        now = self._clock()
-        if now - self._asked_at >= CLUSTER_SECONDS:
-            self._asked_at = now
-            try:
-                self._known = self._cluster()
-            except ServiceError as error:
-                log.warning("metrics without the cluster", error=str(error))
-                self._known = None
-        return self._known
+        with self._asking:
+            now = self._clock()
+            if now - self._asked_at >= CLUSTER_SECONDS:
+                self._asked_at = now
+                try:
+                    self._known = self._cluster()
+                except ServiceError as error:
+                    log.warning("metrics without the cluster", error=str(error))
+                    self._known = None
+            return self._known

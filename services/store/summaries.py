@@ -34,6 +34,12 @@ class SummaryRepository(Repository):
             oldest_first = session.scalars(jobs.order_by(Job.created_at, Job.id))
             return {job.subject_id: job_record(job) for job in oldest_first if job.subject_id is not None}
 
+    def count_waiting_jobs(self) -> dict[JobKind, int]:
+        """How many jobs of each kind do not get on, for a reason that they tell; absent kinds have none."""
+        waiting = sa.select(Job.kind, sa.func.count()).where(Job.waiting_for.is_not(None)).group_by(Job.kind)
+        with self._database.read() as session:
+            return dict(session.execute(waiting).tuples().all())
+
     def count_lease_losses(self) -> dict[JobKind, int]:
         """How often the runners of the jobs of each kind fell silent; absent kinds have no job."""
         with self._database.read() as session:

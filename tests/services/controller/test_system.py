@@ -1,6 +1,8 @@
 """Health, readiness, metrics, cluster, catalogue, and the page for people."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from services.controller.app import create_app
 from services.controller.metrics import REASONS, ClusterCollector, bounded
 from services.errors import ClusterUnavailableError, StoreUnavailableError
 from services.lifecycle import CandidateState, JobKind
-from services.schemas import ClusterView
+from services.schemas import Capacity, ClusterView
 from services.settings import Settings
 from services.store import Store, downgrade
 
@@ -98,7 +100,9 @@ def test_metrics_count_jobs_candidates_and_requests(http: TestClient, scored_sea
     samples = _samples(http)
 
     assert samples["gtn_nas_database_up",] == 1
+    assert samples["gtn_nas_ready", "database"] == samples["gtn_nas_ready", "artifacts"] == 1
     assert samples["gtn_nas_jobs", "search", "running"] == 1
+    assert samples["gtn_nas_waiting_jobs", "search"] == 0
     assert samples["gtn_nas_candidates", "", "succeeded"] == 3
     assert samples["gtn_nas_http_request_seconds_count", "GET", "/v1/searches/{search_id}", "200"] == 2
     assert samples["gtn_nas_http_request_seconds_count", "GET", "unmatched", "404"] == 1
@@ -189,6 +193,31 @@ def test_the_cluster_is_asked_now_and_then_and_may_be_away(http: TestClient) -> 
         values += [sample.value for family in collector.collect() for sample in family.samples]
     assert asked == [0.0, 15.0]
     assert values == [0, 0, 0, 0]
+
+
+def test_who_scrapes_while_the_cluster_is_asked_gets_its_answer_too() -> None:
+    node = Capacity(total=2, busy=1, free=1)
+    view = ClusterView(source="ray", nodes=[], cpus=node, gpus=node, running_searches=[])
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow() -> ClusterView:
+        asked.set()
+        assert answer.wait(30)
+        return view
+
+    collector = ClusterCollector(slow)
+
+    def up() -> float:
+        return next(collector.collect()).samples[0].value
+
+    with ThreadPoolExecutor(2) as scrapers:
+        first = scrapers.submit(up)
+        assert asked.wait(30)
+        second = scrapers.submit(up)
+        with pytest.raises(TimeoutError):
+            second.result(0.2)
+        answer.set()
+        assert (first.result(30), second.result(30)) == (1, 1)
 
 
 def test_metrics_say_when_the_database_is_away(

@@ -138,7 +138,9 @@ def test_what_a_job_waits_for_is_told_once_and_forgotten_when_it_moves_on(
     assert store.get_job(job.id).waiting_for == "a GPU"
     told = [event.data["waiting_for"] for event in store.events_after(job.id) if event.type == "waiting"]
     assert told == ["a GPU", None, "a GPU"]
+    assert store.count_waiting_jobs() == {JobKind.SEARCH: 1}
     store.release(job.id, "runner")
+    assert store.count_waiting_jobs() == {}
     assert store.get_job(job.id).waiting_for is None
 
 
