@@ -20,6 +20,7 @@ GtnNasError
 import errno
 
 from gtn_core.errors import GtnNasError
+from services.redaction import redact
 
 
 class ServiceError(GtnNasError):
@@ -87,8 +88,11 @@ class ClusterUnavailableError(ServiceError):
     """Ray cannot be started or reached, or was lost while it was at work."""
 
     def __init__(self, message: str, *, is_local: bool = False) -> None:
-        """`is_local`: a Ray that was to run for one job alone, which that job may have brought down."""
-        super().__init__(message)
+        """`is_local`: a Ray that was to run for one job alone, which that job may have brought down.
+
+        The message is what jobs are said to wait for, to whoever may read: an address loses its password.
+        """
+        super().__init__(redact(message))
         self.is_local = is_local
 
 

@@ -4,12 +4,16 @@ Nothing should put one there in the first place. Libraries do, in messages that 
 come up; this is the net below.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from services.settings import Settings
+if TYPE_CHECKING:
+    from services.settings import Settings
 
 HIDDEN = "***"
 SHORTEST = 4
@@ -49,7 +53,8 @@ def redactor(settings: Settings) -> Redact:
 def _secrets(settings: Settings) -> Iterable[str]:
     if settings.api_key is not None:
         yield settings.api_key.get_secret_value()
-    for url in (settings.resolved_database_url, settings.resolved_artifacts_url):
+    addresses = settings.resolved_database_url, settings.resolved_artifacts_url, settings.ray_jobs_url
+    for url in addresses:
         password = _password(url)
         if len(password) >= SHORTEST:
             yield password

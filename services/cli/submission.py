@@ -274,6 +274,8 @@ def resolve_checkpoint(client: "Client", text: str) -> str:
 
     if len(text) == 64:
         return text
+    if not text:  # as of a variable that is not set: the start of every id
+        raise GtnNasError("the id of the checkpoint is empty; `gtn-nas checkpoint list` shows what there is")
     checkpoints = client.list_checkpoints()  # newest first
     if text == "latest":
         found = [each.id for each in sorted(checkpoints, key=lambda checkpoint: checkpoint.shipped)][:1]

@@ -148,7 +148,7 @@ class Connection:
                             yield event
             except NothingMore:
                 return
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 failure = self._unreachable(error)
             except ApiError as refusal:
                 failure = refusal
@@ -176,7 +176,11 @@ class Connection:
                 raise NothingMore
             yield None
             async for message in stream.events:
-                yield EventView.model_validate_json(message.data)
+                try:
+                    event = EventView.model_validate_json(message.data)
+                except ValidationError as error:
+                    raise self._unreachable("something else answers there") from error
+                yield event
 
     async def _send(self, request: Request) -> httpx2.Response:
         """The answer, which is a success. Raises ApiError or ControllerUnreachableError."""
@@ -194,7 +198,7 @@ class Connection:
     async def _send_once(self, request: Request) -> httpx2.Response:
         try:
             return checked(await self._network.send(request))
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise self._unreachable(error) from error
 
     def _read(self, model: type[Model], response: httpx2.Response) -> Model:
@@ -203,7 +207,7 @@ class Connection:
         except ValidationError as error:
             raise self._unreachable("something else answers there") from error
 
-    def _unreachable(self, reason: str | httpx2.TransportError) -> ControllerUnreachableError:
+    def _unreachable(self, reason: str | httpx2.RequestError) -> ControllerUnreachableError:
         kind = ControllerSilentError if isinstance(reason, httpx2.ReadTimeout) else ControllerUnreachableError
         # Some errors of the network have no text but their name.
         return kind(self.url, str(reason) or type(reason).__name__)
@@ -248,7 +252,10 @@ def checked(response: httpx2.Response) -> httpx2.Response:
 
 def path_of(collection: str, identifier: str, *more: str) -> str:
     """The path of one resource; an identifier with slashes or dots stays one part of it."""
-    return "/".join(("/v1", collection, quote(identifier, safe=""), *more))
+    part = quote(identifier, safe="")
+    if not part.strip("."):  # "." and ".." would be resolved on the way
+        part = part.replace(".", "%2E")
+    return "/".join(("/v1", collection, part, *more))
 
 
 def given(values: Mapping[str, Any]) -> dict[str, Any]:

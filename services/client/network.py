@@ -26,7 +26,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer that goes on; of one that is an error, the whole body is there."""
+    """An answer that goes on; of one that is no success, the whole body is there."""
 
     response: httpx2.Response
     events: AsyncIterator[httpx2.ServerSentEvent]
@@ -41,7 +41,7 @@ class HttpOptions(Route):
 
 
 class Network(Protocol):
-    """What a client needs of the outside world. Raises httpx2.TransportError."""
+    """What a client needs of the outside world. Raises httpx2.RequestError."""
 
     def __init__(self, **options: Unpack[HttpOptions]) -> None: ...
 
@@ -76,7 +76,7 @@ class BlockingNetwork:
     async def stream(self, request: Request) -> AsyncGenerator[Stream]:
         """Open a stream of server-sent events."""
         with self._http.sse(**_options(request)) as source:
-            if source.response.is_error:
+            if not source.response.is_success:
                 source.response.read()
             yield Stream(source.response, _without_suspending(source))
 
@@ -103,7 +103,7 @@ class AsyncNetwork:
     async def stream(self, request: Request) -> AsyncGenerator[Stream]:
         """Open a stream of server-sent events."""
         async with self._http.sse(**_options(request)) as source:
-            if source.response.is_error:
+            if not source.response.is_success:
                 await source.response.aread()
             yield Stream(source.response, aiter(source))
 

@@ -56,7 +56,8 @@ def stream_of(find_job: Callable[..., JobRecord]) -> Callable[..., EventStream]:
     ) -> EventStream:
         if job.state.terminal and not store.events_after(job.id, last_event_id, 1):
             raise NothingMore
-        return EventStream(job.id, last_event_id)
+        # An id of another job, or of a database that was restored, may lie ahead of all that there is.
+        return EventStream(job.id, min(last_event_id, store.last_event_id(job.id)))
 
     return stream
 

@@ -40,8 +40,8 @@ class RateLimits:
     def admit_attempt(self, address: str, token: str | None) -> None:
         """Let a client try a key. Answers 429 to an address that was wrong too often.
 
-        A token that was good before may be tried in any case: one client with a stale key must not lock
-        out the others behind the same proxy.
+        A token that was good the last time may be tried in any case: one client with a stale key must not
+        lock out the others behind the same proxy.
         """
         if token is not None:
             with self._lock:
@@ -50,9 +50,12 @@ class RateLimits:
         wait = self._failures.wait(_network(address))
         _refuse_if(wait, "too many requests without a valid API key came from this address")
 
-    def note_failure(self, address: str) -> None:
-        """A request from this address carried no valid key."""
+    def note_failure(self, address: str, token: str | None = None) -> None:
+        """A request from this address carried no valid key; a token that was good is no more."""
         self._failures.take(_network(address))
+        if token is not None:
+            with self._lock:
+                self._good_tokens.pop(_digest(token), None)
 
     def note_success(self, token: str) -> None:
         """This token was good."""

@@ -159,7 +159,7 @@ def _admitted(request: Request, token: str | None, find: Callable[[], Caller | N
     limits.admit_attempt(address, token)
     caller = find()
     if caller is None:
-        limits.note_failure(address)
+        limits.note_failure(address, token)
         return None
     if token is not None:
         limits.note_success(token)

@@ -11,6 +11,9 @@ from services.store.repository import Repository, find
 from services.store.tables import Job
 from services.store.transitions import job_record, transition
 
+LIMITS = ("max_candidates", "max_seconds")
+"""What an extension changes of a search's request."""
+
 
 class ExtensionRepository(Repository):
     """More candidates or more time for a search."""
@@ -39,7 +42,7 @@ class ExtensionRepository(Repository):
             request = extended(job_record(job))
             check_json(request, "request")
             transition(session, job, Action.EXTEND, now)
-            limits = {name: request[name] for name in ("max_candidates", "max_seconds")}
+            limits = {name: request[name] for name in LIMITS}
             limits["max_seconds_before"] = job.request.get("max_seconds")
             job.request, job.progress_total = request, request["max_candidates"]
             record_event(session, job, EventType.EXTENDED, limits, now)

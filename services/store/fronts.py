@@ -50,7 +50,8 @@ class Fronts:
         known = self._copies.get(key, _Front(-1, np.empty(0, np.int64), np.empty((0, len(objectives)))))
         done = session.execute(_DONE, {"id_": search_id}).scalar_one_or_none() or 0
         if known.done < done:
-            known = self._copies.keep(key, _brought_forward(session, search_id, objectives, known, done))
+            known = _brought_forward(session, search_id, objectives, known, done)
+            self._copies.keep(key, known)  # which may keep another's, newer than this session's snapshot
         return [int(number) for number in known.numbers]
 
 

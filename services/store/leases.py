@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from services.lifecycle import Action, JobKind, JobState
 from services.store.events import record_event
+from services.store.extensions import LIMITS
 from services.store.json_values import check_json
 from services.store.records import EventType, JobRecord, JsonObject
 from services.store.repository import Repository, leased_job
@@ -91,7 +92,7 @@ class LeaseRepository(Repository):
 
         A job that was meanwhile cancelled or paused keeps that state, and neither result nor error.
         `request` is what the caller has fulfilled: a search that was extended meanwhile asks for more, and
-        is queued again instead of succeeding.
+        is queued again instead of succeeding. Another name or priority asks for nothing.
         Raises LeaseLostError, having written nothing, when the lease is not the caller's, which is
         also what a second call gets.
         """
@@ -101,7 +102,7 @@ class LeaseRepository(Repository):
             now = self._now(session)
             job = leased_job(session, job_id, owner)
             drop_lease(session, job, now)
-            if job.state is JobState.RUNNING and error is None and request not in (None, job.request):
+            if job.state is JobState.RUNNING and error is None and _asks_for_more(job, request):
                 job.attempts = 0
                 transition(session, job, Action.RELEASE, now)
             elif job.state is JobState.RUNNING:
@@ -195,6 +196,11 @@ def _queued_in_turn(
         .where(Job.kind.in_(kinds), Job.state == JobState.QUEUED, free)
         .order_by(Job.priority.desc(), running_of_key, Job.created_at, Job.id)
     )
+
+
+def _asks_for_more(job: Job, fulfilled: JsonObject | None) -> bool:
+    """Whether a job's limits are others than those that were fulfilled; name and priority may be."""
+    return fulfilled is not None and any(job.request.get(key) != fulfilled.get(key) for key in LIMITS)
 
 
 def _wait(session: Session, job: Job, waiting_for: str | None, now: datetime) -> None:

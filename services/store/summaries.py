@@ -38,7 +38,7 @@ class SummaryRepository(Repository):
         """How many jobs of each kind do not get on, for a reason that they tell; absent kinds have none."""
         waiting = sa.select(Job.kind, sa.func.count()).where(Job.waiting_for.is_not(None)).group_by(Job.kind)
         with self._database.read() as session:
-            return dict(session.execute(waiting).tuples().all())
+            return dict(session.execute(waiting).all())
 
     def count_lease_losses(self) -> dict[JobKind, int]:
         """How often the runners of the jobs of each kind fell silent; absent kinds have no job."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from services.errors import ClusterUnavailableError
 from services.logging import configure_logging
 from services.redaction import redact, redactor
 from services.settings import Settings
@@ -26,6 +27,11 @@ TOKEN = "gtn_0123456789ab_" + "aB3-_" * 8 + "xyz"
 )
 def test_what_looks_like_a_secret_is_taken_out(text: str, cleaned: str) -> None:
     assert redact(text) == cleaned
+
+
+def test_what_jobs_wait_for_tells_no_password_of_the_cluster() -> None:
+    away = ClusterUnavailableError("Ray at http://nas:p4ss@head:8265 does not answer")
+    assert str(away) == "Ray at http://nas:***@head:8265 does not answer"
 
 
 @pytest.mark.parametrize(

@@ -454,6 +454,7 @@ def test_what_the_controller_refuses_names_the_field(url: str, run: Run, checkpo
         (["search", "--space", "nasbench999"], "search_space.name"),
         (["search", "--space", "nasbench201", "--space-option", "channels=-1"], "channels"),
         (["search", "--checkpoint", "ffff"], "no checkpoints match 'ffff'"),
+        (["checkpoint", "delete", ""], "is empty"),
         (["train-gtn", "--dataset", "digitz"], "dataset.name"),
         (["show", "no-such"], "no-such"),
         (["rank", "no-such"], "no-such"),

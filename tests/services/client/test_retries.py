@@ -2,6 +2,8 @@
 
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -147,19 +149,46 @@ def test_a_controller_that_is_too_busy_to_answer_is_not_said_to_be_missing() -> 
     assert str(silent.value).startswith(f"the controller at {url} does not answer in time")
 
 
-def test_something_else_at_the_address_is_no_controller() -> None:
+@contextmanager
+def answering(status: int, headers: dict[str, str], body: bytes, job: str = "") -> Iterator[Client]:
+    """A client of a server that always gives one answer, unless it is asked for a job that it has."""
+
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            is_job = job and not self.path.endswith("/events")
+            self.send_response(200 if is_job else status)
+            for name, value in () if is_job else headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(b"<html>hello</html>")
+            self.wfile.write(job.encode() if is_job else body)
 
         def log_message(self, *_: Any) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        client = Client(f"http://127.0.0.1:{server.server_port}")
-        with client, pytest.raises(ControllerUnreachableError, match="something else answers there"):
-            client.health()
+        with Client(f"http://127.0.0.1:{server.server_port}", retries=0, watch_retries=0) as client:
+            yield client
         server.shutdown()
+
+
+def test_something_else_at_the_address_is_no_controller() -> None:
+    told = pytest.raises(ControllerUnreachableError, match="something else answers there")
+    with answering(200, {}, b"<html>hello</html>") as client, told:
+        client.health()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "error", "told"),
+    [
+        (302, {"Location": "/login"}, b"", ApiError, "302"),
+        (200, {"Content-Encoding": "gzip"}, b"junk", ControllerUnreachableError, "decompress"),
+        (200, {}, b"id: 5\ndata: {}\n\n", ControllerUnreachableError, "something else answers there"),
+    ],
+)
+def test_whatever_answers_in_place_of_events_is_one_of_the_clients_errors(
+    search: SearchView, status: int, headers: dict[str, str], body: bytes, error: type[Exception], told: str
+) -> None:
+    given = {"Content-Type": "text/event-stream", **headers}
+    with answering(status, given, body, search.model_dump_json()) as client, pytest.raises(error, match=told):
+        list(client.events(search.id))

@@ -61,6 +61,31 @@ def test_who_has_every_event_is_told_that_none_will_come(
     assert (answer.status_code, answer.content) == (204, b"")
 
 
+def test_an_id_ahead_of_all_events_holds_up_no_other_stream(
+    live_url: str, store: Store, search_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    look = event_streams._look
+
+    def count(*arguments: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return look(*arguments)
+
+    monkeypatch.setattr(event_streams, "_look", count)
+    path = f"{live_url}/v1/searches/{search_id}/events"
+    ahead = {"Last-Event-ID": str(2**62)}
+    with httpx2.stream("GET", path, headers=ahead) as one, httpx2.stream("GET", path) as other:
+        first = other.iter_lines()
+        assert next(first).startswith("event: state") or next(first)
+        time.sleep(0.5)
+        looked = looks
+        store.append_event(search_id, "log", {"message": "news"})
+        for stream in (one.iter_lines(), first):
+            assert any("news" in line for line in stream)
+    assert looked < 10  # each looks until it has all that there is, and then waits for news
+
+
 def test_a_long_story_is_sent_in_bounded_batches(
     http: TestClient, store: Store, search_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,14 @@ def test_a_key_that_was_good_is_not_locked_out_by_its_neighbours_mistakes(second
         limits.admit_attempt("192.0.2.1", None)
 
 
+def test_a_key_that_is_good_no_more_is_counted_like_any_other(seconds: Seconds) -> None:
+    limits = RateLimits(per_key=0, failures_per_address=1, clock=seconds)
+    limits.note_success("revoked")
+    limits.note_failure("192.0.2.1", "revoked")
+    with pytest.raises(Problem):
+        limits.admit_attempt("192.0.2.1", "revoked")
+
+
 @pytest.fixture
 def serving(settings: Settings) -> Iterator[Callable[..., TestClient]]:
     """Makes a client of a controller with other settings."""
@@ -164,6 +172,18 @@ def test_guessing_keys_is_slowed_down(serving: Callable[..., TestClient], store:
     assert guesses == [401, 401, 429]
     assert (without.status_code, "Retry-After" in without.headers) == (429, True)
     assert http.get("/v1/searches", headers=_bearer(token)).status_code == 200
+
+
+def test_a_revoked_key_is_slowed_down_as_if_it_were_guessed(
+    serving: Callable[..., TestClient], store: Store
+) -> None:
+    key, token = store.create_api_key("reader", [Scope.READ])
+    store.create_api_key("another", [Scope.READ])
+    http = serving(failed_keys_per_minute=2)
+    assert http.get("/v1/searches", headers=_bearer(token)).status_code == 200
+    store.revoke_api_key(key.id)
+    answers = [http.get("/v1/searches", headers=_bearer(token)).status_code for _ in range(3)]
+    assert answers == [401, 401, 429]
 
 
 def test_an_open_controller_does_not_limit_its_own_machine(serving: Callable[..., TestClient]) -> None:

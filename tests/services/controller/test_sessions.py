@@ -196,6 +196,25 @@ def test_with_a_session_the_api_changes_things_only_for_our_own_pages(
     assert len(http.get("/v1/meta-trainings").json()["items"]) == 2
 
 
+def test_a_form_in_place_of_a_checkpoint_is_refused_as_none(
+    logged_in: Callable[[Scope], TestClient],
+) -> None:
+    """Reading the token out of it would take the body away from the upload."""
+    http = logged_in(Scope.SUBMIT)
+    sent: dict[str, Any] = {"data": {CSRF_FIELD: csrf_token(http)}, "files": {"file": b"no checkpoint"}}
+    assert http.post("/v1/checkpoints", headers={"Idempotency-Key": "k"}, **sent).status_code == 403
+    headers = {"Idempotency-Key": "k", CSRF_HEADER: csrf_token(http)}
+    assert http.post("/v1/checkpoints", headers=headers, **sent).status_code == 400
+
+
+def test_a_token_that_is_half_a_character_is_refused(browser: Start) -> None:
+    http = browser(api_key=BOOTSTRAP)
+    csrf_token(http, "/login")
+    body = f'--x\r\nContent-Disposition: form-data; name="{CSRF_FIELD}"\r\n\r\n+2AA-\r\n--x--\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=x; charset=utf-7"}
+    assert http.post("/login", content=body, headers=headers).status_code == 403
+
+
 def test_a_token_of_another_session_is_refused(browser: Start, store: Store) -> None:
     _, key = store.create_api_key("submitter", [Scope.SUBMIT])
     mine, other = browser(), browser()
@@ -264,7 +283,7 @@ def test_who_comes_through_a_proxy_that_changes_the_host_learns_what_is_wrong(br
     assert "Host header" in answer.text
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999"])
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://["])
 def test_no_other_page_logs_a_browser_in_or_out(browser: Start, origin: str) -> None:
     http = browser(api_key=BOOTSTRAP)
     form = {CSRF_FIELD: csrf_token(http, "/login"), "key": BOOTSTRAP}

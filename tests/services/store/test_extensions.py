@@ -82,6 +82,17 @@ def test_a_runner_that_fulfilled_the_old_request_gives_the_search_back(store: St
     assert store.finish(search.id, "runner", result={}, request=again.request).state is JobState.SUCCEEDED
 
 
+def test_another_name_or_priority_asks_for_nothing_more(store: Store):
+    request = {"name": "", "priority": 0, "max_candidates": 10, "max_seconds": None}
+    search = store.create_job(JobKind.SEARCH, name="", request=request, progress_total=10)
+    claimed = store.claim(JobKind.SEARCH, "runner", 30, job_id=search.id)
+    assert claimed is not None
+    edited = store.edit_job(search.id, name="named while it ran", priority=5)
+    assert edited.request != claimed.request
+    ended = store.finish(search.id, "runner", result={"done": 1}, request=claimed.request)
+    assert (ended.state, ended.result, ended.name) == (JobState.SUCCEEDED, {"done": 1}, "named while it ran")
+
+
 def test_a_failure_is_one_although_the_search_was_extended(store: Store, search: JobRecord):
     claimed = store.claim(JobKind.SEARCH, "runner", 30, job_id=search.id)
     assert claimed is not None

@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -356,6 +357,25 @@ def test_a_pareto_front_follows_a_search_that_runs(
     assert len(sizes) > 3
     fail(search.id, 60)
     assert {each.number for each in store.pareto(search.id, ["accuracy", "params"])} == undominated(points)
+
+
+def test_a_front_is_that_of_the_moment_although_another_reader_is_ahead(
+    store: Store, running_search: MakeJob, succeed: Write, monkeypatch: pytest.MonkeyPatch
+):
+    search = running_search()
+    succeed(search.id, 0, accuracy=0.1)
+    bring_forward, ahead = fronts._brought_forward, []
+
+    def slowly(*arguments: Any) -> Any:
+        front = bring_forward(*arguments)
+        if not ahead:
+            ahead.append(True)
+            succeed(search.id, 1, accuracy=0.9)
+            assert [each.number for each in store.pareto(search.id, ["accuracy"])] == [1]
+        return front
+
+    monkeypatch.setattr(fronts, "_brought_forward", slowly)
+    assert [each.number for each in store.pareto(search.id, ["accuracy"])] in ([0], [1])
 
 
 def scattered(count: int) -> list[tuple[float, int]]:
