@@ -15,6 +15,7 @@ from services.store.api_keys import ApiKeyRepository
 from services.store.backup import back_up
 from services.store.candidates import CandidateRepository
 from services.store.checkpoints import CheckpointRepository
+from services.store.deletion import DeletionRepository
 from services.store.engine import Clock, Database, create_engine, utc_now
 from services.store.events import EventRepository
 from services.store.extensions import ExtensionRepository
@@ -52,6 +53,7 @@ class Store(
     JobRepository,
     LeaseRepository,
     ExtensionRepository,
+    DeletionRepository,
     CandidateRepository,
     RankedCandidateRepository,
     MeasurementRepository,

@@ -2,9 +2,9 @@
 
 import sqlalchemy as sa
 
-from services.errors import ConflictError, NotFoundError
+from services.errors import NotFoundError
 from services.lifecycle import Action, JobKind, JobState
-from services.store.events import TERMINAL_STATES, record_event
+from services.store.events import record_event
 from services.store.idempotency import first_answer
 from services.store.json_values import check_json
 from services.store.pagination import Order, read_page
@@ -140,31 +140,3 @@ class JobRepository(Repository):
             if edits:
                 record_event(session, job, EventType.EDITED, edits, self._now(session))
             return job_record(job)
-
-    def delete_job(self, job_id: str) -> None:
-        """Remove an ended job with its candidates and events; final trainings of these are cancelled.
-
-        Raises ConflictError while the job is queued, running or paused (also if it was resumed just
-        before), NotFoundError when it is gone: of two deletions, the second finds nothing.
-        """
-        with self._database.write() as session:
-            job = find(session, Job, "job", job_id, lock=True)
-            if not job.state.terminal:
-                raise ConflictError(f"job {job_id!r} is {job.state}; cancel it before deleting it")
-            now = self._now(session)
-            for training in session.scalars(_trainings_under_way(job_id)):
-                transition(session, training, Action.CANCEL, now)
-            session.delete(job)
-
-
-def _trainings_under_way(search_id: str) -> sa.Select[Job]:
-    """The final trainings of a search's candidates that have not ended; locked."""
-    return (
-        sa.select(Job)
-        .where(
-            Job.kind == JobKind.FINAL_TRAINING,
-            Job.state.not_in(TERMINAL_STATES),
-            Job.subject_id.startswith(f"{search_id}-"),
-        )
-        .with_for_update()
-    )

@@ -16,7 +16,7 @@ Row = TypeVar("Row", bound=Table)
 
 
 class Repository:
-    """One subject of the store. Every public method is one transaction."""
+    """One subject of the store. Every public method is one transaction, unless it says otherwise."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from services.errors import ConflictError, IllegalTransitionError, InvalidValueError, NotFoundError
+from services.errors import IllegalTransitionError, InvalidValueError, NotFoundError
 from services.lifecycle import Action, CandidateState, JobKind, JobState
 from services.store import JobRecord, Store
 
@@ -167,47 +167,3 @@ def test_an_illegal_action_changes_nothing(store: Store, queued_search: MakeJob)
         store.act(cancelled.id, Action.RESUME)
     assert store.get_job(cancelled.id) == cancelled
     assert store.events_after(cancelled.id) == events
-
-
-def test_who_deletes_a_search_ends_the_trainings_of_its_candidates(
-    store: Store, running_search: MakeJob, succeed: Callable[..., None]
-):
-    """They would fail for want of their candidate, or end in weights that nothing could export."""
-    search, other = running_search(), running_search("other")
-    succeed(search.id, 0)
-    store.act(search.id, Action.CANCEL)
-
-    def train(search_id: str) -> str:
-        subject = f"{search_id}-0"
-        training = store.create_job(
-            JobKind.FINAL_TRAINING, name="", request={}, progress_total=1, subject_id=subject
-        )
-        return training.id
-
-    ended, running, queued, others = (train(each.id) for each in (search, search, search, other))
-    store.claim(JobKind.FINAL_TRAINING, "worker", 60, job_id=ended)
-    store.finish(ended, "worker", result={})
-    store.claim(JobKind.FINAL_TRAINING, "worker", 60, job_id=running)
-    store.delete_job(search.id)
-    states = [store.get_job(each).state for each in (ended, running, queued, others)]
-    assert states == [JobState.SUCCEEDED, JobState.CANCELLED, JobState.CANCELLED, JobState.QUEUED]
-    assert store.heartbeat(running, "worker", 60) is JobState.CANCELLED
-
-
-def test_only_ended_jobs_can_be_deleted_and_all_of_theirs_goes_too(
-    store: Store, running_search: MakeJob, succeed: Callable[..., None]
-):
-    kept, job = running_search("other"), running_search()
-    succeed(kept.id, 0, owner="other")
-    succeed(job.id, 0)
-    with pytest.raises(ConflictError, match=r"is running; cancel it before deleting it"):
-        store.delete_job(job.id)
-    assert len(store.history(job.id)) == 1
-    store.act(job.id, Action.CANCEL)
-    store.delete_job(job.id)
-    with pytest.raises(NotFoundError):
-        store.get_job(job.id)
-    assert (store.history(job.id), store.events_after(job.id)) == ([], [])
-    assert len(store.history(kept.id)) == 1
-    with pytest.raises(NotFoundError):
-        store.delete_job(job.id)
