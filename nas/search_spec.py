@@ -122,7 +122,7 @@ class SearchSpec(StrictModel):
 
     @model_validator(mode="after")
     def _initial_ones_fit_the_budget(self) -> Self:
-        initial = len(self.initial_architectures)
+        initial = len(set(self.initial_architectures))
         if initial > self.max_candidates:
             raise ValueError(
                 f"initial_architectures are {initial} and max_candidates is {self.max_candidates}; leave "

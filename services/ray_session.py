@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def _connect(address: str, where: str) -> Any:
     options = {"address": address} if address else _local_options()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with chdir(_WITHOUT_MODULES):
+        with _standing_in(_WITHOUT_MODULES):
             context = ray.init(**options, log_to_driver=False, configure_logging=False)
     except Exception as error:  # a node that is too slow to start raises no type of its own
         raise ClusterUnavailableError(f"{where} did not start: {error}", is_local=not address) from error
@@ -123,6 +123,18 @@ def _connect(address: str, where: str) -> Any:
         for number, handler in handlers.items():  # Ray has put its own there
             signal.signal(number, handler)
     return context
+
+
+@contextmanager
+def _standing_in(folder: str) -> Iterator[None]:
+    """Change the working folder, and go back if that is allowed: with sudo it need not be."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.chdir(before)
 
 
 def _local_options() -> dict[str, Any]:

@@ -23,7 +23,7 @@ from services.schemas.analysis import (
     PointCloud,
     Trajectory,
 )
-from services.store import METRIC_COLUMNS, JobRecord, Measurements, Store
+from services.store import METRIC_COLUMNS, JobRecord, Measurements, Store, utc_now
 
 MOST_STEPS = 2000
 """Of a best-so-far curve."""
@@ -41,10 +41,12 @@ def trajectory(store: Store, search: JobRecord) -> Trajectory:
     numbers = measured.numbers[places].tolist()
     times = store.finish_times(search.id, numbers)
     began = search.started_at or search.created_at
+    ended = search.finished_at or utc_now()
     return Trajectory(
         objective=objective,
         direction=_direction(objective),
         done=max(measured.done, 0),
+        elapsed=max(0.0, (ended - began).total_seconds()),
         completion=measured.completions[places].tolist(),
         seconds=[max(0.0, (times[each] - began).total_seconds()) for each in numbers],
         number=numbers,

@@ -114,14 +114,18 @@ class ActiveSearch:
         self.error = self.error or error
         self._stopping = True
 
-    def poll(self) -> None:
-        """Look whether to stop. If so kill the workers: one in the middle of a candidate hears nothing."""
+    def poll(self, *, proposing: bool = False) -> None:
+        """Look whether to stop. If so kill the workers: one in the middle of a candidate hears nothing.
+
+        While the search is proposing nobody hears from workers that have started, or misses them.
+        """
         now = time.monotonic()
         if not self._stopping and now >= self._next_poll:
             self._next_poll = now + STOP_POLL_SECONDS
             with self._guard():
-                self._slots.count()  # also while nothing is proposed, to see that there is no room
-                self._waiting.look(without_worker=bool(self._in_flight) and not self.workers)
+                if not proposing:
+                    self._slots.count()  # also while nothing is proposed, to see that there is no room
+                    self._waiting.look(without_worker=bool(self._in_flight) and not self.workers)
                 self._stopping = now >= self._deadline or self.observer.should_stop()
         while self._stopping and self.workers:
             with suppress(RayError):  # it is gone, or cannot be reached
@@ -129,7 +133,7 @@ class ActiveSearch:
 
     def _propose_new(self) -> Proposal | None:
         """The next candidate that needs an evaluation; those with a known score are recorded on the way."""
-        proposal = None
+        proposal, began = None, time.monotonic()
         with self._guard():
             while not self._stopping and (proposal := self.search.propose(self._should_stop)) is not None:
                 self.observer.on_proposal(proposal)
@@ -137,11 +141,12 @@ class ActiveSearch:
                     break
                 self.observer.on_result(known)
                 self.search.complete(known)
-                self.poll()
+                self.poll(proposing=True)
+        self._waiting.leave_out(time.monotonic() - began)
         return None if self._stopping else proposal
 
     def _should_stop(self) -> bool:
-        self.poll()
+        self.poll(proposing=True)
         return self._stopping
 
     def _record(self, result: CandidateResult) -> None:

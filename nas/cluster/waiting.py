@@ -52,6 +52,11 @@ class Waiting:
             waited = f" after {limit:g} s" if limit else ""
             raise NoRoomError(f"{shortage}{waited}; add such a node, or ask for less in `resources`")
 
+    def leave_out(self, seconds: float) -> None:
+        """So long nobody could have heard of a worker that has started."""
+        if self._without_worker_since is not None:
+            self._without_worker_since += seconds
+
     def _no_worker(self, now: float) -> str | None:
         if self._without_worker_since is None or now - self._without_worker_since < PATIENCE_SECONDS:
             return None

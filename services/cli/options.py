@@ -101,7 +101,7 @@ def key_values(pairs: list[str] | None) -> dict[str, Any]:
         if not separator or not key:
             raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE, such as channels=8")
         try:
-            values[key] = json.loads(text)
+            values[key] = json.loads(text, parse_constant=_no_number)
         except json.JSONDecodeError:
             values[key] = text
     return values
@@ -116,11 +116,19 @@ def read_mapping(path: Path | None) -> dict[str, Any]:
     kind, read = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
     try:
         said = read(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{path} is not {kind}: {error}") from error
     if not isinstance(said, dict):
         raise typer.BadParameter(f"{path} is no JSON object, but {type(said).__name__}")
+    try:
+        json.dumps(said, allow_nan=False)
+    except (TypeError, ValueError) as error:  # a date, or an infinite number
+        raise typer.BadParameter(f"{path} holds what cannot be sent: {error}") from error
     return said
+
+
+def _no_number(text: str) -> float:
+    raise typer.BadParameter(f"{text} is no number that could be sent; null stands for none")
 
 
 def lines(option: str, values: list[str] | None) -> list[str]:
@@ -133,7 +141,10 @@ def lines(option: str, values: list[str] | None) -> list[str]:
             raise typer.BadParameter(f"--{option} {value}: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise typer.BadParameter(f"--{option} {value} is not text: {error}") from error
-        found += [line.strip() for line in text.splitlines() if line.strip()]
+        given = [line.strip() for line in text.splitlines() if line.strip()]
+        if not given:
+            raise typer.BadParameter(f"--{option} {value or repr(value)} is empty")
+        found += given
     return found
 
 

@@ -153,7 +153,10 @@ def search(
     best_of: Annotated[
         str | None, typer.Option(help="Evaluate the best of this search first, in its search space.")
     ] = None,
-    top: Annotated[int, typer.Option(min=1, max=1000, help="How many of --best-of.")] = 20,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="How many of --best-of.", show_default="20, or --candidates"),
+    ] = None,
     max_params: Annotated[int | None, typer.Option(min=1, help="Most trainable parameters.")] = None,
     max_flops: Annotated[int | None, typer.Option(min=1, help="Most FLOPs of a forward pass.")] = None,
     max_latency_ms: Annotated[
@@ -176,7 +179,9 @@ def search(
 
     Example: `gtn-nas search --checkpoint latest --space nasbench201 --candidates 40 --follow`
     """
-    written = options.read_mapping(config)
+    if top is not None and best_of is None:
+        raise typer.BadParameter("--top is given without --best-of; name the search whose best are meant")
+    written = _given(**options.read_mapping(config))
     limits = _given(max_params=max_params, max_flops=max_flops, max_latency_ms=max_latency_ms)
     resources = _given(cpus_per_candidate=cpus_per_candidate, gpus_per_candidate=gpus_per_candidate)
     request = written | _given(
@@ -195,15 +200,22 @@ def search(
         priority=priority,
     )
     with connect(url) as client:
-        request["checkpoint_id"] = resolve_checkpoint(
-            client, checkpoint or str(written.get("checkpoint_id") or "latest")
-        )
+        named = checkpoint or written.get("checkpoint_id")
         if best_of is not None:
-            request.setdefault("search_space", client.get_search(best_of).request["search_space"])
-            first, best = request.get("initial_architectures", []), _best(client, best_of, top)
+            earlier = client.get_search(best_of)
+            named = named or earlier.checkpoint_id
+            request.setdefault("search_space", earlier.request["search_space"])
+            first, most = request.get("initial_architectures", []), request.get("max_candidates")
+            room = max(1, most - len(first)) if isinstance(first, list) and isinstance(most, int) else TOP
+            best = _best(client, best_of, top or min(TOP, room))
             request["initial_architectures"] = first + best if isinstance(first, list) else first
+        request["checkpoint_id"] = resolve_checkpoint(client, str(named or "latest"))
         job: Job = client.create_search(**request)
         _report_search(client, job, follow=follow, as_json=as_json, url=url)
+
+
+TOP = 20
+"""How many of an earlier search's best are taken where nothing else is said."""
 
 
 def _best(client: "Client", search: str, top: int) -> list[str]:
@@ -330,9 +342,13 @@ def _advise_of_gpus(job: "Job", url: str | None) -> None:
             )
 
 
-def _added(given: dict[str, Any], written: Any) -> dict[str, Any] | None:
+def _added(given: dict[str, Any], written: Any) -> Any:
     """What a file says together with what options say; None where these say nothing."""
-    return {**(written if isinstance(written, dict) else {}), **given} if given else None
+    if not given:
+        return None
+    if written is not None and not isinstance(written, dict):
+        return written  # which the controller refuses by name
+    return {**(written or {}), **given}
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -39,12 +39,12 @@ class SearchCalls(Connection):
     """Searches: submit, steer, list."""
 
     @call
-    async def create_search(self, **options: Unpack[SearchOptions]) -> SearchView:
+    async def create_search(self, /, **options: Unpack[SearchOptions]) -> SearchView:
         """Submit a search, such as `checkpoint_id=..., search_space={"name": "nasbench201"}`."""
         return await self._create("/v1/searches", SearchView, given(options))
 
     @call
-    async def validate_search(self, **options: Unpack[SearchOptions]) -> SearchPlan:
+    async def validate_search(self, /, **options: Unpack[SearchOptions]) -> SearchPlan:
         """Check a search request without submitting it: the request in full, and what it would cost."""
         return await self._create("/v1/searches", SearchPlan, given(options), {"validate_only": "true"})
 

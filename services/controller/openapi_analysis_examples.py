@@ -13,6 +13,7 @@ def analysis_answers(candidate: dict[str, Any]) -> dict[tuple[str, str], dict[st
             "objective": "accuracy",
             "direction": "max",
             "done": 40,
+            "elapsed": 61.5,
             "completion": [1, 9],
             "seconds": [12.4, 15.1],
             "number": [0, 9],

@@ -68,7 +68,7 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
         )
     if request.learning_curves:
         checkpoint = _measured(checkpoint, splits, lease)
-    name = request.name or None
+    name = lease.insist(lambda: backend.store.get_job(lease.job.id)).name or None  # as it is by now
     record = lease.insist(lambda: store_checkpoint(backend.store, backend.artifacts, checkpoint, name=name))
     return {"checkpoint_id": record.id, "seconds": time.monotonic() - started, **checkpoint.manifest.metrics}
 

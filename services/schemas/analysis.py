@@ -15,6 +15,7 @@ class Trajectory(BaseModel):
     objective: Metric = Field(description="the search's first objective")
     direction: Literal["max", "min"] = Field(description="whether more or less of it is better")
     done: int = Field(description="candidates that have finished, failed ones included")
+    elapsed: float = Field(description="seconds from its start to its end, or until now; pauses included")
     completion: list[int] = Field(description="how many candidates had finished when it changed")
     seconds: list[float] = Field(description="since the search started, pauses included")
     number: list[int] = Field(description="of the candidate that changed it")

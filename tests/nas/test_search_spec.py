@@ -114,7 +114,8 @@ def test_given_architectures_are_of_the_space_and_within_the_budget() -> None:
     assert error["loc"] == ("initial_architectures", "1")
     assert error["input"] == "|none~0|"
     with pytest.raises(ValidationError, match="are 2 and max_candidates is 1; leave some out"):
-        SearchSpec.model_validate({"initial_architectures": [good, good], "max_candidates": 1})
+        SearchSpec.model_validate({"initial_architectures": [good, "another"], "max_candidates": 1})
+    assert SearchSpec.model_validate({"initial_architectures": [good, good], "max_candidates": 1})
 
 
 def test_a_candidate_must_occupy_something() -> None:

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from services.controller.pages.job_rows import JobRow, job_row
 from services.controller.pages.page import PageDep, page_router
 from services.dashboard.formats import short_id
-from services.dashboard.search_facts import search_facts
+from services.dashboard.search_facts import Fact, search_facts
 from services.errors import NotFoundError
 from services.lifecycle import JobKind
 from services.search_analysis import trajectory
@@ -26,7 +26,7 @@ class Compared:
 
     row: JobRow
     request: JsonObject
-    facts: dict[str, str]
+    facts: dict[str, Fact]
     curve: dict[str, Any]  # its best so far
 
 
@@ -44,6 +44,7 @@ def get_comparison(
             missing.append(each)
     scored_by = [[each.request["checkpoint_id"], each.request["estimator"]] for each in compared]
     labels = dict.fromkeys(label for each in compared for label in each.facts)
+    facts = {label: [each.facts.get(label) for each in compared] for label in labels}
     return page.render(
         "search_comparison.html",
         section="/searches",
@@ -51,17 +52,26 @@ def get_comparison(
         missing=missing,
         scored_alike=all(each == scored_by[0] for each in scored_by),
         objectives=list(dict.fromkeys(each.curve["objective"] for each in compared)),
-        facts=[(label, [each.facts.get(label, "–") for each in compared]) for label in labels],
+        facts=facts,
+        differing={
+            label for label, found in facts.items() if any(not _alike(found[0], each) for each in found)
+        },
         curves=[each.curve for each in compared],
     )
 
 
+def _alike(one: Fact | None, other: Fact | None) -> bool:
+    """Whether both ask for the same, whatever their words leave out."""
+    return (one and one.value) == (other and other.value)
+
+
 def _compared(store: Store, search: JobRecord) -> Compared:
-    facts = dict(search_facts(search.request)) | {"checkpoint": short_id(search.subject_id or "")}
+    checkpoint = Fact("checkpoint", short_id(search.subject_id or ""), search.subject_id)
+    facts = [*search_facts(search.request, whole=True), checkpoint]
     row = job_row(store, search)
     return Compared(
         row=row,
         request=search.request,
-        facts=facts,
+        facts={fact.label: fact for fact in facts},
         curve={"name": row.name, **trajectory(store, search).model_dump()},
     )

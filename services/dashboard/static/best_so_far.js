@@ -5,8 +5,9 @@ import { label, seconds, tick } from "./numbers.js";
 /** A trajectory as [x, y] over an axis: after its last improvement the line goes on to where the search is. */
 export function steps(trajectory, axis) {
   const [x, y] = [[...trajectory[axis]], [...trajectory.value]];
-  if (axis === "completion" && y.length && trajectory.done > x.at(-1)) {
-    x.push(trajectory.done);
+  const now = axis === "completion" ? trajectory.done : trajectory.elapsed;
+  if (y.length && now > x.at(-1)) {
+    x.push(now);
     y.push(y.at(-1));
   }
   return [x, y];

@@ -226,6 +226,10 @@ def test_what_a_search_was_asked_can_be_asked_again_from_its_record(
         ("s.json", "{", "is not JSON"),
         ("s.json", "[1]", "is no JSON object, but list"),
         ("s.json", "\xff", "is not JSON"),
+        ("s.json", "[" * 20_000, "is not JSON"),
+        ("s.toml", "name = 2024-01-01", "holds what cannot be sent"),
+        ("s.toml", "max_seconds = inf", "holds what cannot be sent"),
+        ("s.json", '{"max_seconds": NaN}', "holds what cannot be sent"),
     ],
 )
 def test_a_file_that_describes_no_search_is_refused(
@@ -235,7 +239,7 @@ def test_a_file_that_describes_no_search_is_refused(
     Path(name).write_bytes(text.encode("latin-1"))
     refused = CliRunner().invoke(app, ["search", "--config", name, "--url", url])
     assert refused.exit_code == 2
-    assert f"{name} {told}" in refused.stderr
+    assert f"{name} {told}" in " ".join(refused.stderr.replace("│", "").split())
 
 
 def test_a_search_begins_with_given_architectures_and_the_best_of_another(
@@ -256,6 +260,40 @@ def test_a_search_begins_with_given_architectures_and_the_best_of_another(
     assert "--initial @none.txt: No such file or directory" in missing.stderr
     unscored = CliRunner().invoke(app, ["search", "--best-of", made, "--url", url])
     assert f"search {made} has no candidate with a score yet" in str(unscored.exception)
+
+
+def test_the_best_of_another_search_bring_its_checkpoint_and_fit_the_budget(
+    run: Run, store: Store, search_id: str, tmp_path: Path
+) -> None:
+    (tmp_path / "s.json").write_text(
+        '{"initial_architectures": null, "search_space": null, "checkpoint_id": null, "max_candidates": 2}'
+    )
+    made = run("search", "--config", tmp_path / "s.json", "--best-of", search_id).stdout.strip()
+    request, earlier = store.get_job(made).request, store.get_job(search_id).request
+    assert request["initial_architectures"] == [
+        store.get_candidate(f"{search_id}-{number}").encoding for number in (2, 0)
+    ]
+    assert request["search_space"] == earlier["search_space"]
+    assert request["checkpoint_id"] == earlier["checkpoint_id"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--top", "3"], "--top is given without --best-of"),
+        (["--initial", ""], "--initial '' is empty"),
+        (["--initial", "@empty.txt"], "--initial @empty.txt is empty"),
+        (["--estimator", "gtn", "--estimator-option", "passes=NaN"], "NaN is no number"),
+    ],
+)
+def test_options_of_a_search_that_say_nothing_are_refused(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.txt").write_text("\n\n")
+    refused = CliRunner().invoke(app, ["search", *arguments, "--url", url])
+    assert refused.exit_code == 2
+    assert told in " ".join(refused.stderr.replace("│", "").split())
 
 
 def test_rank_shows_the_best_first_and_json_is_alone_on_stdout(run: Run, search_id: str) -> None:

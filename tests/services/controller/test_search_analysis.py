@@ -46,6 +46,7 @@ def test_the_best_so_far(http: TestClient, real_search: str) -> None:
     assert answer["value"] == [0.5, 0.7, 0.9]
     assert answer["seconds"] == sorted(answer["seconds"])
     assert answer["seconds"][0] >= 0
+    assert answer["elapsed"] >= answer["seconds"][-1]
 
 
 def test_points_and_their_front(http: TestClient, real_search: str) -> None:

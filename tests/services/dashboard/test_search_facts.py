@@ -17,7 +17,7 @@ REQUEST: dict[str, Any] = {
 
 
 def test_every_part_is_named_and_what_was_left_open_is_left_out() -> None:
-    assert dict(search_facts(REQUEST)) == {
+    assert {fact.label: fact.text for fact in search_facts(REQUEST)} == {
         "search space": "nasbench201 (channels 8, cells per stage 1)",
         "algorithm": "random_search",
         "estimator": "gtn",
@@ -30,5 +30,12 @@ def test_every_part_is_named_and_what_was_left_open_is_left_out() -> None:
 
 def test_long_options_are_shortened() -> None:
     space = {"name": "macro", "description": "x" * 500}
-    facts = dict(search_facts(REQUEST | {"search_space": space}))
-    assert len(facts["search space"]) < 100
+    request = REQUEST | {"search_space": space}
+    assert len(search_facts(request)[0].text) < 100
+    assert "x" * 500 in search_facts(request, whole=True)[0].text
+
+
+def test_what_is_given_beside_the_defaults_is_told() -> None:
+    request = REQUEST | {"initial_architectures": ["one"], "max_concurrent": 2}
+    facts = {fact.label: fact.text for fact in search_facts(request)}
+    assert (facts["first"], facts["at a time"]) == ("1 given architecture", "at most 2")

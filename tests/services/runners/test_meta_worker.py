@@ -32,6 +32,7 @@ from services.execution import Ending
 from services.exit_codes import EXIT_CODES
 from services.lease import Lease
 from services.lifecycle import Action, JobKind, JobState
+from services.meta_worker import meta_training_job
 from services.meta_worker.worker import KINDS, Worker
 from services.processes import start
 from services.schemas.requests import MetaTrainingRequest, RetrainRequest
@@ -113,6 +114,26 @@ def test_a_meta_training_becomes_a_checkpoint_with_its_progress_told(
     steps = [event.data for event in events if event.type == "meta_step"]
     assert steps[-1]["step"] == steps[-1]["total"] == 3
     assert {"loss", "accuracy", "validation_accuracy"} <= steps[-1].keys()
+
+
+def test_a_checkpoint_has_the_name_that_its_meta_training_has_by_then(
+    settings: Settings,
+    backend: Backend,
+    queue_meta_training: Callable[..., JobRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = queue_meta_training().id
+    measure = meta_training_job.with_learning_curves
+
+    def rename(*arguments: Any, **options: Any) -> FrozenCheckpoint:
+        backend.store.edit_job(job_id, name="another")
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(meta_training_job, "with_learning_curves", rename)
+    assert Worker(settings, Shutdown()).work_once() is Ending.SUCCEEDED
+    job = backend.store.get_job(job_id)
+    assert job.result is not None
+    assert backend.store.get_checkpoint(job.result["checkpoint_id"]).name == "another"
 
 
 @pytest.mark.parametrize(

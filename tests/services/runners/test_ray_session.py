@@ -187,6 +187,23 @@ def test_a_local_ray_starts_where_the_working_folder_has_been_removed(tmp_path: 
     assert last_words(removed, cwd=tmp_path) == ["asked to end: True"]
 
 
+def test_a_local_ray_starts_in_a_folder_that_one_may_not_come_back_to(tmp_path: Path) -> None:
+    """As of the user who ran sudo. Root may go everywhere: what keeps it out is the folder's new name."""
+    moved = tmp_path / "working"
+    moved.mkdir()
+    script = f"""
+import os
+from services import ray_session
+chdir = os.chdir
+def refuse(folder):
+    if str(folder) != "/":
+        raise PermissionError(13, "Permission denied", str(folder))
+    chdir(folder)
+os.chdir = refuse
+{SCRIPT}"""
+    assert last_words(script, cwd=moved) == ["asked to end: True"]
+
+
 def test_a_local_ray_starts_where_python_strips_docstrings() -> None:
     environment = {**os.environ, "PYTHONOPTIMIZE": "2"}
     assert last_words(SCRIPT, env=environment) == ["asked to end: True"]

@@ -67,6 +67,28 @@ def test_scores_that_were_measured_otherwise_are_said_to_be(
     assert "different checkpoints or estimators" in http.get("/searches/compare", params={"id": ids}).text
 
 
+def test_what_differs_is_marked_although_its_words_are_equal(
+    http: TestClient, make_scored: Callable[..., str]
+) -> None:
+    cells = [f"|{each}~0|+|none~0|none~1|+|none~0|none~1|none~2|" for each in ("none", "skip_connect")]
+    proxies = [["naswot", "flops", "synflow"], ["naswot", "flops", "expressivity"]]
+    ids = [
+        make_scored(
+            "one of two",
+            [0.2],
+            initial_architectures=[cell],
+            estimator={"name": "ensemble", "members": [{"name": "zero_cost", "readouts": readouts}]},
+            constraints={"max_params": 1_234_567 + len(cell)},
+        )
+        for cell, readouts in zip(cells, proxies, strict=True)
+    ]
+    page = http.get("/searches/compare", params={"id": ids}).text
+    differing = re.findall(r'<tr class="differs"><th scope="row">([^<]*)</th>', page)
+    assert differing == ["estimator", "first", "limits"]
+    assert "synflow" in page
+    assert "expressivity" in page
+
+
 def test_there_is_nothing_to_compare_or_too_much(http: TestClient) -> None:
     assert "Tick two to six searches" in http.get("/searches/compare").text
     assert http.get("/searches/compare", params={"id": ["a"] * 7}).status_code == 422
