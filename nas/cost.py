@@ -177,8 +177,10 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: Hashable
     result = func(*args, **kwargs)
     formula = flop_registry.get(func.overloadpacket)
     flops = formula(*args, **kwargs, out_val=result) if formula else 0
-    # A view or the result of an in-place operation belongs to the tensor it came from: never kept.
-    if not any(returned.alias_info for returned in func._schema.returns):
+    # A view or the result of an in-place operation belongs to the tensor it came from: never kept. Nor is
+    # what has numbers in it, which constructors may read.
+    is_shape = isinstance(result, Tensor) and result.is_meta
+    if is_shape and not any(returned.alias_info for returned in func._schema.returns):
         if len(_seen) >= _MAX_SEEN:
             _seen.clear()
         _seen[key] = result, flops
@@ -187,5 +189,5 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: Hashable
 
 def _shapes(value: Any) -> Hashable:
     if isinstance(value, Tensor):
-        return value.shape, value.stride(), value.dtype
+        return value.shape, value.stride(), value.dtype, value.device
     return tuple(_shapes(item) for item in value) if isinstance(value, list | tuple) else value

@@ -189,7 +189,8 @@ def _fidelity(
         for name, share in TOP_SHARES.items():
             top[name + suffix] = among(best_first[: math.ceil(share * len(pairs))])
     everyone = np.arange(len(pairs))
-    names = pairs[0][0].readouts if pairs else {}
+    told = [outcome.readouts for outcome, _ in pairs]
+    names = [name for name in told[0] if all(name in each for each in told)] if told else []
     return EstimatorFidelity(
         label,
         overall=among(everyone),

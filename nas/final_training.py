@@ -168,7 +168,7 @@ def _train_epoch(
     state.network.train()
     order = torch.randperm(len(train), generator=generator).to(train.labels.device)
     total = torch.zeros((), device=train.images.device)
-    # Batches of nearly equal size: batch norm has no statistics for a last batch of one image.
+    # Batches of nearly equal size: no last one of a few images.
     for batch in order.tensor_split(_steps(train, config)):
         on_batch()
         images = augment(train.images[batch], generator)
@@ -190,8 +190,8 @@ def _train_epoch(
 
 
 def _steps(train: Split, config: FinalTrainingConfig) -> int:
-    """Steps per epoch."""
-    return math.ceil(len(train) / config.batch_size)
+    """Steps per epoch, none of them with a single image: batch norm has no statistics for that."""
+    return max(1, min(math.ceil(len(train) / config.batch_size), len(train) // 2))
 
 
 def _on_device(split: Split, device: str | torch.device) -> Split:

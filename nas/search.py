@@ -28,7 +28,10 @@ MAX_REFUSALS = 200
 """Architectures of the algorithm that are refused for one candidate before the search looks for itself."""
 
 MAX_MISFITS_ASKED = 30
-"""Different ones beyond a constraint among them before that: each costs a look at the whole network."""
+"""Of them beyond a constraint, before that: each that is new costs a look at the whole network."""
+
+MAX_DRAWS = 50
+"""Random ones that follow where all that were asked for are known, before the walk over neighbours."""
 
 MAX_STEPS = 1000
 """Steps for one candidate towards what the constraints admit, before the walk over neighbours."""
@@ -320,11 +323,17 @@ class Search:
 
         `misfits` are those of the offers so far that turned out to be beyond a constraint.
         """
+        beyond = 0
         for _ in range(MAX_REFUSALS):
             architecture = self.algorithm.ask(rng)
             yield architecture, self._parents()
-            if len(misfits) >= MAX_MISFITS_ASKED:
+            beyond += self._excess(architecture) > 0
+            if beyond >= MAX_MISFITS_ASKED:
                 break
+        # Who waits for the answers to what is in flight repeats itself: with more slots, begin elsewhere.
+        if not misfits:
+            for _ in range(MAX_DRAWS):
+                yield self.space.sample(rng), ()
         # Where hardly anything is within the limits, draws and the neighbours of a misfit are misfits again:
         # go on from the nearest one, and never away from the limits.
         if misfits:

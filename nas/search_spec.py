@@ -170,12 +170,15 @@ def own_objective(estimator: NamedConfig) -> Objective:
 
 def uses_plugins(spec: SearchSpec) -> bool:
     """Whether another package, whose code may change at any time, has a part in what a score is."""
-    if not (
-        SEARCH_SPACES.is_built_in(spec.search_space.name) and ESTIMATORS.is_built_in(spec.estimator.name)
-    ):
+    if not SEARCH_SPACES.is_built_in(spec.search_space.name):
         return True
-    members = spec.estimator.options.get("members", ())
-    return not all(ESTIMATORS.is_built_in(member["name"]) for member in members)
+    asked = [{"name": spec.estimator.name, **spec.estimator.options}]
+    while asked:
+        estimator = asked.pop()
+        if not ESTIMATORS.is_built_in(estimator["name"]):
+            return True
+        asked += estimator.get("members", ())
+    return False
 
 
 def _check_fidelities(spec: SearchSpec) -> None:

@@ -4,6 +4,7 @@ As in BANANAS (White et al., AAAI 2021): an ensemble predicts what was not evalu
 its pool, and what is proposed maximises an optimistic prediction.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import nlargest
@@ -53,8 +54,13 @@ class PredictorEvolution:
         self._told: list[_Told] = []
         self._seen: set[str] = set()
         self._ensemble: tuple[int, _Ensemble] | None = None  # with how much it is fitted to
+        self._is_admitted: Callable[[Architecture], bool] = lambda _: True
         # Most of what the next ensemble is fitted to the last one was fitted to as well.
         self._features = lru_cache(maxsize=2 * MAX_TRAINING)(space.features)
+
+    def constrain(self, is_admitted: Callable[[Architecture], bool]) -> None:
+        """Pass over children that are never evaluated: nothing is learned of them, and they come again."""
+        self._is_admitted = is_admitted
 
     def ask(self, rng: np.random.Generator) -> Architecture:
         """Propose the child with the best prediction, or any architecture while too few are known."""
@@ -63,7 +69,10 @@ class PredictorEvolution:
             self.parents = ()
             return self.space.sample(rng)
         features = np.stack([self.space.features(child.architecture) for child in pool])
-        best = pool[int(np.argmax(self._fitted().optimistic(features, self.config.optimism)))]
+        promise = self._fitted().optimistic(features, self.config.optimism)
+        order: list[int] = np.argsort(-promise, kind="stable").tolist()
+        best_first = [pool[place] for place in order]
+        best = next((each for each in best_first if self._is_admitted(each.architecture)), best_first[0])
         self.parents = best.parents
         return best.architecture
 

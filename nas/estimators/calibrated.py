@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gtn_core.errors import InvalidArchitectureError
 from gtn_core.strict_model import StrictModel
@@ -40,6 +40,13 @@ class CalibratedConfig(PanelConfig):
     readout: Literal["predicted"] = Field(
         "predicted", description="The prediction; nothing else is the score."
     )
+
+    @field_validator("labels")
+    @classmethod
+    def _they_order_something(cls, labels: tuple[Label, ...]) -> tuple[Label, ...]:
+        if len({label.accuracy for label in labels}) < 2:
+            raise ValueError("all labels have one accuracy, from which no order can be learned")
+        return labels
 
     def check(self, space: SearchSpace) -> None:
         """Raises pydantic.ValidationError for a label that is none of the space."""
@@ -92,8 +99,10 @@ class Calibrated:
                 readouts.append(answer)
                 features.append(space.features(architecture))
                 accuracies.append(label.accuracy)
-            if len(accuracies) < 2:
-                raise CandidateFailed("error", f"only {len(accuracies)} of the labels can be used")
+            if len(set(accuracies)) < 2:
+                raise CandidateFailed(
+                    "error", f"the {len(accuracies)} labels that can be scored order nothing"
+                )
             self._predictors[key] = LogRankProcess(
                 self._panel.reference(space, seed=seed),
                 np.array(readouts),

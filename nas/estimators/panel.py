@@ -144,6 +144,8 @@ class Panel:
             seconds=sum(score.seconds for score in scores),
             extra=extra,
         )
+        if not np.isfinite(counted).all():  # of a plugin: ours look for themselves
+            raise CandidateFailed("non-finite", f"a member's readouts are {counted}")
         return merged, np.array(counted)
 
     def reference(self, space: SearchSpace, *, seed: int) -> Array:

@@ -57,6 +57,24 @@ def test_a_constructor_that_reads_numbers_back_costs_the_same() -> None:
         network_cost(Stochastic, (1, 9, 9))
 
 
+def test_a_cost_depends_on_nothing_that_was_measured_before() -> None:
+    class Reads(nn.Module):
+        """One of two layers, by a number that its constructor computes."""
+
+        def __init__(self, number: float) -> None:
+            super().__init__()
+            self.wide = (torch.tensor([number]) + torch.ones(1)).item() > 1
+            self.layer = nn.Linear(64, 100 if self.wide else 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.layer(images.flatten(1))
+
+    costs = [network_cost(lambda number=number: Reads(number), (1, 8, 8)).params for number in (1, -1, 1)]
+    assert costs == [6500, 65, 6500]
+    plain = network_cost(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 100)), (1, 8, 8))
+    assert plain.params == 6500
+
+
 def test_repeated_views_and_in_place_operations_are_counted_each_time() -> None:
     class Awkward(nn.Module):
         def __init__(self) -> None:

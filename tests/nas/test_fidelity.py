@@ -199,6 +199,20 @@ def test_ranks_by_the_score_and_reports_every_readout(toy_space: Any) -> None:
     assert math.isnan(by_readout["accuracy"])
 
 
+def test_a_readout_that_not_all_candidates_have_is_left_out(toy_space: Any) -> None:
+    class Scored(HandMade):
+        def estimate(self, space: Any, architecture: Architecture, *, seed: int) -> CandidateScore:
+            truth = value(architecture.encoding)
+            extra = {"score": truth, "of_some" if truth > 0.5 else "of_others": truth, "of_all": truth}
+            return CandidateScore(0.1, truth, (), 1, 1, seconds=1.0, extra=extra)
+
+    (fidelity,) = measure_fidelity(
+        toy_space, {"it": Scored(random_value)}, TABLE, candidates=100, population="all", resamples=20
+    ).estimators
+    assert "of_all" in fidelity.readouts
+    assert not {"of_some", "of_others"} & fidelity.readouts.keys()
+
+
 def test_what_is_known_is_not_scored_again(toy_space: Any) -> None:
     drawn = TABLE[:10]
     asked: list[str] = []

@@ -13,6 +13,7 @@ from gtn_core.data import DatasetSplits, Split, load_dataset
 from gtn_core.errors import CheckpointError, FinalTrainingDiverged
 from gtn_core.evaluation import evaluate
 from gtn_core.randomness import torch_generator
+from nas import final_training
 from nas.final_training import EpochReport, FinalTraining, FinalTrainingConfig, final_train
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
@@ -142,6 +143,13 @@ def test_a_last_batch_of_one_image_is_not_a_batch(few_digits: DatasetSplits) -> 
     pixels = Split(few_digits.train.images[:, :, 3:5, 3:5], few_digits.train.labels)
     tiny = replace(few_digits, train=pixels, validation=pixels, test=pixels)
     assert math.isfinite(train(tiny, epochs=1, batch_size=16).test_loss)
+
+
+def test_of_an_odd_number_of_images_no_batch_of_two_leaves_one_alone(few_digits: DatasetSplits) -> None:
+    images, labels = few_digits.train.images, few_digits.train.labels
+    for number, batch_size, steps in ((5, 2, 2), (4, 2, 2), (7, 4, 2), (1, 2, 1), (9, 3, 3)):
+        split = Split(images[:number], labels[:number])
+        assert final_training._steps(split, FinalTrainingConfig(batch_size=batch_size)) == steps
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from nas.architecture import Architecture
 from nas.choice_table import differences
 from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Failure, Proposal, Search, rung_metric
+from nas.search import MAX_MISFITS_ASKED, CandidateResult, Failure, Proposal, Search, rung_metric
 from nas.search_spec import SearchSpec
 
 IMAGE_SHAPE, NUM_CLASSES = (1, 4, 4), 3
@@ -240,6 +240,39 @@ def test_constraints_are_checked_before_any_training() -> None:
     # Of the 28 multisets of six letters, 7 have no c and 6 have one.
     assert len(words) == 13
     assert {word.count("c") for word in words} == {0, 1}
+
+
+def insisting(search: Search, architecture: Architecture) -> list[Architecture]:
+    """Makes the search's algorithm propose one architecture for ever; the list grows with every time."""
+    asked: list[Architecture] = []
+
+    def ask(_rng: np.random.Generator) -> Architecture:
+        asked.append(architecture)
+        return architecture
+
+    search.algorithm.ask = ask  # type: ignore[method-assign]
+    return asked
+
+
+def test_an_algorithm_that_insists_on_a_misfit_is_not_asked_for_long() -> None:
+    search = make_search(make_spec(constraints={"max_params": 17 * 2 + 3 * 2 + 3}))
+    asked = insisting(search, search.space.parse("cccccc"))
+    proposal = search.propose()
+    assert proposal is not None
+    assert proposal.architecture.encoding.count("c") <= 1
+    assert len(asked) == MAX_MISFITS_ASKED
+
+
+def test_where_an_algorithm_repeats_itself_the_search_begins_elsewhere() -> None:
+    """Local search does while all neighbours of its place are in flight."""
+    search = make_search(make_spec(search_space={"name": "letters", "length": 32}))
+    first = search.propose()
+    assert first is not None
+    insisting(search, first.architecture)
+    others = [search.propose() for _ in range(5)]
+    far = [differences(search.space, first.architecture, each.architecture) for each in others if each]
+    assert len(far) == 5
+    assert min(map(len, far)) > 5  # draws, not neighbours
 
 
 def test_impossible_constraints_exhaust_the_space_at_once() -> None:

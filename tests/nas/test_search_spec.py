@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from gtn_core.errors import UnknownNameError
-from nas.search_spec import Constraints, NamedConfig, Resources, SearchSpec, validate_spec
+from nas.search_spec import Constraints, NamedConfig, Resources, SearchSpec, uses_plugins, validate_spec
 
 
 def test_json_in_json_out() -> None:
@@ -101,6 +101,18 @@ def test_a_bad_option_is_located_below_its_field(field: str, option: dict[str, o
 def test_bad_values_and_unknown_fields_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         SearchSpec.model_validate(bad)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "expected"),
+    [
+        ({"name": "ensemble", "members": [{"name": "gtn"}]}, False),
+        ({"name": "ensemble", "members": [{"name": "ensemble", "members": [{"name": "gtn"}]}]}, False),
+        ({"name": "ensemble", "members": [{"name": "ensemble", "members": [{"name": "scripted"}]}]}, True),
+    ],
+)
+def test_a_plugin_is_found_among_the_members_of_members(estimator: dict[str, Any], expected: bool) -> None:
+    assert uses_plugins(SearchSpec.model_validate({"estimator": estimator})) is expected
 
 
 def test_given_architectures_are_of_the_space_and_within_the_budget() -> None:

@@ -44,6 +44,18 @@ def test_what_was_told_is_not_proposed_again_even_if_it_failed(toy_space: Any) -
     assert {space.canonical_hash(each) for each in proposals} <= {"23", "33"}
 
 
+def test_it_proposes_the_most_promising_that_the_constraints_admit(toy_space: Any) -> None:
+    evolution = get_algorithm("predictor_evolution", toy_space, initial_samples=4, parents=1, pool_size=40)
+    for encoding, reward in (("000000", 0.2), ("111111", 0.9), ("222222", 0.4), ("012301", 0.1)):
+        evolution.tell(Architecture("toy", encoding), (reward,))
+    free = evolution.ask(np.random.default_rng(0))
+    evolution.constrain(lambda architecture: architecture != free)  # type: ignore[attr-defined]
+    second = evolution.ask(np.random.default_rng(0))
+    assert second != free
+    evolution.constrain(lambda _: False)  # type: ignore[attr-defined]
+    assert evolution.ask(np.random.default_rng(0)) == free  # the search looks for itself then
+
+
 def test_it_is_fitted_anew_to_the_most_recent_and_the_best_of_the_others(
     toy_space: Any, monkeypatch: pytest.MonkeyPatch, fitted: Fits
 ) -> None:

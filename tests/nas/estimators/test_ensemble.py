@@ -13,10 +13,12 @@ from scipy import stats
 
 from nas.architecture import Architecture
 from nas.estimators import CandidateFailed, EstimatorData, make_estimator
+from nas.estimators.base import CandidateScore
 from nas.estimators.calibrated import LogRankProcess
 from nas.estimators.log_rank import log_rank, normal_scores, relative_ranks
 from nas.estimators.measurements import OwnMeasurements
 from nas.estimators.panel import Panel, sample
+from nas.estimators.zero_cost import ZeroCost
 from nas.ranking import spearman
 from nas.search_spaces.base import SearchSpace
 
@@ -92,6 +94,27 @@ class TestEnsemble:
         trained = gtn.estimate(space, architectures[0], seed=2)
         assert (score.accuracy, score.loss_curve) == (trained.accuracy, trained.loss_curve)
         assert score.extra["gtn.sum_training_loss"] == trained.extra["sum_training_loss"]
+
+    def test_a_readout_that_is_no_number_fails_its_candidate_alone(
+        self,
+        data: EstimatorData,
+        space: SearchSpace,
+        architectures: list[Architecture],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        ensemble = make_estimator("ensemble", data, members=[TWO[1]], reference_size=8, reference_seed=1)
+        (broken, *_), ask = sample(space, 8, seed=1), ZeroCost.estimate
+
+        def sometimes_no_number(self: ZeroCost, *arguments: Any, **options: Any) -> CandidateScore:
+            score = ask(self, *arguments, **options)
+            if arguments[1] in (broken, architectures[1]):
+                score.extra["synflow"] = float("nan")
+            return score
+
+        monkeypatch.setattr(ZeroCost, "estimate", sometimes_no_number)
+        assert np.isfinite(ensemble.estimate(space, architectures[0], seed=0).score)
+        with pytest.raises(CandidateFailed, match="non-finite"):
+            ensemble.estimate(space, architectures[1], seed=0)
 
     def test_does_not_depend_on_what_else_it_has_scored(
         self, data: EstimatorData, space: SearchSpace, architectures: list[Architecture]
@@ -248,6 +271,13 @@ class TestCalibrated:
             scores.append(second.estimate(space, architectures[7], seed=0))
         assert scores[0].score == scores[1].score
         assert asked == architectures[7:8]
+
+    def test_labels_that_order_nothing_teach_nothing(
+        self, data: EstimatorData, architectures: list[Architecture]
+    ) -> None:
+        labels = [{"architecture": each.encoding, "accuracy": 0.5} for each in architectures[:5]]
+        with pytest.raises(ValidationError, match="no order can be learned"):
+            make_estimator("calibrated", data, labels=labels)
 
     def test_needs_labels(self, data: EstimatorData) -> None:
         with pytest.raises(ValidationError, match="labels"):
