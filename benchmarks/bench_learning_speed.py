@@ -4,6 +4,13 @@
     python benchmarks/bench_learning_speed.py --dataset mnist:PATH \\
         --config benchmarks/configurations/mnist_cpu.toml
 
+On a GPU, the paper's learners and curricula:
+
+    python benchmarks/bench_learning_speed.py --device cuda --dataset mnist:PATH --seeds 1 --learners 20 \\
+        --config gtn_core/presets/paper_mnist.toml --name mnist_paper
+    python benchmarks/bench_learning_speed.py --device cuda --dataset cifar10:PATH --seeds 1 --learners 20 \\
+        --config gtn_core/presets/paper_cifar10.toml --name cifar10_paper
+
 Each seed meta-trains its own generator, whose curriculum teaches fresh learners. The baseline takes as many
 steps on real training batches of the same size; its learning rate and momentum are the best of a grid on
 validation data, tuned with other initialisations than those that are measured. Test data are opened once,
@@ -57,21 +64,24 @@ def main() -> None:
     curricula, runs = [], []
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     for seed in seeds:
-        curriculum, run = meta_trained(splits, config, seed, arguments.state)
+        curriculum, run = meta_trained(splits, config, seed, arguments.state, arguments.device)
         runs.append(run)
-        curricula.append(curriculum)
-    learning_rate, momentum, validation_accuracy = tuned_real_data(splits, config, sampler)
+        curricula.append(curriculum.to(arguments.device))
+    few = first_images(splits.validation, TUNING_IMAGES, arguments.device)
+    test = first_images(splits.test, len(splits.test), arguments.device)
+    learning_rate, momentum, validation_accuracy = tuned_real_data(splits, config, sampler, few)
     gtn, real = [], []
     for seed, curriculum in zip(seeds, curricula, strict=True):
         for i in range(seed * arguments.learners, (seed + 1) * arguments.learners):
             batches = real_batches(splits, config, learning_rate, momentum, "test", i)
-            gtn.append(fresh_curve(splits.test, sampler, curriculum, seed, i, steps))
-            real.append(fresh_curve(splits.test, sampler, batches, seed, i, steps))
+            gtn.append(fresh_curve(test, sampler, curriculum, seed, i, steps))
+            real.append(fresh_curve(test, sampler, batches, seed, i, steps))
 
     results = {
         "benchmark": "learning_speed",
         **conditions(),
         "threads": arguments.threads,
+        "device": arguments.device,
         "dataset": splits.dataset.name,
         "dataset_fingerprint": splits.fingerprint,
         "test_images": len(splits.test),
@@ -102,6 +112,7 @@ def parse_arguments() -> argparse.Namespace:
         "--config", default="{}", help="a TOML file, or JSON; fields that are missing by default"
     )
     parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--device", default="cpu", help="where everything is computed, such as cuda")
     parser.add_argument("--state", type=Path, help="folder of resumable states")
     parser.add_argument("--name", help="of the results; the data set's by default")
     return parser.parse_args()
@@ -114,7 +125,7 @@ def read_configuration(text: str) -> dict[str, Any]:
 
 
 def meta_trained(
-    splits: DatasetSplits, config: MetaTrainingConfig, seed: int, folder: Path | None
+    splits: DatasetSplits, config: MetaTrainingConfig, seed: int, folder: Path | None, device: str
 ) -> tuple[SyntheticCurriculum, dict[str, Any]]:
     """The frozen curriculum of one meta-training run, and what the run took and reached.
 
@@ -133,7 +144,12 @@ def meta_trained(
 
     started, cpu_started = time.perf_counter(), time.process_time()
     checkpoint = meta_train(
-        splits, config, seed=seed, on_step=on_step, state_path=None if folder is None else state
+        splits,
+        config,
+        seed=seed,
+        on_step=on_step,
+        state_path=None if folder is None else state,
+        device=device,
     )
     run = {
         "seed": seed,
@@ -148,10 +164,9 @@ def meta_trained(
 
 
 def tuned_real_data(
-    splits: DatasetSplits, config: MetaTrainingConfig, sampler: LearnerSampler
+    splits: DatasetSplits, config: MetaTrainingConfig, sampler: LearnerSampler, few: Split
 ) -> tuple[float, float, float]:
-    """Learning rate, momentum and mean validation accuracy of the best pair of the grid."""
-    few = first_images(splits.validation, TUNING_IMAGES)
+    """Learning rate, momentum and mean accuracy on `few` validation images of the best pair of the grid."""
     last = [config.inner_steps]
     results = []
     for learning_rate, momentum in product(LEARNING_RATES, MOMENTA):
@@ -212,7 +227,8 @@ def fresh_curve(
         num_classes=curriculum.labels.shape[2],
         seed=derive_seed(0, "benchmark learner", stage, index),
     )
-    return learning_curve(learner, curriculum, split, steps)
+    device = split.images.device
+    return learning_curve(learner.to(device), curriculum.to(device), split, steps)
 
 
 def curve_summary(curves: list[list[float]]) -> dict[str, Any]:

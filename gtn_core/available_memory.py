@@ -19,7 +19,9 @@ _FILES = {
 def available_bytes(device: str | torch.device) -> int | None:
     """What can still be allocated; None where that cannot be told."""
     if torch.device(device).type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        # What this process's allocator keeps for itself is free to it, and used to the device.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     rooms = [_of_machine(), *(_room(folder, version) for folder, version in _own_groups())]
     return min((each for each in rooms if each is not None), default=None)
 

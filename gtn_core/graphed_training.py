@@ -23,12 +23,12 @@ def train_graphed(network: nn.Module, curriculum: SyntheticCurriculum, *, bfloat
     """
     step = _Step(network, curriculum, bfloat16=bfloat16)
     losses = torch.empty(len(curriculum), device=curriculum.images.device)
-    on_cuda = curriculum.images.is_cuda
+    device, on_cuda = curriculum.images.device, curriculum.images.is_cuda
     warm_up = min(WARM_UP_RUNS, len(curriculum)) if on_cuda else len(curriculum)
-    with warm_up_stream() if on_cuda else nullcontext():
+    with warm_up_stream(device) if on_cuda else nullcontext():
         _take(step, step, curriculum, losses, range(warm_up))
     if warm_up < len(curriculum):
-        _take(step, record(step), curriculum, losses, range(warm_up, len(curriculum)))
+        _take(step, record(step, device), curriculum, losses, range(warm_up, len(curriculum)))
     return losses
 
 

@@ -68,9 +68,16 @@ class MeanOnlyBatchNorm(nn.Module):
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """The network, its weights moved in place so that the channels of a pixel lie side by side."""
-    moved: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
-    return moved
+    """The network, its weights moved in place so that the channels of a pixel lie side by side.
+
+    Weights that lie so already stay where they are, as CUDA graphs need it: `Module.to` moves all of them.
+    """
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.dim() == 4:
+            moved = tensor.data.to(memory_format=torch.channels_last)
+            if moved.stride() != tensor.stride():
+                tensor.data = moved
+    return network
 
 
 @contextmanager

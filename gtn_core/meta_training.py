@@ -87,6 +87,7 @@ def meta_train(
     learner = learner_name(sampler)
     taught = learner if reference is None else f"{learner}; taught for the order of {reference}"
     require_freezable(splits, config=config, seed=seed, learner=taught)
+    train, validation = _moved(splits.train, device), _moved(splits.validation, device)
     form, estimate = suitable_form(config, sampler, splits.image_shape, splits.num_classes, reference)
     require_memory(estimate, config, device)
     compared = "none" if reference is None else str(reference)
@@ -95,7 +96,6 @@ def meta_train(
     saves_to = state_path if rank.index == 0 else None
     if state_path is not None and state_path.exists():
         restore_state(state, run, state_path)
-    train, validation = _moved(splits.train, device), _moved(splits.validation, device)
     if state.step == 0 and config.first_images == "real":
         start_from_real_images(state.curriculum, train, passes=config.fit_passes, seed=seed)
         # Each has fitted by itself, and not all devices add up in one order.

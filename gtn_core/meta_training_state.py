@@ -112,6 +112,8 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
                 state.average.load_state_dict(saved["average"])
             state.step, state.running_norm = saved["step"], saved["running_norm"]
             return
+    except torch.OutOfMemoryError:  # of the device, and no fault of the file
+        raise
     except Exception as error:  # torch.load raises whatever the broken bytes lead it to
         raise CheckpointError(
             f"cannot resume from {path}: it is not a whole state of meta-training; delete it to start again"

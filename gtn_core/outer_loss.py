@@ -59,7 +59,7 @@ def outer_loss(
     measured = [real_loss(learner, parameters, real) for parameters in unrolled.snapshots]
     losses = torch.stack([loss for loss, _ in measured])
     weights = torch.full_like(losses, config.intermediate_loss_weight)
-    weights[-1] = 1
+    weights[-1].fill_(1)  # an assignment would copy from the CPU, which CUDA graphs cannot record
     return OuterLoss(
         loss=(weights * losses).sum() / weights.sum(),
         accuracy=measured[-1][1],

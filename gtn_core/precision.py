@@ -23,13 +23,17 @@ def arithmetic(precision: Precision, device: str | torch.device) -> Iterator[Non
 
     Raises DeviceError when the device has no such arithmetic.
     """
-    if precision != "tf32":
+    coarse = precision == "tf32"
+    if torch.device(device).type != "cuda":
+        if coarse:
+            raise DeviceError(
+                f'precision "{precision}" needs a CUDA device, not {device}; set it to "float32"'
+            )
         yield
         return
-    if torch.device(device).type != "cuda":
-        raise DeviceError(f'precision "{precision}" needs a CUDA device, not {device}; set it to "float32"')
+    # By itself PyTorch computes convolutions in TensorFloat-32, and products of matrices in float32.
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = coarse
     try:
         yield
     finally:

@@ -71,10 +71,10 @@ class Recording:
         self.loss, self.accuracy = real.images.new_zeros(()), real.images.new_zeros(())
         self._run = self._compute
         if real.images.is_cuda:
-            with warm_up_stream():
+            with warm_up_stream(real.images.device):
                 for _ in range(WARM_UP_RUNS):
                     self._compute()
-            self._run = record(self._compute)
+            self._run = record(self._compute, real.images.device)
 
     def replay(self, learner: nn.Module, real: Split) -> None:
         """Compute `loss`, `accuracy` and the gradient for another learner, of the same shape."""

@@ -10,9 +10,16 @@ _OUT_OF_MEMORY = (
     "CUDA out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+    "ALLOCATION_FAILED",  # cuDNN 9
+    "unable to find an engine to execute this computation",  # a convolution's workspace found no room
 )
 _BROKEN = ("CUDA error", "CUBLAS_STATUS_", "CUDNN_STATUS_", "device-side assert", "NCCL Error")
-_CANDIDATES_OWN = ("CUDNN_STATUS_NOT_SUPPORTED", "CUDNN_STATUS_BAD_PARAM")
+_CANDIDATES_OWN = (
+    "CUDNN_STATUS_NOT_SUPPORTED",
+    "CUDNN_STATUS_BAD_PARAM",
+    "stream is capturing",  # an operation that CUDA graphs cannot record
+)
 
 
 class WorkerUnusable(Exception):  # noqa: N818 - says what is to be done
@@ -31,6 +38,7 @@ def breaks_the_process(error: BaseException) -> bool:
     if is_out_of_memory(error) or not isinstance(error, RuntimeError):
         return False
     text = str(error)
-    if type(error).__name__ == "AcceleratorError":  # PyTorch's name for an asynchronous device error
-        return True
-    return any(sign in text for sign in _BROKEN) and not any(sign in text for sign in _CANDIDATES_OWN)
+    if any(sign in text for sign in _CANDIDATES_OWN):
+        return False
+    # AcceleratorError is PyTorch's name for an asynchronous error of a device.
+    return type(error).__name__ == "AcceleratorError" or any(sign in text for sign in _BROKEN)

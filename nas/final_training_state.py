@@ -65,6 +65,8 @@ def restore_state(state: FinalTrainingState, identity: dict[str, str], path: Pat
             state.schedule.load_state_dict(saved["schedule"])
             state.history = [EpochReport(**report) for report in saved["history"]]
             return
+    except torch.OutOfMemoryError:  # of the device, and no fault of the file
+        raise
     except Exception as error:  # torch.load raises whatever the broken bytes lead it to
         raise CheckpointError(
             f"cannot resume from {path}: it is not a whole state of a training; delete it to start again"

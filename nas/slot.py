@@ -43,7 +43,7 @@ def memory_fraction(gpus: float, total_bytes: int) -> float:
 
 
 def release_memory(device: str) -> None:
-    """Give back what a candidate that failed for want of memory has left in the allocator's cache."""
+    """Give back what PyTorch keeps of a device for later; nothing where that was never used."""
     if device.startswith("cuda"):
         import torch
 

@@ -8,6 +8,7 @@ import structlog
 from pydantic import ValidationError
 
 from gtn_core.errors import GtnNasError
+from nas.device_errors import WorkerUnusable, breaks_the_process
 from services.errors import (
     ArtifactsUnavailableError,
     ClusterUnavailableError,
@@ -34,6 +35,7 @@ class Ending(StrEnum):
     FAILED = "failed"
     LET_GO = "let go"  # paused, cancelled, extended, or this process was asked to end
     LEASE_LOST = "lease lost"  # another runner has it, or it was deleted
+    UNUSABLE = "unusable"  # this process's device answers no more: another process has to go on
     ABANDONED = "abandoned"  # database, cluster or room on the disk are away: a runner tries again later
 
 
@@ -123,6 +125,8 @@ def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
         waiting_for = None if error.is_local else f"the cluster: {error}"
         return _Outcome(Ending.ABANDONED, reason=str(error), waiting_for=waiting_for)
     except Exception as error:
+        if isinstance(error, WorkerUnusable) or breaks_the_process(error):
+            return _Outcome(Ending.UNUSABLE, reason=str(error))
         if is_disk_full(error):
             return _Outcome(Ending.ABANDONED, reason=str(error), waiting_for=f"room on the disk: {error}")
         expected = isinstance(error, GtnNasError | ValidationError)

@@ -6,6 +6,7 @@
 3   the lease was lost while the job ran
 4   the database, the artifact store or the cluster is away, the disk is full, or the schema is another
     version's; the job goes on later, if it was claimed once its lease has run out
+5   the device of this process answers no more; the job goes on in another once its lease has run out
 """
 
 from services.execution import Ending
@@ -17,4 +18,5 @@ EXIT_CODES: dict[Ending | None, int] = {
     Ending.FAILED: 1,
     Ending.LEASE_LOST: 3,
     Ending.ABANDONED: 4,
+    Ending.UNUSABLE: 5,
 }

@@ -44,6 +44,17 @@ def _no_room(nodes: list[dict[str, float]], resources: Resources) -> str:
 
 def slots_of_node(available: dict[str, float], resources: Resources) -> int:
     """How many candidates fit into a node's resources, by Ray's names for them."""
-    needs = {"CPU": resources.cpus_per_candidate, "GPU": resources.gpus_per_candidate}
+    slots = []
+    if resources.cpus_per_candidate > 0:
+        slots.append(_times(resources.cpus_per_candidate, available.get("CPU", 0.0)))
+    if 0 < resources.gpus_per_candidate < 1:  # Ray takes a part of one device, never of two
+        devices = int(available.get("GPU", 0.0))
+        slots.append(devices * _times(resources.gpus_per_candidate, 1.0))
+    elif resources.gpus_per_candidate:
+        slots.append(_times(resources.gpus_per_candidate, available.get("GPU", 0.0)))
+    return min(slots)
+
+
+def _times(need: float, available: float) -> int:
     # The small number forgives rounding: a tenth of a GPU fits ten times.
-    return min(int(available.get(kind, 0.0) / need + 1e-9) for kind, need in needs.items() if need > 0)
+    return int(available / need + 1e-9)

@@ -69,7 +69,7 @@ def meta_train_on_ranks(
         trainer = TorchTrainer(
             _run_rank,
             train_loop_config={"task": ray.put(task), "mailbox": mailbox},
-            torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if resources.gpus_per_rank else "gloo"),
+            torch_config=TorchConfig(backend=_backend(resources)),
             scaling_config=ScalingConfig(
                 num_workers=resources.ranks,
                 use_gpu=resources.gpus_per_rank > 0,
@@ -96,6 +96,11 @@ def meta_train_on_ranks(
             f"node may be the cause: {failure}"
         )
     return FrozenCheckpoint.from_bytes(reader.left.checkpoint)
+
+
+def _backend(resources: MetaTrainingResources) -> str:
+    """What ranks exchange gradients by; NCCL refuses those that share a GPU."""
+    return "cpu:gloo,cuda:nccl" if resources.gpus_per_rank == 1 else "gloo"
 
 
 def _share(resources: MetaTrainingResources) -> dict[str, float]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import structlog
 
+from nas.slot import release_memory
 from services.errors import ConflictError, ServiceError, StoreUnavailableError
 from services.execution import Ending, execute, find_job
 from services.lease import Lease, new_owner
@@ -42,7 +43,10 @@ class Worker:
         self._silent_runners = SilentRunners(self._store)
 
     def run(self) -> None:
-        """Work until the shutdown is requested; a job in hand is then saved and given back."""
+        """Work until the shutdown is requested; a job in hand is then saved and given back.
+
+        Raises ServiceError once the process can use its GPU no more, which then goes on in a new one.
+        """
         log.info("worker started", database=str(self._store))
         self._discard_ended()
         while not self._shutdown.requested:
@@ -51,6 +55,8 @@ class Worker:
             except StoreUnavailableError as error:
                 log.warning("waiting for the database", error=str(error))
                 ending = None
+            if ending is Ending.UNUSABLE:
+                raise ServiceError("the device of this worker answers no more: it has to be started again")
             if ending in {None, Ending.ABANDONED}:
                 self._shutdown.wait(self._settings.poll_seconds)
         log.info("worker ended")
@@ -92,6 +98,8 @@ class Worker:
             return run_job(lease, self._backend, state_folder(self._settings.data_dir, job.kind, job.id))
 
         ending = execute(self._store, job, owner, self._settings.lease_seconds, self._shutdown, work)
+        if ending is not Ending.UNUSABLE:
+            release_memory("cuda")  # what is kept for a next job, searches on the machine could not have
         self._discard_ended()
         return ending
 

@@ -33,6 +33,13 @@ def limit_by_version_1(group: Path, most: int) -> None:
     (group / "memory.stat").write_text("inactive_file 1\ntotal_inactive_file 300\ntotal_active_file 60\n")
 
 
+def test_what_a_process_keeps_of_a_gpu_for_itself_is_free_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (100, 1000))
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda _: 500)
+    monkeypatch.setattr("torch.cuda.memory_allocated", lambda _: 200)
+    assert available_bytes("cuda") == 400
+
+
 def test_a_machine_without_control_groups_has_what_it_says() -> None:
     assert available_bytes("cpu") == 1000
 

@@ -3,7 +3,25 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from gtn_core.layers import MeanOnlyBatchNorm, batch_statistics, initialised, weight_normalised
+from gtn_core.layers import (
+    MeanOnlyBatchNorm,
+    batch_statistics,
+    channels_last,
+    initialised,
+    weight_normalised,
+)
+
+
+def test_weights_that_lie_channels_last_stay_where_they_are() -> None:
+    """A recorded CUDA graph goes on reading where they were; lengths of one element a filter count, too."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), weight_normalised(nn.Conv2d(4, 5, 1)), nn.BatchNorm2d(5))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    channels_last(network)
+    assert network.get_parameter("0.weight").is_contiguous(memory_format=torch.channels_last)
+    places = {name: tensor.data_ptr() for name, tensor in network.state_dict().items()}
+    channels_last(network)
+    assert {name: tensor.data_ptr() for name, tensor in network.state_dict().items()} == places
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(3, 4), nn.Conv2d(3, 4, 2)], ids=["linear", "convolution"])

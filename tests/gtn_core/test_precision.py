@@ -17,6 +17,7 @@ from gtn_core.config import MetaGradientForm, Precision
 from gtn_core.errors import DeviceError
 from gtn_core.inner_loop import unroll
 from gtn_core.outer_loss import final_loss, outer_loss, real_loss
+from gtn_core.precision import arithmetic
 
 
 def test_arithmetic_of_a_gpu_is_refused_without_one(
@@ -52,6 +53,16 @@ def image_gradient(
     torch.autograd.backward(loss)
     assert leaves.images.grad is not None
     return leaves.images.grad.flatten()
+
+
+def test_on_a_gpu_convolutions_are_as_exact_as_products_of_matrices_unless_asked_otherwise() -> None:
+    """PyTorch itself computes convolutions in TensorFloat-32 there. The settings are there without a GPU."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    for precision, expected in (("float32", False), ("bf16", False), ("tf32", True)):
+        with arithmetic(precision, "cuda"):  # type: ignore[arg-type]  # literals in a loop
+            assert (matmul.allow_tf32, cudnn.allow_tf32) == (expected, expected)
+        assert (matmul.allow_tf32, cudnn.allow_tf32) == before
 
 
 @pytest.mark.parametrize("normalization", ["batch", "mean_only"])

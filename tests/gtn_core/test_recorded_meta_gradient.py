@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from gtn_core import ConvNetSampler, DatasetSplits, MetaTrainingConfig, MetaTrainingDiverged, meta_train
+from gtn_core import (
+    ConvNetSampler,
+    DatasetSplits,
+    MetaTrainingConfig,
+    MetaTrainingDiverged,
+    Split,
+    meta_train,
+)
 from gtn_core.config import MetaGradientForm
 from gtn_core.meta_gradient import MetaGradient, add_meta_gradient
 from gtn_core.meta_step import MetaStepOutcome, meta_step
@@ -124,6 +131,30 @@ def test_on_the_cpu_nothing_is_recorded_and_nothing_changes(
     plain = meta_train(digits, config, seed=0)
     asked = meta_train(digits, configured(config, cuda_graphs=True), seed=0)
     assert torch.equal(asked.synthesize().images, plain.synthesize().images)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_colour_images_and_the_layout_of_their_weights_change_nothing(
+    device: str, digits: DatasetSplits, tiny_config: MetaTrainingConfig
+) -> None:
+    grey = digits.train
+    colour = Split(grey.images.repeat(1, 3, 1, 1).to(device), grey.labels.to(device))
+    splits = replace(digits, train=colour)
+
+    def losses(meta_gradient: MetaGradient) -> list[float]:
+        state, sampler = (
+            initial_state(tiny_config, splits, seed=0, device=device),
+            ConvNetSampler(tiny_config),
+        )
+        steps = range(3)
+        return [
+            meta_step(
+                state, colour, sampler, tiny_config, seed=0, form="graph", meta_gradient=meta_gradient
+            ).loss
+            for _ in steps
+        ]
+
+    assert losses(RecordedMetaGradient()) == pytest.approx(losses(add_meta_gradient), rel=1e-3)
 
 
 @on_cuda

@@ -476,6 +476,8 @@ def test_an_estimator_that_no_worker_can_make_ends_the_run(
         ({"CPU": 16.0, "GPU": 1.0}, {"cpus_per_candidate": 1, "gpus_per_candidate": 0.1}, 10),
         ({"CPU": 2.0, "GPU": 1.0}, {"cpus_per_candidate": 1, "gpus_per_candidate": 0.1}, 2),
         ({"CPU": 16.0}, {"gpus_per_candidate": 1}, 0),
+        ({"CPU": 16.0, "GPU": 2.0}, {"gpus_per_candidate": 0.6}, 2),
+        ({"CPU": 16.0, "GPU": 5.0}, {"gpus_per_candidate": 2}, 2),
         ({"GPU": 2.0}, {"cpus_per_candidate": 0, "gpus_per_candidate": 0.5}, 4),
         ({}, {}, 0),
     ],

@@ -32,6 +32,21 @@ def test_a_broken_device_is_not_the_candidates_fault():
         failure_of(RuntimeError("CUDA error: an illegal memory access was encountered"))
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("GET was unable to find an engine to execute this computation", "out of memory"),
+        ("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling", "out of memory"),
+        ("CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", "out of memory"),
+        ("CUDA error: operation not permitted when stream is capturing", "error"),
+    ],
+)
+def test_what_leaves_the_device_as_it_was_is_the_candidates_own(text: str, reason: str):
+    with pytest.raises(RuntimeError) as raised:
+        raise RuntimeError(text)
+    assert failure_of(raised.value).reason == reason
+
+
 def test_a_failure_keeps_no_network_alive():
     networks = []
 

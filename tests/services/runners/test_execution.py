@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from gtn_core.errors import DatasetError
+from nas.device_errors import WorkerUnusable
 from services.errors import ArtifactsUnavailableError, ClusterUnavailableError, StoreUnavailableError
 from services.execution import Ending, execute
 from services.lease import Lease
@@ -86,6 +87,21 @@ def test_what_is_away_for_long_costs_no_attempts(
         assert left.attempts == 0
         assert str(error) in (left.waiting_for or "")
         assert store.requeue_dead(OWNER, search.id)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        WorkerUnusable("the device answers no more"),
+    ],
+)
+def test_a_device_that_answers_no_more_is_no_fault_of_the_job_and_ends_the_process(
+    run: Run, error: Exception
+) -> None:
+    ending, job = run(_raising(error))
+    assert ending is Ending.UNUSABLE
+    assert (job.state, job.error) == (JobState.RUNNING, None)  # its lease runs out: another takes it up
 
 
 def test_a_local_ray_that_does_not_start_is_an_attempt(run: Run) -> None:
