@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -66,12 +66,7 @@ class Macro(ChoiceSpace):
 
     def choices(self, architecture: Architecture) -> dict[str, str]:
         """The options that were chosen in the stages that are there."""
-        return {
-            f"stage{number}.{field}": str(value)
-            for number, stage in enumerate(self._parse(architecture.encoding), start=1)
-            for field, value in stage.items()
-            if f"stage{number}.{field}" in self.domains
-        }
+        return self._choices(self._parse(architecture.encoding))
 
     def compose(self, choose: Choose) -> Architecture:
         """The stages; what a stage is made of is asked for only if it is there."""
@@ -94,13 +89,18 @@ class Macro(ChoiceSpace):
         return self._architecture(stages)
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
-        """One-hot choices, then depth and log2 of the width of every stage; float64 [D]."""
+        """One-hot choices, then depth and log2 of the width of every stage; float64 [D].
+
+        They are those of the stages that come first among all that are the same row of blocks: networks that
+        are one have equal features.
+        """
+        stages = first_stages(self._network.stages, self.blocks(architecture))
         sizes = [
             size
-            for stage in self._parse(architecture.encoding)
+            for stage in stages
             for size in (float(stage["depth"]), math.log2(float(stage.get("width", 1))))
         ]
-        return np.concatenate([super().features(architecture), np.array(sizes, dtype=np.float64)])
+        return np.concatenate([self.one_hot(self._choices(stages)), np.array(sizes, dtype=np.float64)])
 
     def parse(self, encoding: str) -> Architecture:
         """Read JSON in any layout. Raises InvalidArchitectureError naming the stage and field at fault."""
@@ -150,6 +150,14 @@ class Macro(ChoiceSpace):
         labels = ["conv 3x3", *(_label(stage) for stage in there), "linear"]
         edges = (Edge(*ends) for ends in zip(nodes, nodes[1:], labels, strict=False))
         return (CellDiagram("network", nodes, inputs=nodes[:1], output=nodes[-1], edges=tuple(edges)),)
+
+    def _choices(self, stages: Sequence[Stage]) -> dict[str, str]:
+        return {
+            f"stage{number}.{field}": str(value)
+            for number, stage in enumerate(stages, start=1)
+            for field, value in stage.items()
+            if f"stage{number}.{field}" in self.domains
+        }
 
     def _architecture(self, stages: list[Stage]) -> Architecture:
         return Architecture(self.name, json.dumps({"stages": stages}, separators=(",", ":")))
@@ -211,6 +219,36 @@ def _blocks_of_stage(stage: Stage) -> list[BlockSpec]:
         )
         for position in range(int(stage["depth"]))
     ]
+
+
+def first_stages(described: Sequence[StageDescription], blocks: Sequence[BlockSpec]) -> list[Stage]:
+    """The first stages that come down to this row of blocks, which some do: each as short as it may be."""
+
+    @cache
+    def way(number: int, place: int) -> tuple[Stage, ...] | None:
+        if number == len(described):
+            return () if place == len(blocks) else None
+        for depth in sorted(described[number].depth):
+            stage = _stage_of(described[number], depth, blocks[place : place + depth])
+            rest = None if stage is None else way(number + 1, place + depth)
+            if stage is not None and rest is not None:
+                return (stage, *rest)
+        return None
+
+    return list(way(0, 0) or ())
+
+
+def _stage_of(described: StageDescription, depth: int, blocks: Sequence[BlockSpec]) -> Stage | None:
+    """The stage of this depth that is these blocks, if there is one."""
+    if depth == 0:
+        return {"depth": 0}
+    if len(blocks) < depth:
+        return None
+    block, width, kernel_size, stride, expansion = blocks[0]
+    stage: Stage = {"depth": depth, "block": block, "width": width, "kernel_size": kernel_size}
+    stage |= {"stride": stride} | ({"expansion": expansion} if block == "inverted_residual" else {})
+    offered = all(value in getattr(described, field) for field, value in stage.items())
+    return stage if offered and _blocks_of_stage(stage) == list(blocks) else None
 
 
 def _label(stage: Stage) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from gtn_core.randomness import seeded_initialisation
@@ -23,6 +25,7 @@ from nas.search_spaces.nasbench201_cell import (
     format_cell,
     parse_cell,
     reduce_cell,
+    representative,
 )
 
 if TYPE_CHECKING:
@@ -62,6 +65,10 @@ class NasBench201(ChoiceSpace):
     def choices(self, architecture: Architecture) -> dict[str, str]:
         """The operation of every edge."""
         return dict(zip(_EDGE_NAMES, parse_cell(architecture.encoding), strict=True))
+
+    def features(self, architecture: Architecture) -> NDArray[np.float64]:
+        """One-hot choices, float64 [30], of the cell that stands for all isomorphic ones: equal for them."""
+        return self.one_hot(dict(zip(_EDGE_NAMES, representative(self.program(architecture)), strict=True)))
 
     def compose(self, choose: Choose) -> Architecture:
         """The cell with these edges."""

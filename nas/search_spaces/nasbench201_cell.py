@@ -12,7 +12,8 @@ is numbered in one way whatever the numbers of its nodes were.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import product
 
 from gtn_core.errors import InvalidArchitectureError
 
@@ -91,6 +92,19 @@ def reduce_cell(operations: CellOperations) -> CellProgram:
     """
     steps, output = _evaluate(operations)
     return _renumber(steps, output)
+
+
+def representative(program: CellProgram) -> CellOperations:
+    """The cell that stands for all that come down to a program: the first, in the order of OPERATIONS."""
+    return _representatives()[program]
+
+
+@cache
+def _representatives() -> dict[CellProgram, CellOperations]:
+    found: dict[CellProgram, CellOperations] = {}
+    for operations in product(OPERATIONS, repeat=len(EDGES)):
+        found.setdefault(_renumber(*_evaluate(operations)), operations)
+    return found
 
 
 def _evaluate(operations: CellOperations) -> tuple[list[Step], tuple[int, ...]]:

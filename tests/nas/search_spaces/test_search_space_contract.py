@@ -195,6 +195,18 @@ def test_a_crossover_has_each_choice_from_a_parent(space: SearchSpace) -> None:
             assert not inherited or option in inherited
 
 
+def test_what_is_one_network_has_one_row_of_features(space: SearchSpace) -> None:
+    rng = np.random.default_rng(5)
+    drawn = [space.sample(rng) for _ in range(150)]
+    near = [neighbour for each in drawn[:20] for neighbour in space.neighbours(each)]
+    rows: dict[str, list[bytes]] = {}
+    for architecture in dict.fromkeys([*drawn, *near]):
+        rows.setdefault(space.canonical_hash(architecture), []).append(space.features(architecture).tobytes())
+    several = [found for found in rows.values() if len(found) > 1]
+    assert several or space.name == "macro", "no network was written in two ways"
+    assert all(len(set(found)) == 1 for found in several)
+
+
 def test_features_have_one_length_and_tell_architectures_apart(space: SearchSpace) -> None:
     drawn = draw(space, 30)
     features = np.stack([space.features(architecture) for architecture in drawn])
