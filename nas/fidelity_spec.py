@@ -78,7 +78,8 @@ def validate_fidelity_spec(spec: FidelitySpec) -> FidelitySpec:
         space = get_search_space(spec.search_space.name, **spec.search_space.options)
     except ValidationError as error:
         raise located(error, "search_space") from None
-    some = [{"architecture": each.encoding, "accuracy": 0.0} for each in sample(space, 1, 0)] * spec.labels
+    (one,) = sample(space, 1, 0)
+    some = [{"architecture": one.encoding, "accuracy": float(number)} for number in range(spec.labels)]
     for place, estimator in enumerate(spec.estimators):
         given = _with_labels(estimator, some)
         if given.get("labels") == []:

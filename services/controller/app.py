@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from services.controller.cluster import cluster_view
 from services.controller.error_handlers import install_error_handlers
 from services.controller.event_feed import EventFeed
+from services.controller.head_requests import HeadRequests
 from services.controller.limits import BodyLimit
 from services.controller.metrics import Metrics
 from services.controller.openapi import TAGS, document_api
@@ -24,6 +25,7 @@ from services.controller.request_log import RequestLog
 from services.controller.routes import ROUTERS
 from services.controller.routes.docs import ASSETS
 from services.controller.static_files import VersionedFiles
+from services.controller.strict_parameters import refuse_unknown_parameters
 from services.dashboard import STATIC, compile_templates
 from services.settings import Settings
 from services.wiring import make_artifacts, make_store
@@ -73,10 +75,13 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     )
     app.state.pictures = CheckpointPictures(artifacts)
     app.add_middleware(BodyLimit)
+    app.add_middleware(HeadRequests)
     app.add_middleware(RequestLog, metrics=app.state.metrics)  # added last: outermost
     install_error_handlers(app)
     app.add_exception_handler(HTTPException, page_not_found)
-    for router in (*ROUTERS, *PAGES):
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
+    for router in PAGES:
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     app.mount("/static", VersionedFiles(STATIC), name="static")

@@ -34,6 +34,15 @@ def test_a_name_is_stored_without_what_is_not_shown(http: TestClient, search_bod
     assert http.post("/v1/searches", json=search_body | {"name": "\u200b"}).json()["name"] == ""
 
 
+def test_a_parameter_that_is_misspelled_submits_nothing(
+    http: TestClient, store: Store, search_body: dict[str, Any]
+) -> None:
+    answer = http.post("/v1/searches?validate_olny=true&validate_only=true", json=search_body)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["validate_olny"]
+    assert store.list_jobs(JobKind.SEARCH).items == []
+
+
 def test_validate_only_stores_nothing(http: TestClient, store: Store, search_body: dict[str, Any]) -> None:
     answer = http.post("/v1/searches?validate_only=true", json=search_body)
 

@@ -35,6 +35,20 @@ class ThreadOfATest:
         self.trouble = "has stopped"
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/", "/v1/searches", "/v1/nosuch", "/static/dashboard.css"])
+def test_head_is_get_without_its_body(http: TestClient, path: str) -> None:
+    head, get = http.head(path), http.get(path)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert head.headers["Content-Type"] == get.headers["Content-Type"]
+    assert head.headers.get("Content-Length") == get.headers.get("Content-Length")
+
+
+def test_head_changes_nothing_and_opens_no_stream(http: TestClient, search_id: str) -> None:
+    assert http.head(f"/v1/searches/{search_id}/events").status_code == 405
+    assert http.head(f"/v1/searches/{search_id}/cancel").status_code == 405
+    assert http.get(f"/v1/searches/{search_id}").json()["state"] == "queued"
+
+
 def test_the_process_tells_that_it_lives(http: TestClient) -> None:
     assert http.get("/healthz").json()["status"] == "ok"
 
