@@ -96,9 +96,7 @@ class WorkerPool:
         def note(done: Any) -> None:  # in a thread of Ray
             try:
                 self._answers.put(answer(done.result()))
-            except (
-                Exception
-            ) as error:  # RayError, usually; without an answer the candidate would wait for ever
+            except Exception as error:  # RayError, usually; without an answer a candidate waits for ever
                 self._answers.put(Answer(worker, death=str(error)))
 
         reference.future().add_done_callback(note)

@@ -1,6 +1,7 @@
 """Jobs of some kinds and the runners that they get: how many at a time, and what happens when runners die."""
 
 import time
+from collections import deque
 from collections.abc import Sequence
 
 import structlog
@@ -47,6 +48,7 @@ class Lane:
         """Runners that others have started count as running here too."""
         self._store, self._launcher, self._kinds = store, launcher, kinds
         self._max_running, self._max_attempts = max_running, max_attempts
+        self._exits: deque[RunnerExit] = deque()  # of runners, yet to be noted
         self._early_deaths: dict[str, int] = {}  # runners of a job that died before they could claim it
         self._last_words: dict[str, str] = {}  # the log tail of a job's last runner that died
         self._has_held: set[str] = set()  # jobs whose present runner was seen with the lease
@@ -71,8 +73,10 @@ class Lane:
         self._launcher.shutdown()
 
     def _look_after_runners(self) -> None:
-        for runner_exit in self._launcher.reap():
-            self._note(runner_exit)
+        self._exits.extend(self._launcher.reap())
+        while self._exits:  # told once: those that cannot be noted, as the database is away, wait for that
+            self._note(self._exits[0])
+            self._exits.popleft()
         active = self._launcher.active()
         self._idle_since = {job_id: since for job_id, since in self._idle_since.items() if job_id in active}
         for job_id in active:

@@ -9,10 +9,12 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from services.errors import StoreUnavailableError
 from services.store.engine import Database
 from services.store.json_values import check_json
 from services.store.records import ApiKeyRecord, Scope
@@ -84,10 +86,13 @@ class ApiKeyRepository(Repository):
 
 
 def note_use(database: Database, key: ApiKeyRecord, now: datetime) -> None:
-    """Remember that a key was used, unless that was done a moment ago."""
+    """Remember that a key was used, unless that was done a moment ago.
+
+    Reading goes on where that cannot be written, as on a full disk.
+    """
     if key.last_used_at is not None and now - key.last_used_at < LAST_USED_RESOLUTION:
         return
-    with database.write() as session:
+    with suppress(StoreUnavailableError), database.write() as session:
         session.execute(sa.update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
 
 

@@ -61,7 +61,7 @@ class CheckpointRepository(Repository):
                     )
             except sa.exc.IntegrityError:
                 created = False
-            stored = session.get_one(Checkpoint, checkpoint_id)
+            stored = session.get_one(Checkpoint, checkpoint_id, with_for_update=True)
             stored.name = stored.name or name
             added = AddedCheckpoint(_record(stored), created)
             if idempotency is not None:

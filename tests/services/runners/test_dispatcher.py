@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import structlog.testing
@@ -17,7 +18,7 @@ from services.controller.dispatcher import Dispatcher
 from services.controller.lane import STARTING_SECONDS, Lane
 from services.controller.launcher import Launcher, RunnerExit, SubprocessLauncher
 from services.controller.waiting_jobs import ROOM_SECONDS
-from services.errors import ClusterUnavailableError
+from services.errors import ClusterUnavailableError, StoreUnavailableError
 from services.lifecycle import Action, JobKind, JobState
 from services.processes import start
 from services.store import EventType, JobRecord, Store
@@ -267,6 +268,33 @@ def test_a_search_that_is_resumed_gets_the_time_that_any_runner_has_to_begin(
     monkeypatch.setattr("services.controller.lane.time.monotonic", lambda: now + STARTING_SECONDS)
     lane.step()
     assert cluster.ended == [search], "once only"
+
+
+def test_runners_that_end_while_the_database_is_away_are_not_forgotten(
+    store: Store, queue_search: QueueSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = [queue_search().id for _ in range(2)]
+    exits = [RunnerExit(search, 1, f"the last words of {search}") for search in searches]
+
+    class Cluster(ClusterWithoutRoom):
+        def reap(self) -> list[RunnerExit]:
+            told = exits[:]
+            exits.clear()
+            return told
+
+    def away(_: str) -> NoReturn:
+        raise StoreUnavailableError("the database does not answer")
+
+    lane = Lane(store, Cluster(), [JobKind.SEARCH], max_running=2, max_attempts=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "get_job", away)
+        with pytest.raises(StoreUnavailableError):
+            lane.step()
+    lane.step()
+    for search in searches:  # both count as early deaths, and one is allowed
+        job = store.get_job(search)
+        assert job.error is not None
+        assert f"the last words of {search}" in job.error["detail"]
 
 
 def test_a_search_says_that_it_waits_for_room_on_the_cluster(

@@ -1,13 +1,14 @@
 """API keys: who gets in, who does not, and what is kept of a secret."""
 
 import itertools
+from typing import NoReturn
 
 import pytest
 import sqlalchemy as sa
 
-from services.errors import NotFoundError
+from services.errors import NotFoundError, StoreUnavailableError
 from services.store import Scope, Store
-from services.store.engine import create_engine
+from services.store.engine import Database, create_engine
 
 
 def test_a_token_authenticates_as_its_key(store: Store, clock):
@@ -31,6 +32,19 @@ def test_the_database_does_not_hold_the_secret(store: Store, database_url: str):
     with create_engine(database_url).connect() as connection:
         row = connection.execute(sa.text("SELECT * FROM api_keys")).one()
     assert all(secret not in str(value) for value in row)
+
+
+def test_a_key_opens_although_its_use_cannot_be_noted(store: Store, monkeypatch: pytest.MonkeyPatch):
+    """As on a full disk: what there is can still be read."""
+    key, token = store.create_api_key("alice", [Scope.READ])
+
+    def full(_: Database) -> NoReturn:
+        raise StoreUnavailableError("database or disk is full")
+
+    monkeypatch.setattr(Database, "write", full)
+    authenticated = store.authenticate(token)
+    assert authenticated is not None
+    assert (authenticated.id, authenticated.last_used_at) == (key.id, None)
 
 
 def test_a_wrong_token_is_nobody(store: Store):
