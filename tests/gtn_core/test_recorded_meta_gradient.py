@@ -137,20 +137,17 @@ def test_on_the_cpu_nothing_is_recorded_and_nothing_changes(
 def test_colour_images_and_the_layout_of_their_weights_change_nothing(
     device: str, digits: DatasetSplits, tiny_config: MetaTrainingConfig
 ) -> None:
+    """Without batch norm, which hides the lengths of weights."""
+    config = configured(tiny_config, learner_normalization="mean_only")
     grey = digits.train
     colour = Split(grey.images.repeat(1, 3, 1, 1).to(device), grey.labels.to(device))
     splits = replace(digits, train=colour)
 
     def losses(meta_gradient: MetaGradient) -> list[float]:
-        state, sampler = (
-            initial_state(tiny_config, splits, seed=0, device=device),
-            ConvNetSampler(tiny_config),
-        )
+        state, sampler = initial_state(config, splits, seed=0, device=device), ConvNetSampler(config)
         steps = range(3)
         return [
-            meta_step(
-                state, colour, sampler, tiny_config, seed=0, form="graph", meta_gradient=meta_gradient
-            ).loss
+            meta_step(state, colour, sampler, config, seed=0, form="graph", meta_gradient=meta_gradient).loss
             for _ in steps
         ]
 
