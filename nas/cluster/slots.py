@@ -44,17 +44,13 @@ def _no_room(nodes: list[dict[str, float]], resources: Resources) -> str:
 
 def slots_of_node(available: dict[str, float], resources: Resources) -> int:
     """How many candidates fit into a node's resources, by Ray's names for them."""
-    slots = []
-    if resources.cpus_per_candidate > 0:
-        slots.append(_times(resources.cpus_per_candidate, available.get("CPU", 0.0)))
-    if 0 < resources.gpus_per_candidate < 1:  # Ray takes a part of one device, never of two
-        devices = int(available.get("GPU", 0.0))
-        slots.append(devices * _times(resources.gpus_per_candidate, 1.0))
-    elif resources.gpus_per_candidate:
-        slots.append(_times(resources.gpus_per_candidate, available.get("GPU", 0.0)))
-    return min(slots)
+    needs = {"CPU": resources.cpus_per_candidate, "GPU": resources.gpus_per_candidate}
+    return min(_times(kind, need, available.get(kind, 0.0)) for kind, need in needs.items() if need > 0)
 
 
-def _times(need: float, available: float) -> int:
+def _times(kind: str, need: float, available: float) -> int:
+    """How often a need fits into what there is."""
+    if kind == "GPU" and need < 1:  # Ray takes a part of one device, never of two
+        return int(available) * int(1 / need + 1e-9)
     # The small number forgives rounding: a tenth of a GPU fits ten times.
     return int(available / need + 1e-9)

@@ -200,22 +200,29 @@ def search(
         priority=priority,
     )
     with connect(url) as client:
-        named = checkpoint or written.get("checkpoint_id")
+        if checkpoint:
+            request["checkpoint_id"] = checkpoint
         if best_of is not None:
-            earlier = client.get_search(best_of)
-            named = named or earlier.checkpoint_id
-            request.setdefault("search_space", earlier.request["search_space"])
-            first, most = request.get("initial_architectures", []), request.get("max_candidates")
-            room = max(1, most - len(first)) if isinstance(first, list) and isinstance(most, int) else TOP
-            best = _best(client, best_of, top or min(TOP, room))
-            request["initial_architectures"] = first + best if isinstance(first, list) else first
-        request["checkpoint_id"] = resolve_checkpoint(client, str(named or "latest"))
+            _begin_with_the_best(client, best_of, top, request)
+        request["checkpoint_id"] = resolve_checkpoint(client, str(request.get("checkpoint_id") or "latest"))
         job: Job = client.create_search(**request)
         _report_search(client, job, follow=follow, as_json=as_json, url=url)
 
 
 TOP = 20
 """How many of an earlier search's best are taken where nothing else is said."""
+
+
+def _begin_with_the_best(client: "Client", search: str, top: int | None, request: dict[str, Any]) -> None:
+    """Add another search's best to what a request begins with; its checkpoint and space where it has none."""
+    earlier = client.get_search(search)
+    request["checkpoint_id"] = request.get("checkpoint_id") or earlier.checkpoint_id
+    request.setdefault("search_space", earlier.request["search_space"])
+    first, most = request.get("initial_architectures", []), request.get("max_candidates")
+    if not isinstance(first, list):
+        return  # the controller refuses it by name
+    room = max(1, most - len(first)) if isinstance(most, int) else TOP
+    request["initial_architectures"] = first + _best(client, search, top or min(TOP, room))
 
 
 def _best(client: "Client", search: str, top: int) -> list[str]:

@@ -56,8 +56,9 @@ def stream_of(find_job: Callable[..., JobRecord]) -> Callable[..., EventStream]:
     ) -> EventStream:
         if job.state.terminal and not store.events_after(job.id, last_event_id, 1):
             raise NothingMore
-        # An id of another job, or of a database that was restored, may lie ahead of all that there is.
-        return EventStream(job.id, min(last_event_id, store.last_event_id(job.id)))
+        if last_event_id:  # one of another job, or of a database that was restored, may lie ahead of all
+            last_event_id = min(last_event_id, store.last_event_id(job.id))
+        return EventStream(job.id, last_event_id)
 
     return stream
 

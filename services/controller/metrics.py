@@ -76,15 +76,19 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class ReadinessCollector(Collector):
-    """What `/readyz` says, check by check."""
-
-    def __init__(self, readiness: Callable[[], Readiness]) -> None:
-        self._readiness = readiness
+class AskedWhenScraped(Collector):
+    """Of what others are asked for, which they are when Prometheus asks us and not before."""
 
     def describe(self) -> list[Metric]:
         """Nothing to ask for at registration."""
         return []
+
+
+class ReadinessCollector(AskedWhenScraped):
+    """What `/readyz` says, check by check."""
+
+    def __init__(self, readiness: Callable[[], Readiness]) -> None:
+        self._readiness = readiness
 
     def collect(self) -> Iterator[Metric]:
         """One for each check."""
@@ -94,17 +98,13 @@ class ReadinessCollector(Collector):
         yield ready
 
 
-class StoreCollector(Collector):
+class StoreCollector(AskedWhenScraped):
     """Asks the store when Prometheus asks us."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._losses = RisingCounts[JobKind]()
         self._seconds = RisingCounts[float | Literal["sum"]]()
-
-    def describe(self) -> list[Metric]:
-        """Nothing to ask for at registration."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         """Jobs and candidates; all are missing while the database is away, and `up` says that it is."""
@@ -156,7 +156,7 @@ def bounded(counts: Mapping[tuple[CandidateState, str | None], int]) -> Counter[
     return found
 
 
-class ClusterCollector(Collector):
+class ClusterCollector(AskedWhenScraped):
     """Processors and accelerators, busy and in all, as `/v1/cluster` shows them."""
 
     def __init__(
@@ -166,10 +166,6 @@ class ClusterCollector(Collector):
         self._known: ClusterView | None = None
         self._asked_at = -CLUSTER_SECONDS
         self._asking = threading.Lock()  # who scrapes meanwhile waits: until then nobody knows
-
-    def describe(self) -> list[Metric]:
-        """Nothing to ask for at registration."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         """Nothing but `up` while the cluster does not answer."""

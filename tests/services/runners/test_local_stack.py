@@ -99,6 +99,18 @@ def test_what_a_dead_worker_had_in_hand_is_queued_again_at_once(
     assert store.get_job(training.id).state is JobState.QUEUED
 
 
+def given_up(child: Child, wait_until: Callable[..., None]) -> str:
+    """Why a child is not started again, once it is not."""
+
+    def has_failed() -> bool:
+        child.keep_alive()
+        return child.failure is not None
+
+    wait_until(has_failed)
+    assert child.failure is not None
+    return child.failure
+
+
 def test_a_child_that_cannot_be_started_is_tried_again_and_then_given_up(
     tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
@@ -106,14 +118,8 @@ def test_a_child_that_cannot_be_started_is_tried_again_and_then_given_up(
     log = tmp_path / "log"
     log.mkdir()
     child = Child("server", ("json.tool",), dict(os.environ), log, first_pause=0.01)
-
-    def is_given_up() -> bool:
-        child.keep_alive()
-        return child.failure is not None
-
-    wait_until(is_given_up)
-    assert child.failure is not None
-    assert "the server ended 4 times in a row, now could not be started: [Errno 21]" in child.failure
+    failure = given_up(child, wait_until)
+    assert "the server ended 4 times in a row, now could not be started: [Errno 21]" in failure
 
 
 def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(
@@ -121,16 +127,10 @@ def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(
 ) -> None:
     log = tmp_path / "log"
     child = Child("server", ("no_such_module",), dict(os.environ), log, first_pause=0.01)
-
-    def is_given_up() -> bool:
-        child.keep_alive()
-        return child.failure is not None
-
-    wait_until(is_given_up)
-    assert child.failure is not None
-    assert "the server ended 4 times in a row" in child.failure
-    assert "No module named no_such_module" in child.failure
-    assert str(log) in child.failure
+    failure = given_up(child, wait_until)
+    assert "the server ended 4 times in a row" in failure
+    assert "No module named no_such_module" in failure
+    assert str(log) in failure
     assert len(log.read_text().splitlines()) == MAX_RESTARTS + 1
     child.keep_alive()
     assert child.process is None
