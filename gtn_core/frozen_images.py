@@ -3,6 +3,8 @@
 `FrozenCheckpoint.synthesize` is what learners are taught with; a test holds these images to those.
 """
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
@@ -51,11 +53,15 @@ class FrozenImages:
         if "latents" in self._weights:
             latents: Array = self._weights["latents"][step]
             return latents
+        return self._noise[step]
+
+    @cached_property
+    def _noise(self) -> Array:
         import torch
 
         config, rng = self._manifest.config, torch_generator(self._manifest.seed, "frozen noise")
         shape = (config.inner_steps, config.batch_size, config.latent_size)
-        noise: Array = (config.latent_scale * torch.randn(shape, generator=rng))[step].double().numpy()
+        noise: Array = (config.latent_scale * torch.randn(shape, generator=rng)).double().numpy()
         return noise
 
     def _linear(self, name: str, features: Array) -> Array:

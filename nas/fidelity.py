@@ -126,17 +126,22 @@ def score_candidates(
     seed: int,
     known: Known | None = None,
     on_candidate: Callable[[FidelityProgress], None] | None = None,
+    done_before: int = 0,
+    total: int | None = None,
 ) -> dict[str, list[ScoredCandidate]]:
-    """What each estimator gives each candidate; evaluations that are `known` are not made again."""
+    """What each estimator gives each candidate; evaluations that are `known` are not made again.
+
+    Where these are not all that a report takes, `done_before` and `total` count the others in.
+    """
     outcomes: dict[str, list[ScoredCandidate]] = {label: [] for label in estimators}
-    total = len(estimators) * len(drawn)
+    total = len(estimators) * len(drawn) if total is None else total
     for position, (label, estimator) in enumerate(estimators.items()):
         for entry in drawn:
             before = (known or {}).get((label, entry.architecture.encoding))
             outcome = before or _score(estimator, space, entry, seed)
             outcomes[label].append(outcome)
             if on_candidate is not None and before is None:
-                done = position * len(drawn) + len(outcomes[label])
+                done = done_before + position * len(drawn) + len(outcomes[label])
                 on_candidate(FidelityProgress(label, entry, done, total, outcome))
     return outcomes
 

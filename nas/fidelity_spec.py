@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -13,7 +14,7 @@ from gtn_core.errors import DatasetError
 from gtn_core.randomness import derive_seed
 from gtn_core.strict_model import StrictModel
 from nas.estimators import ESTIMATORS, check_fit, make_estimator
-from nas.estimators.base import Estimator, EstimatorData
+from nas.estimators.base import EstimatorData
 from nas.estimators.panel import sample
 from nas.fidelity import FidelityProgress, FidelityReport, Known, fidelity_report, score_candidates
 from nas.refusals import located, refusal
@@ -115,18 +116,7 @@ def make_fidelity_report(
     """
     space = get_search_space(spec.search_space.name, **spec.search_space.options)
     total = spec.evaluations(with_table=table is not None)
-    done_before = 0
-
-    def score(estimators: dict[str, Estimator], entries: Sequence[TrueAccuracy], seed: int) -> Any:
-        def count(progress: FidelityProgress) -> None:
-            if on_candidate is not None:
-                done = done_before + progress.done
-                on_candidate(
-                    FidelityProgress(progress.estimator, progress.entry, done, total, progress.outcome)
-                )
-
-        return score_candidates(space, estimators, entries, seed=seed, known=known, on_candidate=count)
-
+    score = partial(score_candidates, space, known=known, on_candidate=on_candidate, total=total)
     number = spec.candidates + spec.labels
     population = spec.population
     if table is None:
@@ -139,8 +129,7 @@ def make_fidelity_report(
                 f"{space.name} with these options; lower candidates or labels"
             )
         # Initial weights and batches of their own: shared ones would flatter estimators that train.
-        outcomes = score({TRUTH: truth}, unknown, derive_seed(spec.seed, TRUTH))[TRUTH]
-        done_before = number
+        outcomes = score({TRUTH: truth}, unknown, seed=derive_seed(spec.seed, TRUTH))[TRUTH]
         drawn = [
             TrueAccuracy(entry.architecture, outcome.score)
             for entry, outcome in zip(unknown, outcomes, strict=True)
@@ -160,9 +149,10 @@ def make_fidelity_report(
         label: make_estimator(each.name, data, device=device, **_with_labels(each, labels))
         for label, each in zip(estimator_labels(spec.estimators), spec.estimators, strict=True)
     }
-    return fidelity_report(
-        compared, score(estimators, compared, spec.seed), population=population, seed=spec.seed
-    )
+    # What could not be trained is not scored either: it counts as done.
+    done_before = total - len(estimators) * len(compared)
+    outcomes_by_label = score(estimators, compared, seed=spec.seed, done_before=done_before)
+    return fidelity_report(compared, outcomes_by_label, population=population, seed=spec.seed)
 
 
 def estimator_labels(estimators: Sequence[NamedConfig]) -> list[str]:

@@ -79,6 +79,21 @@ class Resources(StrictModel):
             raise ValueError("a candidate needs a share of a CPU or a GPU; both are 0")
         return self
 
+    def slots(self, *, cpus: float, gpus: float) -> int:
+        """How many candidates fit into a node that has so much."""
+        fits = []
+        if self.cpus_per_candidate:
+            fits.append(_times(self.cpus_per_candidate, cpus))
+        if need := self.gpus_per_candidate:
+            shared = self.gpus_per_candidate < 1  # Ray takes a part of one device, never of two
+            fits.append(int(gpus) * _times(need, 1) if shared else _times(need, gpus))
+        return min(fits)
+
+
+def _times(need: float, available: float) -> int:
+    """How often a need fits into what there is; a tenth fits ten times, however it was rounded."""
+    return int(available / need + 1e-9)
+
 
 MAX_INITIAL = 1000
 """Architectures that a request may name: it is shown whenever its search is."""

@@ -55,10 +55,11 @@ def parse_true_accuracies(text: str, space: SearchSpace, *, name: str) -> list[T
         for line, row in enumerate(rows, start=2)
         if any(map(str.strip, row))
     ]
-    encodings = [entry.architecture.encoding for entry in table]
-    if len(set(encodings)) < len(encodings):
-        twice = next(encoding for encoding in encodings if encodings.count(encoding) > 1)
-        raise DatasetError(f"table {name} has architecture {twice} twice; keep one row")
+    seen: set[str] = set()
+    for encoding in (entry.architecture.encoding for entry in table):
+        if encoding in seen:
+            raise DatasetError(f"table {name} has architecture {encoding} twice; keep one row")
+        seen.add(encoding)
     return table
 
 

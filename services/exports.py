@@ -8,9 +8,10 @@ tracing fails in two threads at once, and what it leaves behind adds up in a pro
 import io
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from importlib.util import find_spec
 from multiprocessing import get_context
 from threading import BoundedSemaphore, Lock
@@ -78,33 +79,44 @@ _NEEDS: dict[ExportFormat, tuple[str, ...]] = {
 """The packages that make a format; the extra `onnx` is not part of every installation."""
 
 MOST_AT_ONCE = 8
-"""Exports under way and waiting, some seconds each. Whoever waits holds a thread that other requests need."""
+"""Exports under way or in line for it, some seconds each; and as many requests that wait for one of those.
+
+All of them hold a thread that other requests need.
+"""
 
 _ONE_AT_A_TIME = Lock()
 """Each export takes the memory of another PyTorch."""
 
-_PLACES = BoundedSemaphore(MOST_AT_ONCE)
+_PLACES, _SEATS = BoundedSemaphore(MOST_AT_ONCE), BoundedSemaphore(MOST_AT_ONCE)
 
 _UNDER_WAY: dict[tuple[str, ...], Future[bytes]] = {}
 
 
 def _once(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
     """What `make` makes; who asks for the same meanwhile gets it too, as a client does that asks again."""
-    if not _PLACES.acquire(blocking=False):
+    ours: Future[bytes] = Future()
+    under_way = _UNDER_WAY.setdefault(key, ours)
+    if under_way is not ours:
+        with _one_of(_SEATS):
+            return under_way.result()
+    try:
+        with _one_of(_PLACES):
+            ours.set_result(make())
+    except BaseException as error:
+        ours.set_exception(error)
+    finally:
+        del _UNDER_WAY[key]
+    return ours.result()
+
+
+@contextmanager
+def _one_of(places: BoundedSemaphore) -> Iterator[None]:
+    if not places.acquire(blocking=False):
         raise BusyError(f"{MOST_AT_ONCE} exports are being made or wait for their turn; try again later")
     try:
-        ours: Future[bytes] = Future()
-        under_way = _UNDER_WAY.setdefault(key, ours)
-        if under_way is ours:
-            try:
-                ours.set_result(make())
-            except BaseException as error:
-                ours.set_exception(error)
-            finally:
-                del _UNDER_WAY[key]
-        return under_way.result()
+        yield
     finally:
-        _PLACES.release()
+        places.release()
 
 
 def _in_its_own_process(network: StoredNetwork, format: ExportFormat) -> bytes:  # noqa: A002

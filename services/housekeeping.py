@@ -22,6 +22,9 @@ ANSWERS_KEPT = timedelta(days=30)
 """To POSTs with an `Idempotency-Key`: much longer than anyone tries again."""
 
 PERIOD_SECONDS = 3600.0
+PAUSE_SECONDS = 60.0
+"""After a failure, as of an artifact store that is away."""
+
 BATCH = 2000
 """Rows forgotten in one transaction, and at each turn of the controller's loop."""
 
@@ -94,17 +97,15 @@ class Housekeeping:
         self._next_round = 0.0  # of the monotonic clock
 
     def turn(self) -> None:
-        """Forget a batch; once there is none left, collect artifacts and logs, and the round is over."""
+        """Forget a batch; once there is none left, collect logs and artifacts, and the round is over."""
         if time.monotonic() < self._next_round or self.forget():
             return
+        self._next_round = time.monotonic() + PAUSE_SECONDS  # if anything fails
+        self._collect_logs()
+        self._collect_artifacts()
         self._next_round = time.monotonic() + PERIOD_SECONDS
-        try:
-            removed = collect_artifacts(self._store, self._artifacts, clock=self._clock)
-        except ConflictError as error:
-            log.warning("artifacts not collected", reason=str(error))
-        else:
-            if removed.artifacts:
-                log.info("artifacts collected", artifacts=removed.artifacts, size_bytes=removed.size_bytes)
+
+    def _collect_logs(self) -> None:
         try:
             logs = collect_logs(self._store, self._settings, clock=self._clock)
         except ConflictError as error:
@@ -112,6 +113,15 @@ class Housekeeping:
         else:
             if logs:
                 log.info("logs of deleted searches collected", logs=logs)
+
+    def _collect_artifacts(self) -> None:
+        try:
+            removed = collect_artifacts(self._store, self._artifacts, clock=self._clock)
+        except ConflictError as error:
+            log.warning("artifacts not collected", reason=str(error))
+        else:
+            if removed.artifacts:
+                log.info("artifacts collected", artifacts=removed.artifacts, size_bytes=removed.size_bytes)
 
     def forget(self) -> int:
         """Drop old answers, and what the retention settings name, a batch of each; answers how many rows."""

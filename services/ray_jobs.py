@@ -3,17 +3,16 @@
 Ray's own client would bring Ray with it; what is needed of the protocol is five requests.
 """
 
-import os
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import httpx2
+from typing import Any, TypeVar
 
 from services.errors import ClusterUnavailableError
-from services.proxies import route_to
+from services.ray_dashboard import UnknownToRayError, ask_ray
 
+T = TypeVar("T")
 TIMEOUT_SECONDS = 10.0
 
 _ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
@@ -51,7 +50,7 @@ class RayJobs:
 
     def __init__(self, url: str) -> None:
         """`url` is that of the head's dashboard, such as `http://head:8265`."""
-        self._url = url.rstrip("/")
+        self._url = url
 
     def submit(
         self,
@@ -74,61 +73,36 @@ class RayJobs:
         custom = {name: amount for name, amount in resources.items() if name not in _ENTRYPOINT_FIELDS}
         if custom:
             body["entrypoint_resources"] = custom
-        self._ask("POST", "", body)
+        self._ask("POST", "", operator.itemgetter("submission_id"), body)
 
     def list(self) -> list[RayJob]:
         """All jobs that were submitted to the cluster and that it remembers."""
-        return [_job(each) for each in self._ask("GET", "").json() if each.get("submission_id")]
+        return self._ask("GET", "", lambda jobs: [_job(each) for each in jobs if each.get("submission_id")])
 
     def get(self, submission_id: str) -> RayJob | None:
         """One job; None when the cluster does not know it: its head was restarted and has forgotten it."""
-        answer = self._ask("GET", submission_id, may_be_missing=True)
-        return None if answer.status_code == 404 else _job(answer.json())
+        try:
+            return self._ask("GET", submission_id, _job)
+        except UnknownToRayError:
+            return None
 
     def logs(self, submission_id: str) -> str:
         """What the job has printed; empty when that is gone, with its node for example."""
         try:
-            answer = self._ask("GET", f"{submission_id}/logs", may_be_missing=True)
+            return self._ask("GET", f"{submission_id}/logs", lambda answer: str(answer["logs"] or ""))
         except ClusterUnavailableError:  # also the answer for the logs of a node that is gone
             return ""
-        return "" if answer.status_code == 404 else str(answer.json().get("logs") or "")
 
     def stop(self, submission_id: str) -> None:
         """End a job: SIGTERM, and SIGKILL when it does not end by itself. One that is gone is no error."""
-        self._ask("POST", f"{submission_id}/stop", may_be_missing=True)
+        with suppress(UnknownToRayError):
+            self._ask("POST", f"{submission_id}/stop", operator.itemgetter("stopped"))
 
     def _ask(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, may_be_missing: bool = False
-    ) -> httpx2.Response:
-        try:
-            answer = httpx2.request(
-                method,
-                f"{self._url}/api/jobs/{path}",
-                json=body,
-                headers=ray_credentials(),
-                timeout=TIMEOUT_SECONDS,
-                **route_to(self._url),
-            )
-        except (httpx2.HTTPError, OSError) as error:
-            raise ClusterUnavailableError(f"Ray at {self._url} does not answer: {error}") from error
-        if answer.is_success or (may_be_missing and answer.status_code == 404):
-            return answer
-        hint = {401: "set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH", 403: "the token is not the cluster's"}
-        reason = hint.get(answer.status_code) or answer.text.strip().rpartition("\n")[2][:500]
-        raise ClusterUnavailableError(
-            f"Ray at {self._url} answers {method} /api/jobs/{path} with {answer.status_code}: {reason}"
-        )
-
-
-def ray_credentials() -> dict[str, str]:
-    """What a cluster under token authentication asks for, from the variables that Ray itself reads.
-
-    Raises OSError when the file that RAY_AUTH_TOKEN_PATH names cannot be read.
-    """
-    token = os.environ.get("RAY_AUTH_TOKEN")
-    if not token and (path := os.environ.get("RAY_AUTH_TOKEN_PATH")):
-        token = Path(path).read_text().strip()
-    return {"Authorization": f"Bearer {token}"} if token else {}
+        self, method: str, path: str, read: Callable[[Any], T], body: Mapping[str, Any] | None = None
+    ) -> T:
+        path = f"/api/jobs/{path}"
+        return ask_ray(self._url, method, path, read, body=body, timeout_seconds=TIMEOUT_SECONDS)
 
 
 def _job(details: dict[str, Any]) -> RayJob:

@@ -9,7 +9,7 @@ import ray
 
 from gtn_core.errors import GtnNasError
 from nas.cluster.shared_measurements import shared_measurements
-from nas.estimators import ESTIMATORS, EstimatorData, make_estimator, needs_torch
+from nas.estimators import ESTIMATORS, EstimatorData, make_estimator, needs_torch, needs_train_data
 from nas.evaluation import Evaluation, evaluate, evaluation_of
 from nas.search import CandidateResult, Proposal, Search
 from nas.search_spaces import get_search_space
@@ -31,11 +31,10 @@ class Job:
 @contextmanager
 def stored_job(search: Search, data: EstimatorData) -> Iterator[Any]:
     """An ObjectRef of the search's job, with training data only if needed, for as long as workers run."""
-    spec = search.spec
-    estimator = ESTIMATORS.get(spec.estimator.name)
-    if not getattr(estimator, "needs_train_data", True):
+    spec, name = search.spec, search.spec.estimator.name
+    if not needs_train_data(name, ESTIMATORS.config(name, **spec.estimator.options)):
         data = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
-    shares = getattr(estimator, "shares_measurements", False)
+    shares = getattr(ESTIMATORS.get(name), "shares_measurements", False)
     with shared_measurements() if shares else nullcontext() as measurements:
         data = replace(data, measurements=measurements)
         yield ray.put(Job(evaluation_of(spec, search.shares, data), data))

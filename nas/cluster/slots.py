@@ -28,7 +28,9 @@ class Slots:
             self._refresh_at = now + REFRESH_SECONDS
             nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's omission
             alive = [node["Resources"] for node in nodes if node["Alive"]]
-            slots = sum(slots_of_node(each, self._spec.resources) for each in alive)
+            slots = sum(
+                self._spec.resources.slots(cpus=each.get("CPU", 0), gpus=each.get("GPU", 0)) for each in alive
+            )
             self._count = max(1, min(slots, self._spec.max_concurrent or slots))
             self.shortage = None if slots else _no_room(alive, self._spec.resources)
         return self._count
@@ -40,17 +42,3 @@ def _no_room(nodes: list[dict[str, float]], resources: Resources) -> str:
     found = [f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes]
     counted = ", ".join(f"{count} with {what}" for what, count in Counter(found).items())
     return f"a candidate needs a node with {needs}; the cluster's nodes: {counted or 'none'}"
-
-
-def slots_of_node(available: dict[str, float], resources: Resources) -> int:
-    """How many candidates fit into a node's resources, by Ray's names for them."""
-    needs = {"CPU": resources.cpus_per_candidate, "GPU": resources.gpus_per_candidate}
-    return min(_times(kind, need, available.get(kind, 0.0)) for kind, need in needs.items() if need > 0)
-
-
-def _times(kind: str, need: float, available: float) -> int:
-    """How often a need fits into what there is."""
-    if kind == "GPU" and need < 1:  # Ray takes a part of one device, never of two
-        return int(available) * int(1 / need + 1e-9)
-    # The small number forgives rounding: a tenth of a GPU fits ten times.
-    return int(available / need + 1e-9)

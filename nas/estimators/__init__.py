@@ -61,6 +61,15 @@ def trains(config: BaseModel) -> bool:
     return bool(getattr(config, "trains", True))
 
 
+def needs_train_data(name: str, config: BaseModel) -> bool:
+    """Whether real training data must be shipped to the named estimator, as to all that do not say otherwise.
+
+    Where that depends on its configuration, the configuration tells.
+    """
+    of_all = getattr(ESTIMATORS.get(name), "needs_train_data", True)
+    return bool(getattr(config, "needs_train_data", of_all))
+
+
 def check_fit(config: BaseModel, space: SearchSpace) -> None:
     """Whether an estimator of this configuration can look at architectures of the space, if it can tell.
 
@@ -95,6 +104,7 @@ __all__ = [
     "estimator_data",
     "make_estimator",
     "needs_torch",
+    "needs_train_data",
     "score_candidate",
     "trains",
 ]

@@ -70,7 +70,7 @@ class Calibrated:
     description: ClassVar[str] = "The ensemble corrected by a Gaussian process fitted to labelled candidates."
     Config: ClassVar[type[CalibratedConfig]] = CalibratedConfig
     readouts: ClassVar[tuple[str, ...]] = ("predicted", "log_rank")
-    needs_train_data: ClassVar[bool] = True  # a member may
+    needs_train_data: ClassVar[bool] = True  # unless its configuration tells that no member does
     shares_measurements: ClassVar[bool] = True  # its panel does
 
     def __init__(self, data: EstimatorData, config: CalibratedConfig, device: torch.device) -> None:

@@ -29,7 +29,7 @@ class Ensemble:
     description: ClassVar[str] = "Log-rank aggregation of other estimators' readouts; needs no labels."
     Config: ClassVar[type[EnsembleConfig]] = EnsembleConfig
     readouts: ClassVar[tuple[str, ...]] = ("log_rank",)
-    needs_train_data: ClassVar[bool] = True  # a member may
+    needs_train_data: ClassVar[bool] = True  # unless its configuration tells that no member does
     shares_measurements: ClassVar[bool] = True  # its panel does
 
     def __init__(self, data: EstimatorData, config: EnsembleConfig, device: torch.device) -> None:

@@ -93,6 +93,13 @@ class PanelConfig(StrictModel):
 
         return any(trains(member.config) for member in self.members)
 
+    @property
+    def needs_train_data(self) -> bool:
+        """Whether one of the members does."""
+        from nas.estimators import needs_train_data
+
+        return any(needs_train_data(member.name, member.config) for member in self.members)
+
     def check(self, space: SearchSpace) -> None:
         """Raises pydantic.ValidationError, located at an option that the space refuses a member."""
         from nas.estimators import check_fit

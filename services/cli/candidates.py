@@ -77,7 +77,7 @@ def describe(candidate: "CandidateDetail", drawing: str) -> str:
 
 def _short(number: int) -> str:
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= limit:
+        if number >= 0.9995 * limit:  # what would be rounded to it
             return f"{number / limit:.3g}{unit}"
     return str(number)
 

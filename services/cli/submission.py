@@ -1,5 +1,6 @@
 """Commands that submit long work: train-gtn, search, clone, retrain."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -291,7 +292,7 @@ def resolve_checkpoint(client: "Client", text: str) -> str:
     """
     from gtn_core.errors import GtnNasError
 
-    if len(text) == 64:
+    if re.fullmatch("[0-9a-f]{64}", text):
         return text
     if not text:  # as of a variable that is not set: the start of every id
         raise GtnNasError("the id of the checkpoint is empty; `gtn-nas checkpoint list` shows what there is")

@@ -8,14 +8,11 @@ import re
 import socket
 from typing import Any
 
-import httpx2
 from joblib import cpu_count
 
 from services.controller.local_gpus import gpus_of_this_machine
-from services.errors import ClusterUnavailableError
 from services.lifecycle import JobKind, JobState
-from services.proxies import route_to
-from services.ray_jobs import ray_credentials
+from services.ray_dashboard import ask_ray
 from services.schemas import Capacity, ClusterView, NodeView, RunningSearch
 from services.store import JobRecord, Store
 
@@ -44,29 +41,19 @@ def cluster_view(store: Store, ray_jobs_url: str) -> ClusterView:
 
 
 def _ray_nodes(ray_jobs_url: str) -> list[NodeView]:
-    try:
-        return _asked_nodes(ray_jobs_url)
-    except (httpx2.HTTPError, OSError) as error:  # the second: of a token's file
-        raise ClusterUnavailableError(
-            f"the Ray dashboard at {ray_jobs_url} does not answer: {error}"
-        ) from error
-    except (ValueError, LookupError, TypeError) as error:  # a proxy's login page, for instance
-        raise ClusterUnavailableError(
-            f"what answers at {ray_jobs_url} is no Ray dashboard that is known here: {error!r}"
-        ) from error
-
-
-def _asked_nodes(ray_jobs_url: str) -> list[NodeView]:
-    response = httpx2.get(
-        f"{ray_jobs_url.rstrip('/')}/nodes",
-        params={"view": "summary"},
-        headers=ray_credentials(),
-        timeout=RAY_TIMEOUT_SECONDS,
-        **route_to(ray_jobs_url),
+    return ask_ray(
+        ray_jobs_url,
+        "GET",
+        "/nodes",
+        _read_nodes,
+        parameters={"view": "summary"},
+        timeout_seconds=RAY_TIMEOUT_SECONDS,
     )
-    data = response.raise_for_status().json()["data"]
-    usage: dict[str, str] = data["nodeLogicalResources"]
-    return [_ray_node(node["raylet"], usage) for node in data["summary"]]
+
+
+def _read_nodes(answer: dict[str, Any]) -> list[NodeView]:
+    usage: dict[str, str] = answer["data"]["nodeLogicalResources"]
+    return [_ray_node(node["raylet"], usage) for node in answer["data"]["summary"]]
 
 
 def _ray_node(raylet: dict[str, Any], usage: dict[str, str]) -> NodeView:

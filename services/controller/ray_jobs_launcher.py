@@ -1,6 +1,7 @@
 """Runners as jobs of a Ray cluster."""
 
 from collections.abc import Mapping
+from uuid import uuid4
 
 import structlog
 
@@ -43,10 +44,10 @@ class RayJobsLauncher:
         if job_id in self._submissions:
             return
         prefix = f"{self._prefix}-{job_id}-"
-        earlier = [job for job in self._jobs.list() if job.submission_id.startswith(prefix)]
-        alive = [job.submission_id for job in earlier if not job.ended]
-        # Ray does not run a job under the id of one that ended, not even of one that was deleted.
-        self._submissions[job_id] = alive[0] if alive else self._submit(job_id, f"{prefix}{len(earlier) + 1}")
+        ours = (job for job in self._jobs.list() if job.submission_id.startswith(prefix))
+        alive = [job.submission_id for job in ours if not job.ended]
+        # Ray runs no job under the id of one that ended, not even of one that was deleted.
+        self._submissions[job_id] = alive[0] if alive else self._submit(job_id, f"{prefix}{uuid4().hex[:8]}")
         self._waiting.add(job_id)
 
     def active(self) -> frozenset[str]:

@@ -33,7 +33,7 @@ def run_fidelity_report(lease: Lease, backend: Backend, _state_folder: Path) -> 
     store, job = backend.store, lease.job
     request = FidelityReportRequest.model_validate(job.request)
     checkpoint = load_checkpoint(backend.artifacts, request.checkpoint_id)
-    known = dict(_scored_before(store, job.id))
+    known = lease.insist(lambda: dict(_scored_before(store, job.id)))
     lease.progress_done = len(known)
 
     def on_candidate(progress: FidelityProgress) -> None:

@@ -19,12 +19,10 @@ from gtn_core.data import load_dataset
 from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
 from nas.actor_engine import ActorEngine
 from nas.cluster import NoRoomError, RoomWatch, WorkerSetupError
-from nas.cluster.slots import slots_of_node
 from nas.estimators.base import CandidateScore
 from nas.estimators.panel import sample
 from nas.search import CandidateResult, Engine, Proposal
 from nas.search_spaces import get_search_space
-from nas.search_spec import Resources
 from nas.tune_engine import TuneEngine
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -466,21 +464,3 @@ def test_an_estimator_that_no_worker_can_make_ends_the_run(
     with pytest.raises(WorkerSetupError, match="RuntimeError: told to be broken"):
         make_engine().run(search, data, record := Record())
     assert record.results == []
-
-
-@pytest.mark.parametrize(
-    ("node", "resources", "slots"),
-    [
-        ({"CPU": 4.0, "memory": 1e9}, {}, 4),
-        ({"CPU": 4.0}, {"cpus_per_candidate": 3}, 1),
-        ({"CPU": 16.0, "GPU": 1.0}, {"cpus_per_candidate": 1, "gpus_per_candidate": 0.1}, 10),
-        ({"CPU": 2.0, "GPU": 1.0}, {"cpus_per_candidate": 1, "gpus_per_candidate": 0.1}, 2),
-        ({"CPU": 16.0}, {"gpus_per_candidate": 1}, 0),
-        ({"CPU": 16.0, "GPU": 2.0}, {"gpus_per_candidate": 0.6}, 2),
-        ({"CPU": 16.0, "GPU": 5.0}, {"gpus_per_candidate": 2}, 2),
-        ({"GPU": 2.0}, {"cpus_per_candidate": 0, "gpus_per_candidate": 0.5}, 4),
-        ({}, {}, 0),
-    ],
-)
-def test_slots_are_what_fits_a_node(node: dict[str, float], resources: dict[str, float], slots: int) -> None:
-    assert slots_of_node(node, Resources(**resources)) == slots

@@ -118,6 +118,10 @@ class TestWithoutATable:
         asked = FidelitySpec(
             search_space=self.SPACE, estimators=(calibrated,), candidates=3, labels=5, truth_steps=1
         )
-        report = make_fidelity_report(asked, data, None)
+        counts: list[tuple[int, int]] = []
+        report = make_fidelity_report(
+            asked, data, None, on_candidate=lambda told: counts.append((told.done, told.total))
+        )
         assert report.n == 2
+        assert counts == [(done, 11) for done in (1, 2, 3, 4, 5, 6, 7, 8, 10, 11)]
         assert report.estimators[0].failed == 0

@@ -57,6 +57,6 @@ def test_every_box_lies_within_the_picture(name: str) -> None:
 
 
 def test_short_numbers() -> None:
-    assert [short(number) for number in (0, 999, 1000, 14464, 2_500_000, 3 * 10**9)] == [
-        "0", "999", "1k", "14.5k", "2.5M", "3G",
+    assert [short(number) for number in (0, 999, 1000, 14464, 999_499, 999_600, 2_500_000, 3 * 10**9)] == [
+        "0", "999", "1k", "14.5k", "999k", "1M", "2.5M", "3G",
     ]  # fmt: skip

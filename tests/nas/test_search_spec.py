@@ -250,3 +250,23 @@ def test_the_accuracy_of_a_member_that_trains_is_an_objective() -> None:
         )
     )
     assert spec.objectives == ("accuracy", "params")
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "resources", "slots"),
+    [
+        (4, 0, {}, 4),
+        (4, 0, {"cpus_per_candidate": 3}, 1),
+        (16, 1, {"cpus_per_candidate": 1, "gpus_per_candidate": 0.1}, 10),
+        (2, 1, {"cpus_per_candidate": 1, "gpus_per_candidate": 0.1}, 2),
+        (16, 0, {"gpus_per_candidate": 1}, 0),
+        (16, 2, {"gpus_per_candidate": 0.6}, 2),
+        (16, 5, {"gpus_per_candidate": 2}, 2),
+        (0, 2, {"cpus_per_candidate": 0, "gpus_per_candidate": 0.5}, 4),
+        (0, 0, {}, 0),
+    ],
+)
+def test_slots_are_what_fits_a_node(
+    cpus: float, gpus: float, resources: dict[str, float], slots: int
+) -> None:
+    assert Resources(**resources).slots(cpus=cpus, gpus=gpus) == slots

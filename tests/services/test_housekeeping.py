@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from services.artifacts import ArtifactStore
 from services.errors import ConflictError
-from services.housekeeping import Housekeeping, collect_artifacts, collect_logs
+from services.housekeeping import PAUSE_SECONDS, Housekeeping, collect_artifacts, collect_logs
 from services.lifecycle import Action, JobKind
 from services.meta_worker.job_state import discard_ended, state_folder
 from services.ownership import OWNER_FILE, require_ownership
@@ -342,3 +343,25 @@ def test_nothing_is_forgotten_unless_asked(
     Housekeeping(store, ArtifactStore(str(tmp_path)), Settings(data_dir=tmp_path), clock).turn()
 
     assert store.events_after(search.id) == events
+
+
+def test_what_could_not_be_collected_is_tried_again_soon(
+    store: Store, artifacts: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    housekeeping = Housekeeping(store, artifacts, Settings(data_dir=tmp_path), in_two_days)
+    now = [1000.0]
+    monkeypatch.setattr("services.housekeeping.time", SimpleNamespace(monotonic=lambda: now[0]))
+    orphan = artifacts.put(b"orphan")
+    with monkeypatch.context() as away:
+        away.setattr(ArtifactStore, "stored", _raise_connection_error)
+        with pytest.raises(ConnectionError):
+            housekeeping.turn()
+        housekeeping.turn()  # not at once
+    now[0] += PAUSE_SECONDS
+    assert ids(artifacts) == {orphan}
+    housekeeping.turn()
+    assert ids(artifacts) == set()
+
+
+def _raise_connection_error(_: ArtifactStore) -> None:
+    raise ConnectionError("the artifact store is away")

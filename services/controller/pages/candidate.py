@@ -22,7 +22,7 @@ from services.controller.routes.candidates import Candidate
 from services.controller.views import candidate_detail, final_training_view
 from services.errors import NotFoundError
 from services.exports import formats_here, latest_training
-from services.lifecycle import JobKind
+from services.lifecycle import CandidateState, JobKind
 from services.objectives import first_objective
 from services.schemas import CandidateDetail
 from services.schemas.requests import RetrainRequest
@@ -52,7 +52,7 @@ def get_candidate(page: PageDep, candidate: Candidate, search: SearchOf) -> HTML
         others=_others(detail),
         training=final_training_view(training) if training else None,
         export_formats=None if result is None else formats_here(result),
-        succeeded=page.store.measurements(search.id).numbers.size,
+        succeeded=page.store.count_by_state(search.id).get(CandidateState.SUCCEEDED, 0),
         cells=_drawing(lambda: cells_svg(search, candidate)),
         network=_drawing(lambda: network_svg(page.store, search, candidate)),
         cost=_attempt(lambda: cost_view(page.store, search, candidate)),

@@ -297,9 +297,9 @@ def _cluster(page: Page) -> ClusterView | None:
 
 def _at_a_time(cluster: ClusterView, request: SearchRequest) -> int:
     """How many candidates the cluster could score at a time if it did nothing else."""
-    needs = [
-        (cluster.cpus.total, request.resources.cpus_per_candidate),
-        (cluster.gpus.total, request.resources.gpus_per_candidate),
-    ]
-    slots = min(int(total / each) for total, each in needs if each)
+    slots = sum(
+        request.resources.slots(cpus=node.cpus.total, gpus=node.gpus.total)
+        for node in cluster.nodes
+        if node.alive
+    )
     return min(slots, request.max_concurrent or slots)

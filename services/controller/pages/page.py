@@ -2,18 +2,15 @@
 
 import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from starlette.exceptions import HTTPException
 
-from gtn_core.errors import GtnNasError
 from services.artifacts import ArtifactStore
 from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
 from services.controller.error_handlers import field_problems, problem_of
@@ -65,9 +62,7 @@ class Page:
 
     def render(self, template: str, *, section: str = "", status: int = 200, **context: Any) -> HTMLResponse:
         """The page made of a template; `section` is the entry of the menu that it belongs to."""
-        shown = Page(
-            self.request, self.store, self.settings, self.artifacts, self.visitor, self.caller, section
-        )
+        shown = replace(self, section=section)
         response = HTMLResponse(render(template, page=shown, **context), status_code=status)
         response.headers.update(PAGE_HEADERS)
         self.visitor.remember(response)
@@ -114,8 +109,8 @@ class PageRoute(APIRoute):
         async def handle_page(request: Request) -> Response:
             try:
                 return await handle(request)
-            except (Problem, HTTPException, RequestValidationError, GtnNasError) as error:
-                return _problem_page(request, problem_of(request, error))
+            except Exception as error:
+                return _problem_page(request, problem_of(request, error))  # raises what nobody expected
 
         return handle_page
 

@@ -119,7 +119,9 @@ function everyCandidate() {
   async function load() {
     const query = `${api}/points?x=${x.value}&y=${y.value}`;
     find("#points-api").href = query;
-    cloud = await getJson(query);
+    const answer = await getJson(query);
+    if (!find("#points-api").href.endsWith(query)) return; // other axes were chosen meanwhile
+    cloud = answer;
     const some = cloud.number.length < cloud.total ? ` ${cloud.number.length.toLocaleString("en")} of ${cloud.total.toLocaleString("en")} candidates are drawn, the front and the best among them.` : "";
     find("#points-note").textContent = cloud.total ? `Drag over the plot to filter the table; click on a point to open it.${some}` : "";
     draw();
@@ -156,7 +158,7 @@ function everyCandidate() {
     find("#reset").click();
   }
   find("#unbrush").addEventListener("click", clear);
-  for (const select of [x, y]) select.addEventListener("change", load);
+  for (const select of [x, y]) select.addEventListener("change", () => load().catch(failed));
   return { load };
 }
 
@@ -260,10 +262,13 @@ function compare() {
   addEventListener("pageshow", judge);
 }
 
+function failed(error) {
+  find("#points-note").textContent = error.message;
+}
+
 // ---- while it runs
 
 function follow() {
-  const failed = (error) => (find("#points-note").textContent = error.message);
   const cheap = paced(800, () => {
     refreshTable();
     return points.load();

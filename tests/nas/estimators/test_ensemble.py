@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scipy import stats
 
 from nas.architecture import Architecture
-from nas.estimators import CandidateFailed, EstimatorData, make_estimator
+from nas.estimators import ESTIMATORS, CandidateFailed, EstimatorData, make_estimator, needs_train_data
 from nas.estimators.base import CandidateScore
 from nas.estimators.calibrated import LogRankProcess
 from nas.estimators.log_rank import log_rank, normal_scores, relative_ranks
@@ -282,3 +282,22 @@ class TestCalibrated:
     def test_needs_labels(self, data: EstimatorData) -> None:
         with pytest.raises(ValidationError, match="labels"):
             make_estimator("calibrated", data)
+
+
+@pytest.mark.parametrize(
+    ("members", "needs"),
+    [
+        ([{"name": "zero_cost"}], False),
+        ([{"name": "zero_cost"}, {"name": "gtn"}], False),
+        ([{"name": "zero_cost"}, {"name": "real_data", "steps": 3}], True),
+        ([{"name": "ensemble", "members": [{"name": "real_data", "steps": 3}]}], True),
+    ],
+)
+@pytest.mark.parametrize("name", ["ensemble", "calibrated"])
+def test_training_data_are_shipped_to_a_panel_only_for_a_member_that_needs_them(
+    name: str, members: list[dict[str, Any]], needs: bool
+) -> None:
+    options: dict[str, Any] = {"members": members}
+    if name == "calibrated":
+        options["labels"] = [{"architecture": str(number), "accuracy": number} for number in range(5)]
+    assert needs_train_data(name, ESTIMATORS.config(name, **options)) is needs

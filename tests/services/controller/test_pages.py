@@ -1,10 +1,13 @@
 """The pages for people: complete without any other server, and under a policy that allows no inline code."""
 
+import errno
 import re
 from html.parser import HTMLParser
 
 import pytest
 from fastapi.testclient import TestClient
+
+from services.store import Store
 
 
 class Loaded(HTMLParser):
@@ -74,3 +77,15 @@ def test_pages_have_no_other_methods(http: TestClient, path: str) -> None:
 
     assert answer.status_code == 405
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_page_that_a_full_disk_stops_says_so_as_a_page(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "list_jobs", full)
+    answer = http.get("/searches", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (507, "text/html; charset=utf-8")
+    assert "GTN_NAS_DATA_DIR" in answer.text
