@@ -53,7 +53,8 @@ class FrozenImages:
         if "latents" in self._weights:
             latents: Array = self._weights["latents"][step]
             return latents
-        return self._noise[step]
+        latents = self._noise[step]
+        return latents
 
     @cached_property
     def _noise(self) -> Array:
