@@ -3,8 +3,6 @@
 `FrozenCheckpoint.synthesize` is what learners are taught with; a test holds these images to those.
 """
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
@@ -50,13 +48,11 @@ class FrozenImages:
         return images
 
     def _latents(self, step: int) -> Array:
-        if "latents" in self._weights:
-            latents: Array = self._weights["latents"][step]
-            return latents
-        latents = self._noise[step]
+        if "latents" not in self._weights:
+            self._weights["latents"] = self._noise()
+        latents: Array = self._weights["latents"][step]
         return latents
 
-    @cached_property
     def _noise(self) -> Array:
         import torch
 

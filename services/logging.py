@@ -55,7 +55,8 @@ def configure_logging(settings: Settings, *, process: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
-    for name, meant in misspelt(os.environ).items():
+    files = [path.name.upper() for path in settings.secrets_dir.iterdir()] if settings.secrets_dir else []
+    for name, meant in misspelt([*os.environ, *files]).items():
         structlog.get_logger(__name__).warning("no such setting", given=name, meant=meant)
 
 

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from services.errors import ClusterUnavailableError
@@ -14,6 +15,8 @@ from services.ray_dashboard import UnknownToRayError, ask_ray
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 10.0
+LIST_TIMEOUT_SECONDS = 60.0
+"""A busy head takes two seconds for each thousand jobs that it remembers."""
 
 _ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
 _ENTRYPOINT_FIELDS = {"CPU": "entrypoint_num_cpus", "GPU": "entrypoint_num_gpus"}
@@ -27,6 +30,7 @@ class RayJob:
     status: str  # PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED
     message: str
     error_type: str | None
+    ended_at: datetime | None
     exit_code: int | None  # of its command; None until it has ended, or where it never began
 
     @property
@@ -77,7 +81,12 @@ class RayJobs:
 
     def list(self) -> list[RayJob]:
         """All jobs that were submitted to the cluster and that it remembers."""
-        return self._ask("GET", "", lambda jobs: [_job(each) for each in jobs if each.get("submission_id")])
+        return self._ask(
+            "GET",
+            "",
+            lambda jobs: [_job(each) for each in jobs if each.get("submission_id")],
+            timeout_seconds=LIST_TIMEOUT_SECONDS,
+        )
 
     def get(self, submission_id: str) -> RayJob | None:
         """One job; None when the cluster does not know it: its head was restarted and has forgotten it."""
@@ -98,18 +107,31 @@ class RayJobs:
         with suppress(UnknownToRayError):
             self._ask("POST", f"{submission_id}/stop", operator.itemgetter("stopped"))
 
+    def delete(self, submission_id: str) -> None:
+        """Have the cluster forget a job that has ended. One that is gone is no error."""
+        with suppress(UnknownToRayError):
+            self._ask("DELETE", submission_id, operator.itemgetter("deleted"))
+
     def _ask(
-        self, method: str, path: str, read: Callable[[Any], T], body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        read: Callable[[Any], T],
+        body: Mapping[str, Any] | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> T:
-        path = f"/api/jobs/{path}"
-        return ask_ray(self._url, method, path, read, body=body, timeout_seconds=TIMEOUT_SECONDS)
+        return ask_ray(
+            self._url, method, f"/api/jobs/{path}", read, body=body, timeout_seconds=timeout_seconds
+        )
 
 
 def _job(details: dict[str, Any]) -> RayJob:
+    ended = details.get("end_time")  # in milliseconds
     return RayJob(
         submission_id=details["submission_id"],
         status=details["status"],
         message=details.get("message") or "",
         error_type=details.get("error_type"),
+        ended_at=datetime.fromtimestamp(ended / 1000, UTC) if ended else None,
         exit_code=details.get("driver_exit_code"),
     )

@@ -118,7 +118,7 @@ def _connect(address: str, where: str) -> Any:
         with _standing_in(_WITHOUT_MODULES):
             context = ray.init(**options, log_to_driver=False, configure_logging=False)
     except Exception as error:  # a node that is too slow to start raises no type of its own
-        raise ClusterUnavailableError(f"{where} did not start: {error}", is_local=not address) from error
+        raise ClusterUnavailableError(f"{where} did not start: {error}") from error
     if threading.current_thread() is threading.main_thread():
         for number, handler in handlers.items():  # Ray has put its own there
             signal.signal(number, handler)

@@ -18,6 +18,9 @@ from pydantic_settings import (
 
 from services.loopback import is_loopback
 
+MOST_DAYS = 36_500
+"""A century: calendars end."""
+
 
 class Settings(BaseSettings):
     """Where things are and how the processes behave. Secrets never show in `repr` or in logs."""
@@ -93,8 +96,10 @@ class Settings(BaseSettings):
         "Nodes that have it need the settings and the shared folder; {}: the head.",
     )
 
-    lease_seconds: float = Field(30.0, gt=0, description="A runner silent for so long has lost its job.")
-    poll_seconds: float = Field(1.0, gt=0, description="How often idle processes look for work.")
+    lease_seconds: float = Field(
+        30.0, gt=0, le=86_400, description="A runner silent for so long has lost its job."
+    )
+    poll_seconds: float = Field(1.0, gt=0, le=3600, description="How often idle processes look for work.")
     max_running_searches: int = Field(
         2, ge=1, description="Searches that run at the same time; the others wait in the queue."
     )
@@ -103,21 +108,29 @@ class Settings(BaseSettings):
     )
 
     shutdown_grace_seconds: float = Field(
-        10.0, ge=0, description="How long a controller that is told to end lets requests and streams end."
+        10.0,
+        ge=0,
+        le=86_400,
+        description="How long a controller that is told to end lets requests and streams end.",
     )
     resource_wait_seconds: float = Field(
         600.0,
         ge=0,
+        allow_inf_nan=False,
         description="A search fails when for so long no node of the cluster could hold one candidate; "
         "0: it waits for ever. A local Ray, which gets no further node, is not waited for.",
     )
 
     event_retention_days: int = Field(
-        0, ge=0, description="Events of jobs that ended so long ago go, but for changes of state; 0: never."
+        0,
+        ge=0,
+        le=MOST_DAYS,
+        description="Events of jobs that ended so long ago go, but for changes of state; 0: never.",
     )
     failed_candidate_retention_days: int = Field(
         0,
         ge=0,
+        le=MOST_DAYS,
         description="Failed candidates of searches that ended so long ago keep their reason alone, without "
         "details; 0: all.",
     )

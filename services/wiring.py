@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
+from pydantic_settings import SettingsError
 
 from services.artifacts import ArtifactStore
 from services.controller.dispatcher import Dispatcher
@@ -33,6 +34,15 @@ def load_settings(**given: Any) -> Settings:
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise ServiceError("; ".join(problems)) from None
+    except SettingsError as error:
+        match error.__cause__:
+            case OSError() as cause:
+                reason = f"{_PREFIX}SECRETS_DIR: {cause}; let the service's user read it"
+            case ValueError() as cause:
+                reason = f"{error}: it is not JSON: {cause}"
+            case _:
+                reason = str(error)
+        raise ServiceError(reason) from None
 
 
 def make_store(settings: Settings) -> Store:

@@ -137,8 +137,8 @@ def back_up_database(
     """Copy a SQLite database to a file, also while the services run; for PostgreSQL there is pg_dump.
 
     Checkpoints, weights and pictures are files of their own: copy `artifacts` in the data directory after
-    this, so that nothing is missing that the copy refers to. To go back, put both where they were while
-    nothing runs.
+    this, so that nothing is missing that the copy refers to. To go back, put those where they were while
+    nothing runs, and restore the database with `gtn-nas db restore`.
 
     Example: `gtn-nas db backup gtn-nas-2026-11-29.db`
     """
@@ -149,6 +149,28 @@ def back_up_database(
         print_json({"path": str(path), "size_bytes": size})
     else:
         say(f"{path}: {size} bytes")
+
+
+@db_app.command("restore")
+@options.takes_settings(*options.DATABASE)
+def restore_database(
+    settings: "Settings",
+    path: Annotated[Path, typer.Argument(help="File that `gtn-nas db backup` made.", exists=True)],
+    as_json: options.AsJson = False,
+) -> None:
+    """Make a SQLite database what it was when a copy of it was made; nothing may use it meanwhile.
+
+    What it holds now is lost: back that up first if it is worth anything. The copy stays as it is.
+
+    Example: `gtn-nas db restore gtn-nas-2026-11-29.db`
+    """
+    from services.store import restore
+
+    restore(settings.resolved_database_url, path)
+    if as_json:
+        print_json({"restored_from": str(path)})
+    else:
+        say(f"restored from {path}")
 
 
 @db_app.command("copy")

@@ -3,12 +3,13 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 
 from services.controller.launcher import Launcher, RunnerExit
 from services.controller.waiting_jobs import WaitingJobs
-from services.errors import ClusterUnavailableError, LeaseLostError, NotFoundError
+from services.errors import ClusterUnavailableError, LeaseLostError, NotFoundError, StoreUnavailableError
 from services.execution import Ending
 from services.exit_codes import EXIT_CODES
 from services.lease import owner_prefix
@@ -69,8 +70,13 @@ class Lane:
         self._launch_waiting(away)
 
     def shutdown(self) -> None:
-        """End the launcher's runners, within a bounded time."""
-        self._launcher.shutdown()
+        """End the launcher's runners, within a bounded time; what the killed ones held is given back."""
+        for ended in self._launcher.shutdown():
+            if ended.pid is not None and ended.exit_code != 0:
+                with suppress(StoreUnavailableError):  # their leases run out
+                    self._store.requeue_dead(
+                        owner_prefix("search-runner", ended.pid), ended.job_id, on_purpose=True
+                    )
 
     def _look_after_runners(self) -> None:
         self._exits.extend(self._launcher.reap())

@@ -62,8 +62,8 @@ class Launcher(Protocol):
         """End a runner at once, without its consent; a no-op when none is alive."""
         ...
 
-    def shutdown(self) -> None:
-        """End the runners that would not outlive the controller, within a bounded time."""
+    def shutdown(self) -> list[RunnerExit]:
+        """End the runners that would not outlive the controller, within a bounded time; tells of them."""
         ...
 
 
@@ -144,8 +144,11 @@ class SubprocessLauncher:
             elif search_id in self._orphans:
                 self._kill_orphan(search_id)
 
-    def shutdown(self) -> None:
-        """End all runners; each puts its search back into the queue. Nothing is launched afterwards."""
+    def shutdown(self) -> list[RunnerExit]:
+        """End all runners; each puts its search back into the queue, unless it has to be killed.
+
+        Nothing is launched afterwards.
+        """
         with self._lock:
             self._closed = True
             for pid in self._orphans.values():
@@ -160,8 +163,14 @@ class SubprocessLauncher:
                     if time.monotonic() >= deadline:
                         self._kill_orphan(search_id)
                     time.sleep(0.05)
+            ended = [
+                RunnerExit(search_id, runner.returncode, "", runner.pid)
+                for search_id, runner in self._runners.items()
+            ]
+            ended += [RunnerExit(search_id, None, "", pid) for search_id, pid in self._orphans.items()]
             self._runners.clear()
             self._orphans.clear()
+            return ended
 
     def log_path(self, search_id: str) -> Path:
         """Where the runners of a search log, one after the other."""

@@ -8,23 +8,28 @@ _COUNT = "import torch; print(torch.cuda.device_count())"
 _PATIENCE_SECONDS = 120.0
 
 
-@cache
 def gpus_of_this_machine() -> int:
-    """How many there are, asked once; 0 where PyTorch is missing, and with it whatever could use them.
+    """How many there are; 0 where PyTorch is missing, and with it whatever could use them.
 
-    PyTorch would hold 200 MiB of a process that lives for months, and its import, two seconds long, would
+    The answer is kept, unless the machine was too busy for one.
+    """
+    try:
+        return _asked()
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+
+
+@cache
+def _asked() -> int:
+    """PyTorch would hold 200 MiB of a process that lives for months, and its import, two seconds long, would
     hold up every other request.
     """
-    # -P: what lies in the working directory is not imported.
-    try:
-        asked = subprocess.run(
-            [sys.executable, "-P", "-c", _COUNT],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_SECONDS,
-            check=True,
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-        return 0
-    return int(asked.stdout)
+    asked = subprocess.run(
+        [sys.executable, "-P", "-c", _COUNT],  # -P: what lies in the working directory is not imported
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_SECONDS,
+        check=False,
+    )
+    return int(asked.stdout) if asked.returncode == 0 else 0

@@ -1,6 +1,7 @@
 """Runners as jobs of a Ray cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import structlog
@@ -11,6 +12,12 @@ from services.exit_codes import EXIT_CODES
 from services.ray_jobs import RayJob, RayJobs
 
 LOG_LINES = 30
+
+KEPT = timedelta(days=1)
+"""How long the cluster remembers submissions that have ended."""
+
+MOST_FORGOTTEN = 100
+"""Submissions that are forgotten with one launch, each a request."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +51,9 @@ class RayJobsLauncher:
         if job_id in self._submissions:
             return
         prefix = f"{self._prefix}-{job_id}-"
-        ours = (job for job in self._jobs.list() if job.submission_id.startswith(prefix))
+        submitted = self._jobs.list()
+        self._forget_old(submitted)
+        ours = (job for job in submitted if job.submission_id.startswith(prefix))
         alive = [job.submission_id for job in ours if not job.ended]
         # Ray runs no job under the id of one that ended, not even of one that was deleted.
         self._submissions[job_id] = alive[0] if alive else self._submit(job_id, f"{prefix}{uuid4().hex[:8]}")
@@ -86,10 +95,24 @@ class RayJobsLauncher:
                 self._waiting.discard(job_id)
                 del self._submissions[job_id]
 
-    def shutdown(self) -> None:
+    def shutdown(self) -> list[RunnerExit]:
         """Leave the jobs alone: they run on the cluster, under their leases, and outlive the controller."""
         self._submissions.clear()
         self._waiting.clear()
+        return []
+
+    def _forget_old(self, submitted: Sequence[RayJob]) -> None:
+        """Ray remembers jobs for as long as its head lives, and telling of thousands keeps it busy."""
+        youngest = datetime.now(UTC) - KEPT
+        old = [
+            job.submission_id
+            for job in submitted
+            if job.submission_id.startswith(f"{self._prefix}-")
+            and job.ended_at is not None
+            and job.ended_at < youngest
+        ]
+        for submission_id in old[:MOST_FORGOTTEN]:
+            self._jobs.delete(submission_id)
 
     def _exit(self, job_id: str, job: RayJob) -> RunnerExit:
         if job.never_had_room:  # which is nobody's fault: it is submitted again

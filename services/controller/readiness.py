@@ -37,13 +37,14 @@ class ReadinessProbe:
     def __init__(
         self, store: Store, artifacts: ArtifactStore, dispatcher: BackgroundDispatcher | None
     ) -> None:
-        self._store, self._dispatcher = store, dispatcher
+        self._dispatcher = dispatcher
+        self._store_check = TimedCheck(store.check, ANSWER_SECONDS)
         self._artifacts_check = TimedCheck(artifacts.check, ANSWER_SECONDS)
 
     def look(self) -> Readiness:
         """How things are now."""
         checks = [
-            _check("database", self._store.check, "answers, and its schema is current"),
+            _check("database", self._store_check, "answers, and its schema is current"),
             _check("artifacts", self._artifacts_check, "can be read"),
         ]
         if self._dispatcher is not None:

@@ -12,7 +12,7 @@ transaction, and every method that may lose a race says in its docstring what th
 from types import TracebackType
 
 from services.store.api_keys import ApiKeyRepository
-from services.store.backup import back_up
+from services.store.backup import back_up, restore
 from services.store.candidates import CandidateRepository
 from services.store.checkpoints import CheckpointRepository
 from services.store.deletion import DeletionRepository
@@ -128,6 +128,7 @@ __all__ = [
     "downgrade",
     "head",
     "open_store",
+    "restore",
     "upgrade",
     "utc_now",
 ]

@@ -16,6 +16,7 @@ from services.store.extensions import LIMITS
 from services.store.json_values import check_json
 from services.store.records import EventType, JobRecord, JsonObject
 from services.store.repository import Repository, leased_job
+from services.store.schema import require_revision
 from services.store.tables import Job
 from services.store.transitions import drop_lease, job_record, transition
 
@@ -31,8 +32,10 @@ class LeaseRepository(Repository):
         Of several claimants exactly one gets a job; the others get the next one, or None. A job whose
         former runner still holds its lease (it was paused and resumed) cannot be claimed until that
         runner lets go or its lease runs out.
+        Raises SchemaMismatchError for a process that has outlived an upgrade of the database.
         """
         with self._database.write() as session:
+            require_revision(session, self._database)
             now = self._now(session)
             queued = _queued_in_turn([kind], now)
             if job_id is not None:
@@ -159,10 +162,13 @@ class LeaseRepository(Repository):
             rows = session.scalars(expired.with_for_update(skip_locked=True)).all()
             return [job_record(job) for job in rows if _take_back(session, job, now)]
 
-    def requeue_dead(self, owner_prefix: str, job_id: str | None = None) -> list[JobRecord]:
+    def requeue_dead(
+        self, owner_prefix: str, job_id: str | None = None, *, on_purpose: bool = False
+    ) -> list[JobRecord]:
         """Take back what runners that are known to be dead hold, without waiting for leases to run out.
 
-        With a `job_id` that job alone. Those that were running are queued and returned.
+        With a `job_id` that job alone. Those that were running are queued and returned. The attempts of
+        runners that were ended `on_purpose` count as none.
         """
         held = sa.select(Job).where(
             Job.lease_expires_at.is_not(None), Job.lease_owner.startswith(owner_prefix, autoescape=True)
@@ -172,6 +178,9 @@ class LeaseRepository(Repository):
         with self._database.write() as session:
             now = self._now(session)
             rows = session.scalars(held.with_for_update()).all()
+            if on_purpose:
+                for job in rows:
+                    job.attempts = max(0, job.attempts - 1)
             return [job_record(job) for job in rows if _take_back(session, job, now)]
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -11,19 +12,25 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.orm import Session
 
 from services.errors import ConflictError, SchemaMismatchError
 from services.store.engine import Database, opened, parse_url
+from services.store.tables import Job
 
 
 def upgrade(database_url: str) -> None:
     """Create the schema or bring it forward to this version of the code; all of it or nothing.
 
-    Processes that upgrade at once take turns, and those that come later find nothing to do.
+    Processes that upgrade at once take turns, and those that come later find nothing to do. Runners of the
+    version before lose their jobs: they know nothing of what new columns should hold.
     Raises StoreUnavailableError, and SchemaMismatchError for a database newer than the code.
     """
-    with _migrating(database_url) as config:
+    with _migrating(database_url) as (config, session):
+        before = _revision(session.connection())
         command.upgrade(config, "head")
+        if before != head():
+            _end_leases(session)
 
 
 def downgrade(database_url: str, revision: str) -> None:
@@ -37,7 +44,7 @@ def downgrade(database_url: str, revision: str) -> None:
             f"{sqlite3.sqlite_version}; go back with another Python, or to a copy that was made before "
             "(`gtn-nas db backup`)"
         )
-    with _migrating(database_url) as config:
+    with _migrating(database_url) as (config, _):
         command.downgrade(config, revision)
 
 
@@ -64,8 +71,13 @@ def head() -> str:
 def require_schema(database: Database) -> None:
     """Raises SchemaMismatchError, with the remedy, unless the database's schema is the code's."""
     with database.read() as session:
-        # Alembic's statement is new each time: kept, they would push all others out of the cache.
-        revision = _revision(session.connection(execution_options={"compiled_cache": None}))
+        require_revision(session, database)
+
+
+def require_revision(session: Session, database: Database) -> None:
+    """The same in a transaction that is under way."""
+    # Alembic's statement is new each time: kept, they would push all others out of the cache.
+    revision = _revision(session.connection(execution_options={"compiled_cache": None}))
     if revision == head():
         return
     _require_known(database, revision)
@@ -83,7 +95,7 @@ def _require_known(database: Database, revision: str | None) -> None:
 
 
 @contextmanager
-def _migrating(database_url: str) -> Iterator[Config]:
+def _migrating(database_url: str) -> Iterator[tuple[Config, Session]]:
     with opened(database_url, foreign_keys=False) as database, database.write() as session:
         connection = session.connection()
         if connection.dialect.name == "postgresql":
@@ -91,8 +103,14 @@ def _migrating(database_url: str) -> Iterator[Config]:
         else:  # SQLite before 3.34 tells of the tables that it knew before its turn came, until it reads one
             connection.exec_driver_sql("SELECT name FROM sqlite_master").all()
         _require_known(database, _revision(connection))
-        yield _config(connection)
+        yield _config(connection), session
         _require_intact_references(connection)
+
+
+def _end_leases(session: Session) -> None:
+    """As if they had run out: whoever held one cannot write any more."""
+    ended = {"lease_owner": "ended by an upgrade", "lease_expires_at": datetime.now(UTC)}
+    session.execute(sa.update(Job).where(Job.lease_owner.is_not(None)).values(**ended))
 
 
 def _config(connection: sa.Connection | None = None) -> Config:

@@ -1,17 +1,21 @@
 """Settings: defaults, environment, and secrets that stay secret."""
 
+import errno
 import json
 import logging
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import structlog
 from pydantic import ValidationError
 
+from services.errors import ServiceError
 from services.logging import configure_logging
 from services.settings import Settings, misspelt
 from services.store import upgrade
+from services.wiring import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +92,19 @@ def test_a_data_folder_has_a_name_in_utf_8():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"port": 70_000}, {"lease_seconds": 0}, {"log_level": "loud"}, {"unknown": 1}]
+    "bad",
+    [
+        {"port": 70_000},
+        {"lease_seconds": 0},
+        {"lease_seconds": 1e12},
+        {"poll_seconds": 1e12},
+        {"shutdown_grace_seconds": float("inf")},
+        {"resource_wait_seconds": float("inf")},
+        {"event_retention_days": 999_999},
+        {"failed_candidate_retention_days": 999_999},
+        {"log_level": "loud"},
+        {"unknown": 1},
+    ],
 )
 def test_values_out_of_bounds_are_refused(bad: dict[str, object]):
     with pytest.raises(ValidationError, match=next(iter(bad))):
@@ -118,17 +134,38 @@ def test_misspelt_settings_are_told_apart_from_variables_that_are_none():
 
 
 def test_a_process_says_which_setting_is_misspelt(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
     monkeypatch.setenv("GTN_NAS_DATADIR", "/data")
+    (tmp_path / "gtn_nas_databse_url").write_text("postgresql://host/db")
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     try:
-        configure_logging(Settings(log_json=True), process="controller")
+        configure_logging(Settings(log_json=True, secrets_dir=tmp_path), process="controller")
     finally:
         root.handlers = handlers
         root.setLevel(level)
         structlog.reset_defaults()
         structlog.contextvars.clear_contextvars()
-    said = json.loads(capsys.readouterr().err)
-    assert (said["given"], said["meant"]) == ("GTN_NAS_DATADIR", "GTN_NAS_DATA_DIR")
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["given"], line["meant"]) for line in said] == [
+        ("GTN_NAS_DATADIR", "GTN_NAS_DATA_DIR"),
+        ("GTN_NAS_DATABSE_URL", "GTN_NAS_DATABASE_URL"),
+    ]
+
+
+def test_json_that_is_none_and_secrets_that_may_not_be_read_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("GTN_NAS_TRAINING_RESOURCES", "CPU=1")
+    with pytest.raises(ServiceError, match=r'"training_resources".*it is not JSON'):
+        load_settings()
+    monkeypatch.delenv("GTN_NAS_TRAINING_RESOURCES")
+
+    def refused(folder: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setenv("GTN_NAS_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(ServiceError, match=r"GTN_NAS_SECRETS_DIR: .*Permission denied"):
+        load_settings()

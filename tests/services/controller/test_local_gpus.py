@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from services.controller.local_gpus import gpus_of_this_machine
+from services.controller.local_gpus import _asked, gpus_of_this_machine
 
 
 @pytest.fixture(autouse=True)
 def never_asked() -> None:
-    gpus_of_this_machine.cache_clear()
+    _asked.cache_clear()
 
 
 def test_there_are_as_many_as_pytorch_sees() -> None:
@@ -34,3 +34,21 @@ def _python(folder: Path, does: str) -> str:
     program.write_text(f"#!/bin/sh\n{does}\n")
     program.chmod(0o755)
     return str(program)
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.controller.local_gpus._PATIENCE_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_machine_that_is_too_busy_to_answer_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", _python(tmp_path, "exec sleep 60"))
+    assert gpus_of_this_machine() == 0
+    (tmp_path / "python").chmod(0o644)  # as while a Python is being replaced
+    assert gpus_of_this_machine() == 0
+    monkeypatch.setattr("services.controller.local_gpus._PATIENCE_SECONDS", 60)
+    _python(tmp_path, "echo 2")
+    assert gpus_of_this_machine() == 2

@@ -199,6 +199,25 @@ def test_runners_that_die_after_some_progress_do_not_add_up(
         launcher.end(search)
 
 
+def test_a_runner_that_is_killed_with_its_controller_has_not_failed(
+    store: Store,
+    make_dispatcher: MakeDispatcher,
+    queue_search: QueueSearch,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one that starts Ray when Ctrl-C is pressed: it hears of that too late."""
+    monkeypatch.setattr("services.controller.launcher.GRACE_SECONDS", 0.1)
+    search = queue_search().id
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    dispatcher, _ = make_dispatcher(deaf + CLAIM_AND_SLEEP.format(url=store))
+    dispatcher.start()
+    wait_until(lambda: store.get_job(search).state is JobState.RUNNING)
+    dispatcher.stop()
+    job = store.get_job(search)
+    assert (job.state, job.attempts) == (JobState.QUEUED, 0)
+
+
 def test_a_runner_that_hangs_is_killed_before_another_gets_its_search(
     store: Store,
     make_dispatcher: MakeDispatcher,
@@ -249,6 +268,9 @@ class ClusterWithoutRoom(Launcher):
     def end(self, job_id: str) -> None:
         self.submitted.discard(job_id)
         self.ended.append(job_id)
+
+    def shutdown(self) -> list[RunnerExit]:
+        return []
 
 
 def test_a_search_that_is_resumed_gets_the_time_that_any_runner_has_to_begin(

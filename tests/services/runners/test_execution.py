@@ -104,9 +104,11 @@ def test_a_device_that_answers_no_more_is_no_fault_of_the_job_and_ends_the_proce
     assert (job.state, job.error) == (JobState.RUNNING, None)  # its lease runs out: another takes it up
 
 
-def test_a_local_ray_that_does_not_start_is_an_attempt(run: Run) -> None:
-    _, job = run(_raising(ClusterUnavailableError("local Ray did not start", is_local=True)))
+def test_a_local_ray_that_is_lost_is_an_attempt_and_one_that_does_not_start_is_none(run: Run) -> None:
+    _, job = run(_raising(ClusterUnavailableError("local Ray is not available", is_local=True)))
     assert (job.attempts, job.waiting_for) == (1, None)
+    _, job = run(_raising(ClusterUnavailableError("local Ray did not start")))
+    assert (job.attempts, job.waiting_for) == (0, "the cluster: local Ray did not start")
 
 
 def test_an_error_that_is_no_text_is_told_with_escapes(run: Run) -> None:

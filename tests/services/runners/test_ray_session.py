@@ -251,7 +251,7 @@ def test_a_ray_that_does_not_start_is_a_cluster_that_is_away(monkeypatch: pytest
 
 
 def test_a_disk_without_room_for_a_local_ray_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search waits for room, and one whose Ray does not start otherwise fails after some attempts."""
+    """A search waits for room, and says so."""
     monkeypatch.setenv("RAY_TMPDIR", "/no such folder")
     monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1000))
     with (

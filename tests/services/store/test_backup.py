@@ -1,5 +1,6 @@
 """Copies of a SQLite database that is in use."""
 
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from services.errors import ConflictError, NotFoundError, StoreUnavailableError
 from services.lifecycle import JobKind
-from services.store import Store, back_up, open_store, upgrade
+from services.store import Store, back_up, open_store, restore, upgrade
 
 
 @pytest.fixture
@@ -92,3 +93,58 @@ def test_what_cannot_be_copied_is_named_and_leaves_nothing(url: str, tmp_path: P
 def test_postgresql_is_left_to_its_own_tools() -> None:
     with pytest.raises(ConflictError, match=r"postgresql.*//me:\*\*\*@host/db is backed up by pg_dump"):
         back_up("postgresql://me:secret@host/db", Path("copy.db"))
+
+
+@pytest.fixture
+def copy(url: str, tmp_path: Path) -> Path:
+    """A copy of a database with one job."""
+    with open_store(url) as store:
+        store.create_job(JobKind.SEARCH, name="1", request={}, progress_total=1)
+    back_up(url, tmp_path / "copy.db")
+    return tmp_path / "copy.db"
+
+
+def test_a_copy_is_restored_over_what_a_killed_process_left(url: str, copy: Path, tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    with open_store(url) as store:
+        for number in range(2, 40):
+            store.create_job(JobKind.SEARCH, name=str(number), request={}, progress_total=1)
+        for path in tmp_path.glob("gtn-nas.db*"):  # with its log, as it lies there while a process lives
+            shutil.copy(path, left)
+    assert (left / "gtn-nas.db-wal").stat().st_size > 0
+    content = copy.read_bytes()
+
+    restore(f"sqlite:///{left / 'gtn-nas.db'}", copy)
+
+    assert copy.read_bytes() == content
+    with open_store(f"sqlite:///{left / 'gtn-nas.db'}") as store:
+        assert names(store) == [1]
+        store.create_job(JobKind.SEARCH, name="2", request={}, progress_total=1)
+        assert names(store) == [1, 2]
+
+
+def test_a_copy_is_restored_where_there_is_nothing(copy: Path, tmp_path: Path) -> None:
+    restore(f"sqlite:///{tmp_path / 'new' / 'gtn-nas.db'}", copy)
+    with open_store(f"sqlite:///{tmp_path / 'new' / 'gtn-nas.db'}") as store:
+        assert names(store) == [1]
+
+
+def test_a_database_in_use_is_not_replaced(url: str, copy: Path) -> None:
+    with open_store(url) as store:
+        store.create_job(JobKind.SEARCH, name="2", request={}, progress_total=1)
+        with pytest.raises(ConflictError, match=r"gtn-nas.db is in use; stop what uses it first"):
+            restore(url, copy)
+        assert names(store) == [1, 2]
+
+
+def test_what_is_no_copy_restores_nothing(url: str, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(b"no database" * 100)
+    with pytest.raises(ConflictError, match=r"picture.png is no copy that `gtn-nas db backup` made"):
+        restore(url, tmp_path / "picture.png")
+    with pytest.raises(StoreUnavailableError, match=r"absent.db is not restored"):
+        restore(url, tmp_path / "absent.db")
+    with open_store(url) as store:
+        assert names(store) == []
+    with pytest.raises(ConflictError, match=r"is restored by pg_restore"):
+        restore("postgresql://me:secret@host/db", tmp_path / "picture.png")

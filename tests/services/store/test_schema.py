@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from services.errors import SchemaMismatchError
-from services.lifecycle import JobKind
+from services.errors import LeaseLostError, SchemaMismatchError
+from services.lifecycle import JobKind, JobState
 from services.store import (
     CandidateFilter,
     IdempotencyKey,
@@ -284,3 +284,22 @@ def _index_definitions(engine: sa.Engine, table: str) -> dict[str, str]:
     with engine.connect() as connection:
         rows = connection.execute(sa.text(catalogue[engine.dialect.name]), {"table": table})
         return dict(iter(rows))
+
+
+def test_runners_of_the_version_before_lose_their_jobs_to_an_upgrade(empty_database_url: str):
+    """What they would go on to store would lack what the new version's columns hold."""
+    upgrade(empty_database_url)
+    with open_store(empty_database_url) as store:
+        job = store.create_job(JobKind.SEARCH, name="", request={}, progress_total=1)
+        assert store.claim(JobKind.SEARCH, "before", 600, job_id=job.id)
+        upgrade(empty_database_url)  # which changes nothing
+        assert store.heartbeat(job.id, "before", 600) is JobState.RUNNING
+
+        downgrade(empty_database_url, "-1")
+        with pytest.raises(SchemaMismatchError, match="run `gtn-nas db upgrade`"):
+            store.claim(JobKind.SEARCH, "another", 600)
+        upgrade(empty_database_url)
+        with pytest.raises(LeaseLostError):
+            store.heartbeat(job.id, "before", 600)
+        assert [each.id for each in store.requeue_expired()] == [job.id]
+        assert store.claim(JobKind.SEARCH, "after", 600, job_id=job.id)
