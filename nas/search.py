@@ -7,6 +7,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from itertools import count, takewhile
 from typing import TYPE_CHECKING, Protocol
 
@@ -339,21 +340,23 @@ class Search:
         if misfits:
             architecture = min(misfits.values(), key=self._excess)
             for _ in range(MAX_STEPS):
+                if len(misfits) > MAX_MISFITS // 4:  # leave the walk the rest
+                    break
                 child = self.space.mutate(architecture, rng)
                 yield child, ()
                 if self._excess(child) <= self._excess(architecture):
                     architecture = child
-        # Breadth-first over neighbours: it reaches what is left of a small space for certain, and the
-        # nearest free architecture of a large one.
-        queue, visited = deque([architecture]), {architecture}
+        # Over neighbours, the nearest to the constraints and the earliest first: it reaches what is left of a
+        # small space for certain, and the nearest free architecture of a large one.
+        queue, visited = [(self._excess(architecture), 0, architecture)], {architecture}
         while queue:
-            for neighbour in self.space.neighbours(queue.popleft()):
+            for neighbour in self.space.neighbours(heappop(queue)[-1]):
                 if neighbour not in visited:
                     if len(visited) >= MAX_WALK:
                         return
                     visited.add(neighbour)
-                    queue.append(neighbour)
                     yield neighbour, ()
+                    heappush(queue, (self._excess(neighbour), len(visited), neighbour))
 
     def _parents(self) -> tuple[Architecture, ...]:
         return self.algorithm.parents if isinstance(self.algorithm, LineageAlgorithm) else ()

@@ -296,6 +296,22 @@ def test_what_hardly_anything_fits_is_found_by_steps_towards_it(algorithm: dict[
     assert {word.count("c") for word in words} <= {0, 1}
 
 
+def test_nearly_all_that_fits_is_found_before_the_search_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """78 of the 2,860 networks of NAS-Bench-201 have no convolution in their cells."""
+    monkeypatch.setattr(
+        Search, "_measured_excess", lambda _, architecture: float(architecture.encoding.count("nor_conv"))
+    )
+    constraints = {"max_params": 1}
+    spec = SearchSpec.model_validate({"seed": 3, "constraints": constraints, "max_candidates": 200})
+    search = Search(spec, (3, 32, 32), 10)
+    number = 0
+    while (proposal := search.propose()) is not None:
+        search.complete(CandidateResult(proposal, failure=Failure("error", "not looked at")))
+        number += 1
+    assert search.exhausted is not None
+    assert number > 70
+
+
 @pytest.mark.parametrize("killed_after", [0, 1, 7])
 @pytest.mark.parametrize("algorithm", ["regularized_evolution", "local_search"])
 def test_steps_towards_the_constraints_are_replayed(algorithm: str, killed_after: int) -> None:

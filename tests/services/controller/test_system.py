@@ -68,6 +68,21 @@ def test_the_dispatcher_runs_as_long_as_the_application_and_tells_its_trouble(se
     assert (check["name"], check["detail"]) == ("dispatcher", "the disk is full")
 
 
+def test_a_database_that_does_not_answer_is_not_ready_and_holds_no_probe(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.controller.readiness.ANSWER_SECONDS", 0.1)
+    frozen, thawed = threading.Event(), threading.Event()
+    monkeypatch.setattr(Store, "check", lambda _: frozen.is_set() and thawed.wait())
+    with TestClient(create_app(settings)) as http:
+        frozen.set()
+        answer = http.get("/readyz")
+        thawed.set()
+    assert answer.status_code == 503
+    (check,) = (check for check in answer.json()["checks"] if not check["ready"])
+    assert (check["name"], check["detail"]) == ("database", "has not answered within 0.1 s")
+
+
 def test_artifacts_that_are_away_are_not_ready_and_say_so(
     http: TestClient, settings: Settings, checkpoint_id: str
 ) -> None:
