@@ -53,8 +53,8 @@ class FrozenImages:
         if "latents" in self._weights:
             latents: Array = self._weights["latents"][step]
             return latents
-        latents = self._noise[step]
-        return latents
+        noise: Array = self._noise[step]
+        return noise
 
     @cached_property
     def _noise(self) -> Array:

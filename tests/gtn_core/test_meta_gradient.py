@@ -67,12 +67,26 @@ def with_frozen_parts() -> nn.Module:
     return network.double()
 
 
+class NormAndActivation(nn.BatchNorm2d):
+    """Two layers in one, as libraries of image networks have them."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.tanh(super().forward(features))
+
+
+def with_activation_in_the_norm() -> nn.Module:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 2, 3), NormAndActivation(2), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, K)
+    return nn.Sequential(*layers).double()
+
+
 LEARNERS: dict[str, Callable[[], nn.Module]] = {
     "batch": convnet,
     "mean only": lambda: convnet(learner_normalization="mean_only"),
     "strided": lambda: convnet(learner="strided", learner_channels=(2, 2)),
     "with unused parts": lambda: WithUnusedParts().double(),
     "with frozen parts": with_frozen_parts,
+    "with an activation in the norm": with_activation_in_the_norm,
     "with dropout": lambda: nn.Sequential(convnet(), nn.Dropout(0.4)),
 }
 
