@@ -43,6 +43,7 @@ class ConvNetShape:
     channels: tuple[int, ...]
     hidden: int
     pool_size: int
+    pools_first: bool
     normalization: Literal["batch", "mean_only"]
     weight_normalization: bool
 
@@ -80,6 +81,7 @@ class ConvNetSampler:
             channels=tuple(max(1, round(factor * width)) for width in channels),
             hidden=max(1, round(factor * config.learner_hidden)),
             pool_size=config.learner_pool_size,
+            pools_first=config.learner_pools_first,
             normalization=either[rng.integers(2)] if normalization == "either" else normalization,
             weight_normalization=config.learner_weight_normalization,
         )
@@ -106,12 +108,9 @@ class PooledConvNet(nn.Module):
         pool = {2: nn.MaxPool2d(2, ceil_mode=True), 3: nn.MaxPool2d(3, stride=2, padding=1)}[shape.pool_size]
         stages: list[nn.Module] = []
         for outputs in shape.channels:
-            stages += [
-                layer(nn.Conv2d(inputs, outputs, 3, padding=1)),
-                _norm(shape.normalization, outputs, nn.BatchNorm2d),
-                nn.LeakyReLU(LEAK),
-                pool,
-            ]
+            convolution = layer(nn.Conv2d(inputs, outputs, 3, padding=1))
+            activation = _norm(shape.normalization, outputs, nn.BatchNorm2d), nn.LeakyReLU(LEAK)
+            stages += [convolution, *((pool, *activation) if shape.pools_first else (*activation, pool))]
             inputs, height, width = outputs, -(-height // 2), -(-width // 2)
         self.features = nn.Sequential(*stages, nn.Flatten())
         self.classifier = nn.Sequential(

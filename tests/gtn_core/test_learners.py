@@ -67,7 +67,7 @@ def shapes(count: int = 300, **options: object) -> list[ConvNetShape]:
 
 
 def test_without_ranges_every_learner_has_one_shape() -> None:
-    assert set(shapes()) == {ConvNetShape((8, 16), 32, 2, "batch", True)}
+    assert set(shapes()) == {ConvNetShape((8, 16), 32, 2, False, "batch", True)}
 
 
 def test_widths_depths_and_normalisation_are_drawn_between_their_ends() -> None:
