@@ -19,7 +19,7 @@ from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.errors import MemoryLimitError
 from gtn_core.inner_optimizer import get_inner_optimizer
 from gtn_core.inner_steps import InnerSteps
-from gtn_core.layers import batch_statistics
+from gtn_core.layers import batch_statistics, evaluation_mode
 from gtn_core.learners import ImageShape, LearnerSampler
 from gtn_core.randomness import seeded_initialisation, seeded_noise
 from gtn_core.ranking import RankingReference
@@ -171,8 +171,8 @@ def _saved_by_a_step(
 def _saved_by_a_pass(learner: nn.Module, config: MetaTrainingConfig, image_shape: ImageShape) -> int:
     def saved_with(batch_size: int) -> int:
         saved = _Saved(list(learner.parameters()))
-        images = torch.zeros(batch_size, *image_shape)
-        with saved_tensors_hooks(saved.pack, lambda tensor: tensor), batch_statistics(learner.train()):
+        images, hooks = torch.zeros(batch_size, *image_shape), saved_tensors_hooks(saved.pack, lambda x: x)
+        with hooks, evaluation_mode(learner), batch_statistics(learner):
             logits = learner(images)
         del logits
         return saved.bytes

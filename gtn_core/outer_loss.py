@@ -15,7 +15,7 @@ from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import Split
 from gtn_core.inner_loop import Window, unroll
 from gtn_core.inner_steps import Parameters
-from gtn_core.layers import batch_statistics
+from gtn_core.layers import batch_statistics, evaluation_mode
 from gtn_core.precision import prepared
 from gtn_core.trajectory import expert_weights, trajectory_loss
 
@@ -86,8 +86,9 @@ def final_loss(
 def real_loss(learner: nn.Module, parameters: Parameters, real: Split) -> tuple[Tensor, Tensor]:
     """Cross-entropy and accuracy of the learner with these parameters; the loss is once differentiable.
 
-    Its gradient in the parameters is taken at once, so that no activations of real images wait for the
-    backward pass.
+    Both are taken as `evaluate` takes them from the batch at hand: dropout is for learning alone. The loss's
+    gradient in the parameters is taken at once, so that no activations of real images wait for the backward
+    pass.
     """
     loss, accuracy = _RealLoss.apply(learner, tuple(parameters), real, *parameters.values())  # type: ignore[no-untyped-call]  # torch's
     return loss, accuracy
@@ -101,7 +102,7 @@ class _RealLoss(torch.autograd.Function):
         ctx: Any, learner: nn.Module, names: Sequence[str], real: Split, *parameters: Tensor
     ) -> tuple[Tensor, Tensor]:
         leaves = [parameter.detach().requires_grad_() for parameter in parameters]
-        with torch.enable_grad(), batch_statistics(learner):
+        with torch.enable_grad(), evaluation_mode(learner), batch_statistics(learner):
             logits = functional_call(learner, dict(zip(names, leaves, strict=True)), real.images)
             loss = F.cross_entropy(logits, real.labels)
         if any(ctx.needs_input_grad):
