@@ -10,7 +10,7 @@ import torch
 
 from gtn_core.checkpoint import FrozenCheckpoint, freeze, require_freezable
 from gtn_core.config import MetaTrainingConfig
-from gtn_core.curriculum import LearnedCurriculum
+from gtn_core.curriculum import LearnedCurriculum, require_every_class
 from gtn_core.data import DatasetSplits, Split
 from gtn_core.errors import DatasetError
 from gtn_core.evaluation import evaluate
@@ -73,7 +73,8 @@ def meta_train(
     take. Of several ranks each calls this with a `state_path` that holds the same state; the first one saves.
 
     Raises:
-        DatasetError: the configuration asks for a ranking reference and there is none.
+        DatasetError: the configuration asks for a ranking reference and there is none, or for fewer synthetic
+            images than there are classes.
         DeviceError: the device lacks what the configuration asks for.
         MemoryLimitError: a meta step would need more memory than there is.
         MetaTrainingDiverged: a loss or the meta-gradient is not finite; the saved state is from before.
@@ -86,6 +87,7 @@ def meta_train(
     reference = _required(ranking_reference, config)
     learner = learner_name(sampler)
     taught = learner if reference is None else f"{learner}; taught for the order of {reference}"
+    require_every_class(config, splits.num_classes)
     require_freezable(splits, config=config, seed=seed, learner=taught)
     train, validation = _moved(splits.train, device), _moved(splits.validation, device)
     form, estimate = suitable_form(config, sampler, splits.image_shape, splits.num_classes, reference)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gtn_core import (
     CheckpointError,
     ConvNetSampler,
+    DatasetError,
     DatasetSplits,
     FrozenCheckpoint,
     LearnedCurriculum,
@@ -292,6 +293,16 @@ def test_what_could_not_be_frozen_is_not_trained(
     config = changed(tiny_config, **options.pop("config", {}))
     with pytest.raises(CheckpointError, match=message):
         meta_train(replace(digits, **change), config, learner_sampler=unreached, **options)
+
+
+def test_a_curriculum_has_an_image_of_every_class(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig
+) -> None:
+    small = changed(tiny_config, inner_steps=3, batch_size=3, meta_steps=1)
+    with pytest.raises(DatasetError, match=r"inner_steps \(3\) times batch_size \(3\) are 9 .* 10 classes"):
+        meta_train(digits, small)
+    meta_train(digits, changed(small, labels="soft"))
+    meta_train(digits, changed(small, batch_size=4))
 
 
 def test_what_can_just_be_frozen_is_trained(
