@@ -6,10 +6,11 @@ from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from gtn_core.config import MetaTrainingConfig
-from gtn_core.layers import LEAK, MeanOnlyBatchNorm, initialised
+from gtn_core.layers import LEAK, MeanOnlyBatchNorm, batch_statistics, initialised
 from gtn_core.randomness import derive_seed, seeded_initialisation
 
 ImageShape = tuple[int, int, int]
@@ -34,6 +35,18 @@ def learner_name(sampler: LearnerSampler) -> str:
     kind = type(sampler)
     says_nothing = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
     return getattr(sampler, "__qualname__", None) or (kind.__qualname__ if says_nothing else str(sampler))
+
+
+def require_logits(learner: nn.Module, image_shape: ImageShape, num_classes: int) -> None:
+    """Raise ValueError unless the learner maps two images to logits [2, K]."""
+    with torch.no_grad(), batch_statistics(learner):
+        logits = learner(torch.zeros(2, *image_shape))
+    found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if found != [2, num_classes]:
+        raise ValueError(
+            f"a learner, {type(learner).__name__}, maps 2 images to {found}; expected {[2, num_classes]}, a "
+            "logit for each class of each image"
+        )
 
 
 @dataclass(frozen=True, slots=True)
