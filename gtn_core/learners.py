@@ -28,10 +28,13 @@ class LearnerSampler(Protocol):
 def learner_name(sampler: LearnerSampler) -> str:
     """The family that a sampler draws from, as manifests have it and resumed runs compare it.
 
-    A function's name, else what `str()` says, else the name of the class: never where in memory it lies.
+    A function's name, else what `str()` says, else the name of the class, and the arguments that are fixed:
+    never where in memory they lie.
     """
     if isinstance(sampler, partial):
-        return learner_name(sampler.func)
+        keywords = [f"{name}={value!r}" for name, value in sorted(sampler.keywords.items())]
+        told = [each for each in (*map(repr, sampler.args), *keywords) if " at 0x" not in each]
+        return learner_name(sampler.func) + (f"({', '.join(told)})" if told else "")
     kind = type(sampler)
     says_nothing = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
     return getattr(sampler, "__qualname__", None) or (kind.__qualname__ if says_nothing else str(sampler))
