@@ -48,7 +48,7 @@ def outer_loss(
     learner = prepared(learner, curriculum.images, config.precision)
     # Before the unroll, so that no graph is held while the expert trains.
     aim = None if expert is None else expert_weights(learner, expert)
-    unrolled = unroll(
+    snapshots = unroll(
         learner,
         curriculum,
         snapshot_every=config.outer_loss_every,
@@ -56,14 +56,14 @@ def outer_loss(
         recompute_block=config.recompute_block or 1,
         window=window,
     )
-    measured = [real_loss(learner, parameters, real) for parameters in unrolled.snapshots]
+    measured = [real_loss(learner, parameters, real) for parameters in snapshots]
     losses = torch.stack([loss for loss, _ in measured])
     weights = torch.full_like(losses, config.intermediate_loss_weight)
     weights[-1].fill_(1)  # an assignment would copy from the CPU, which CUDA graphs cannot record
     return OuterLoss(
         loss=(weights * losses).sum() / weights.sum(),
         accuracy=measured[-1][1],
-        trajectory_loss=None if aim is None else trajectory_loss(learner, unrolled.snapshots[-1], aim),
+        trajectory_loss=None if aim is None else trajectory_loss(learner, snapshots[-1], aim),
     )
 
 
@@ -79,8 +79,8 @@ def final_loss(
     """Loss on real data after the last inner step alone, differentiable in the curriculum."""
     learner = prepared(learner, curriculum.images, config.precision)
     block = config.recompute_block or 1
-    unrolled = unroll(learner, curriculum, form=form, recompute_block=block, window=window)
-    return real_loss(learner, unrolled.snapshots[-1], real)[0]
+    end = unroll(learner, curriculum, form=form, recompute_block=block, window=window)[-1]
+    return real_loss(learner, end, real)[0]
 
 
 def real_loss(learner: nn.Module, parameters: Parameters, real: Split) -> tuple[Tensor, Tensor]:
