@@ -83,6 +83,9 @@ class MetaTrainingConfig(StrictModel):
     learner_pool_size: Literal[2, 3] = Field(
         2, description="height and width of a pooled learner's max pooling, whose stride is 2"
     )
+    learner_pools_first: bool = Field(
+        False, description="whether a pooled learner pools before it normalises and activates, or after"
+    )
     learner_normalization: LearnerNormalization = Field(
         "batch",
         description="batch: mean and deviation of the batch; mean_only: its mean alone; either: drawn for "

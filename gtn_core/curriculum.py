@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gtn_core.config import InnerOptimizerName, MetaTrainingConfig
+from gtn_core.errors import DatasetError
 from gtn_core.generator import Generator
 from gtn_core.inner_optimizer import InnerSchedule
 
@@ -191,6 +192,17 @@ class LearnedCurriculum(nn.Module):
 
     def _noise(self, rng: torch.Generator | None) -> Tensor:
         return self.latent_scale * torch.randn(self.latent_shape, generator=rng)
+
+
+def require_every_class(config: MetaTrainingConfig, num_classes: int) -> None:
+    """Raise DatasetError where labels are fixed and there are classes that no image would have."""
+    images = config.inner_steps * config.batch_size
+    if config.labels == "fixed" and images < num_classes:
+        raise DatasetError(
+            f"inner_steps ({config.inner_steps}) times batch_size ({config.batch_size}) are {images} images "
+            f"for {num_classes} classes, of which learners would never meet {num_classes - images}; raise "
+            'either, or set labels to "soft"'
+        )
 
 
 def _balanced_labels(config: MetaTrainingConfig, num_classes: int) -> Tensor:

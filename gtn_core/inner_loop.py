@@ -1,6 +1,6 @@
 """The inner loop: a learner takes T steps on a curriculum, in place or as a differentiable function of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
@@ -73,14 +73,6 @@ class Window:
     stop: int
 
 
-@dataclass(frozen=True)
-class Unrolled:
-    """A learner's way through the curriculum; frozen parameters are in no snapshot."""
-
-    snapshots: tuple[Parameters, ...]  # after every `snapshot_every` steps and the last; differentiable
-    losses: Tensor  # [T], before each inner step; for reports, not differentiable
-
-
 def unroll(
     network: nn.Module,
     curriculum: SyntheticCurriculum,
@@ -89,12 +81,16 @@ def unroll(
     form: MetaGradientForm = "graph",
     recompute_block: int = 1,
     window: Window | None = None,
-) -> Unrolled:
+) -> tuple[Parameters, ...]:
     """Take the steps of `train_on_curriculum` as one differentiable function of the curriculum's tensors.
 
     The network lends its structure and its initial parameters and stays as it is. All forms (`inner_steps`)
     give equal gradients; "recompute" takes `recompute_block` steps at a time. With a `window`, steps before
     it are taken without a gradient and those after it not at all, and all snapshots are from inside.
+
+    Returns:
+        Snapshots of the parameters after every `snapshot_every` steps and the last, by name, without frozen
+        ones.
     """
     network.train()
     window = window or Window(0, len(curriculum))
@@ -109,15 +105,15 @@ def unroll(
     )
     steps = InnerSteps(network, get_inner_optimizer(curriculum.inner_optimizer))
     take, block = _FORMS[form], {"graph": 0, "recompute": recompute_block, "hessian_vector": 1}[form]
-    state, snapshots, losses = steps.initial_state, [], []
+    state: Sequence[Tensor] = steps.initial_state
+    snapshots = []
     for start, end in pairwise(_boundaries(window, snapshot_every, block)):
         inside = start >= window.start
         tensors = (*state, *chain.from_iterable(batches[start:end]))
-        *state, loss = (take if inside else steps_without_gradient)(steps, tensors)
-        losses.append(loss)
+        state = (take if inside else steps_without_gradient)(steps, tensors)
         if inside and (end == window.stop or (snapshot_every and end % snapshot_every == 0)):
             snapshots.append(steps.named_parameters(state))
-    return Unrolled(tuple(snapshots), torch.cat(losses))
+    return tuple(snapshots)
 
 
 _FORMS: dict[MetaGradientForm, StepsFunction] = {

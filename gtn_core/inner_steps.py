@@ -27,7 +27,7 @@ StepsFunction = Callable[["InnerSteps", Sequence[Tensor]], Sequence[Tensor]]
 
 
 class InnerSteps:
-    """A few inner steps as a function of tensors alone: state and batches -> state and losses.
+    """A few inner steps as a function of tensors alone: state and batches -> state.
 
     The state is the learner's parameters, without frozen ones, then the optimizer's own tensors; a batch is
     images, labels, learning rate and momentum. Batch norm leaves its running statistics alone: a step that is
@@ -42,27 +42,25 @@ class InnerSteps:
         self.initial_state: Tensors = [*parameters, *optimizer.init(parameters)]
 
     def __call__(self, tensors: Sequence[Tensor], *, create_graph: bool) -> Tensors:
-        """The state after the steps, then their losses [steps]."""
+        """The state after the steps."""
         parameters, state, batches = self.split(tensors)
-        losses = []
         for images, labels, learning_rate, momentum in batches:
             parameters = [
                 parameter if create_graph and parameter.requires_grad else parameter.detach().requires_grad_()
                 for parameter in parameters
             ]
-            loss, gradients = self.gradients(parameters, images, labels, create_graph=create_graph)
+            gradients = self.gradients(parameters, images, labels, create_graph=create_graph)
             parameters, state = self.optimizer.update(
                 parameters, gradients, state, learning_rate=learning_rate, momentum=momentum
             )
-            losses.append(loss.detach())
-        return [*parameters, *state, torch.stack(losses)]
+        return [*parameters, *state]
 
     def gradients(
         self, parameters: Tensors, images: Tensor, labels: Tensor, *, create_graph: bool
-    ) -> tuple[Tensor, Sequence[Tensor]]:
-        """The inner loss and its gradient in the parameters; zeros where the loss does not reach."""
+    ) -> Sequence[Tensor]:
+        """The gradient of the inner loss in the parameters; zeros where the loss does not reach."""
         loss = self.loss(parameters, images, labels, second_derivative=create_graph)
-        return loss, torch.autograd.grad(
+        return torch.autograd.grad(
             loss, parameters, create_graph=create_graph, allow_unused=True, materialize_grads=True
         )
 
@@ -117,9 +115,7 @@ class _RecomputedSteps(torch.autograd.Function):
         ctx.steps, ctx.same_noise = steps, remembered_noise(tensors[0].device)
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        *state, losses = steps(tensors, create_graph=False)
-        ctx.mark_non_differentiable(losses)
-        return *state, losses
+        return tuple(steps(tensors, create_graph=False))
 
     @staticmethod
     @once_differentiable
@@ -142,15 +138,13 @@ class _HessianVectorStep(torch.autograd.Function):
         ctx.steps, ctx.same_noise = steps, remembered_noise(tensors[0].device)
         parameters, state, ((images, labels, learning_rate, momentum),) = steps.split(tensors)
         leaves = [parameter.detach().requires_grad_() for parameter in parameters]
-        loss, gradients = steps.gradients(leaves, images, labels, create_graph=False)
+        gradients = steps.gradients(leaves, images, labels, create_graph=False)
         updated, next_state = steps.optimizer.update(
             parameters, gradients, state, learning_rate=learning_rate, momentum=momentum
         )
         ctx.save_for_backward(*tensors, *gradients)
         ctx.set_materialize_grads(False)
-        losses = loss.detach().unsqueeze(0)
-        ctx.mark_non_differentiable(losses)
-        return *updated, *next_state, losses
+        return *updated, *next_state
 
     @staticmethod
     @once_differentiable

@@ -101,16 +101,23 @@ def batch_statistics(network: nn.Module, *, second_derivative: bool = False) -> 
     """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     before = [(norm.training, norm.track_running_stats) for norm in norms]
+    replaced = [norm for norm in norms if second_derivative and _is_batch_norm_alone(norm)]
     for norm in norms:
         norm.training, norm.track_running_stats = True, False
-        if second_derivative:
-            norm.forward = partial(_twice_differentiable, norm)  # type: ignore[method-assign]
+    for norm in replaced:
+        norm.forward = partial(_twice_differentiable, norm)  # type: ignore[method-assign]
     try:
         yield
     finally:
         for norm, (training, tracking) in zip(norms, before, strict=True):
             norm.training, norm.track_running_stats = training, tracking
-            norm.__dict__.pop("forward", None)
+        for norm in replaced:
+            del norm.forward
+
+
+def _is_batch_norm_alone(norm: _BatchNorm) -> bool:
+    """Whether it computes what PyTorch's does: others have an activation in the same layer, for instance."""
+    return type(norm).forward is _BatchNorm.forward and "forward" not in vars(norm)
 
 
 def _twice_differentiable(norm: _BatchNorm, features: Tensor) -> Tensor:

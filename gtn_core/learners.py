@@ -6,10 +6,11 @@ from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from gtn_core.config import MetaTrainingConfig
-from gtn_core.layers import LEAK, MeanOnlyBatchNorm, initialised
+from gtn_core.layers import LEAK, MeanOnlyBatchNorm, batch_statistics, initialised
 from gtn_core.randomness import derive_seed, seeded_initialisation
 
 ImageShape = tuple[int, int, int]
@@ -27,13 +28,28 @@ class LearnerSampler(Protocol):
 def learner_name(sampler: LearnerSampler) -> str:
     """The family that a sampler draws from, as manifests have it and resumed runs compare it.
 
-    A function's name, else what `str()` says, else the name of the class: never where in memory it lies.
+    A function's name, else what `str()` says, else the name of the class, and the arguments that are fixed:
+    never where in memory they lie.
     """
     if isinstance(sampler, partial):
-        return learner_name(sampler.func)
+        keywords = [f"{name}={value!r}" for name, value in sorted(sampler.keywords.items())]
+        told = [each for each in (*map(repr, sampler.args), *keywords) if " at 0x" not in each]
+        return learner_name(sampler.func) + (f"({', '.join(told)})" if told else "")
     kind = type(sampler)
     says_nothing = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
     return getattr(sampler, "__qualname__", None) or (kind.__qualname__ if says_nothing else str(sampler))
+
+
+def require_logits(learner: nn.Module, image_shape: ImageShape, num_classes: int) -> None:
+    """Raise ValueError unless the learner maps two images to logits [2, K]."""
+    with torch.no_grad(), batch_statistics(learner):
+        logits = learner(torch.zeros(2, *image_shape))
+    found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if found != [2, num_classes]:
+        raise ValueError(
+            f"a learner, {type(learner).__name__}, maps 2 images to {found}; expected {[2, num_classes]}, a "
+            "logit for each class of each image"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,7 @@ class ConvNetShape:
     channels: tuple[int, ...]
     hidden: int
     pool_size: int
+    pools_first: bool
     normalization: Literal["batch", "mean_only"]
     weight_normalization: bool
 
@@ -80,6 +97,7 @@ class ConvNetSampler:
             channels=tuple(max(1, round(factor * width)) for width in channels),
             hidden=max(1, round(factor * config.learner_hidden)),
             pool_size=config.learner_pool_size,
+            pools_first=config.learner_pools_first,
             normalization=either[rng.integers(2)] if normalization == "either" else normalization,
             weight_normalization=config.learner_weight_normalization,
         )
@@ -106,12 +124,9 @@ class PooledConvNet(nn.Module):
         pool = {2: nn.MaxPool2d(2, ceil_mode=True), 3: nn.MaxPool2d(3, stride=2, padding=1)}[shape.pool_size]
         stages: list[nn.Module] = []
         for outputs in shape.channels:
-            stages += [
-                layer(nn.Conv2d(inputs, outputs, 3, padding=1)),
-                _norm(shape.normalization, outputs, nn.BatchNorm2d),
-                nn.LeakyReLU(LEAK),
-                pool,
-            ]
+            convolution = layer(nn.Conv2d(inputs, outputs, 3, padding=1))
+            activation = _norm(shape.normalization, outputs, nn.BatchNorm2d), nn.LeakyReLU(LEAK)
+            stages += [convolution, *((pool, *activation) if shape.pools_first else (*activation, pool))]
             inputs, height, width = outputs, -(-height // 2), -(-width // 2)
         self.features = nn.Sequential(*stages, nn.Flatten())
         self.classifier = nn.Sequential(

@@ -122,4 +122,4 @@ def real_curriculum(
 
 def first_images(split: Split, count: int, device: str | torch.device = "cpu") -> Split:
     """The first images of a split, which is in random order."""
-    return Split(split.images[:count].to(device), split.labels[:count].to(device))
+    return Split(split.images[:count], split.labels[:count]).to(device)

@@ -5,7 +5,7 @@ forward pass on real images. Both see a few images, so that counting needs littl
 The rest follows from shapes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,8 +19,8 @@ from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.errors import MemoryLimitError
 from gtn_core.inner_optimizer import get_inner_optimizer
 from gtn_core.inner_steps import InnerSteps
-from gtn_core.layers import batch_statistics
-from gtn_core.learners import ImageShape, LearnerSampler
+from gtn_core.layers import batch_statistics, evaluation_mode
+from gtn_core.learners import ImageShape, LearnerSampler, require_logits
 from gtn_core.randomness import seeded_initialisation, seeded_noise
 from gtn_core.ranking import RankingReference
 
@@ -78,23 +78,14 @@ def estimate_memory(
     *,
     reference: RankingReference | None = None,
 ) -> MemoryEstimate:
-    """Peak memory of a meta step in that form, from one inner step of a few learners, on the CPU."""
-    learners = [
-        sampler(image_shape=image_shape, num_classes=num_classes, seed=seed)
-        for seed in range(SAMPLED_LEARNERS)
-    ]
-    if reference is not None:  # the best are seldom small
-        best = sorted(range(len(reference.scores)), key=lambda index: -reference.scores[index])
-        learners += [
-            reference.build(index, image_shape=image_shape, num_classes=num_classes, seed=0)
-            for index in best[:SAMPLED_LEARNERS]
-        ]
+    """Peak memory of a meta step in that form, from one inner step of a few learners, on the CPU.
+
+    Raises ValueError where a learner does not answer with logits [B, K].
+    """
+    learners = _learners(sampler, image_shape, num_classes, reference)
+    count = partial(_counted, config=config, image_shape=image_shape, num_classes=num_classes)
     with seeded_noise(0, "cpu"):  # only to leave the global generator alone
-        per_step = max(_saved_by_a_step(each, config, image_shape, num_classes) for each in learners)
-        real = max(_saved_by_a_pass(each, config, image_shape) for each in learners)
-    parameters = max(
-        sum(each.numel() for each in learner.parameters() if each.requires_grad) for learner in learners
-    )
+        per_step, real, parameters = map(max, zip(*map(count, learners), strict=True))
     tensors_per_state = {"sgd": 2, "adam": 3}[config.inner_optimizer] + (form == "hessian_vector")
     window = config.window or config.inner_steps
     walked = window + config.real_steps  # by the meta-gradient: no other steps leave anything behind
@@ -128,6 +119,33 @@ def require_memory(estimate: MemoryEstimate, config: MetaTrainingConfig, device:
         f"{_readable(estimate.generator)}, synthetic images {_readable(estimate.images)}): set meta_gradient "
         f'to "recompute" or lower inner_steps ({config.inner_steps}), batch_size ({config.batch_size}), '
         f"outer_batch_size ({config.outer_batch_size}) or the learners' size"
+    )
+
+
+def _learners(
+    sampler: LearnerSampler,
+    image_shape: ImageShape,
+    num_classes: int,
+    reference: RankingReference | None,
+) -> Iterator[nn.Module]:
+    """Those that are looked at, each built when its turn comes: they may be large."""
+    for seed in range(SAMPLED_LEARNERS):
+        yield sampler(image_shape=image_shape, num_classes=num_classes, seed=seed)
+    if reference is not None:  # the best are seldom small
+        best = sorted(range(len(reference.scores)), key=lambda index: -reference.scores[index])
+        for index in best[:SAMPLED_LEARNERS]:
+            yield reference.build(index, image_shape=image_shape, num_classes=num_classes, seed=0)
+
+
+def _counted(
+    learner: nn.Module, *, config: MetaTrainingConfig, image_shape: ImageShape, num_classes: int
+) -> tuple[int, int, int]:
+    """Bytes that a learner saves in an inner step and in a pass on real images, and its trained numbers."""
+    require_logits(learner, image_shape, num_classes)
+    return (
+        _saved_by_a_step(learner, config, image_shape, num_classes),
+        _saved_by_a_pass(learner, config, image_shape),
+        sum(each.numel() for each in learner.parameters() if each.requires_grad),
     )
 
 
@@ -171,8 +189,8 @@ def _saved_by_a_step(
 def _saved_by_a_pass(learner: nn.Module, config: MetaTrainingConfig, image_shape: ImageShape) -> int:
     def saved_with(batch_size: int) -> int:
         saved = _Saved(list(learner.parameters()))
-        images = torch.zeros(batch_size, *image_shape)
-        with saved_tensors_hooks(saved.pack, lambda tensor: tensor), batch_statistics(learner.train()):
+        images, hooks = torch.zeros(batch_size, *image_shape), saved_tensors_hooks(saved.pack, lambda x: x)
+        with hooks, evaluation_mode(learner), batch_statistics(learner):
             logits = learner(images)
         del logits
         return saved.bytes

@@ -10,9 +10,9 @@ import torch
 
 from gtn_core.checkpoint import FrozenCheckpoint, freeze, require_freezable
 from gtn_core.config import MetaTrainingConfig
-from gtn_core.curriculum import LearnedCurriculum
+from gtn_core.curriculum import LearnedCurriculum, require_every_class
 from gtn_core.data import DatasetSplits, Split
-from gtn_core.errors import DatasetError
+from gtn_core.errors import CheckpointError, DatasetError, DeviceError
 from gtn_core.evaluation import evaluate
 from gtn_core.first_images import start_from_real_images
 from gtn_core.inner_loop import train_on_curriculum
@@ -52,6 +52,7 @@ class MetaStepReport:
     trajectory_loss: float | None = None  # distance from the experts, where there were any
 
 
+@torch.inference_mode(False)  # whatever the caller's is: inside, gradients are taken
 def meta_train(
     splits: DatasetSplits,
     config: MetaTrainingConfig,
@@ -60,7 +61,7 @@ def meta_train(
     on_step: Callable[[MetaStepReport], None] | None = None,
     learner_sampler: LearnerSampler | None = None,
     ranking_reference: RankingReference | None = None,
-    state_path: Path | None = None,
+    state_path: str | Path | None = None,
     device: str | torch.device = "cpu",
     rank: Rank = ALONE,
 ) -> FrozenCheckpoint:
@@ -73,21 +74,26 @@ def meta_train(
     take. Of several ranks each calls this with a `state_path` that holds the same state; the first one saves.
 
     Raises:
-        DatasetError: the configuration asks for a ranking reference and there is none.
-        DeviceError: the device lacks what the configuration asks for.
+        DatasetError: the configuration asks for a ranking reference and there is none, or for fewer synthetic
+            images than there are classes.
+        DeviceError: there is no such device, or it lacks what the configuration asks for.
         MemoryLimitError: a meta step would need more memory than there is.
         MetaTrainingDiverged: a loss or the meta-gradient is not finite; the saved state is from before.
         CheckpointError: the file at `state_path` is corrupt, or of another run; or what is meta-trained
             could not be frozen.
-        ValueError: there are more ranks than learners in a meta step.
+        ValueError: there are more ranks than learners in a meta step, the seed is not in [0, 2**64), or a
+            learner does not answer with logits [B, K].
     """
     rank.require_share(config.learners_per_meta_step)
+    state_path = None if state_path is None else Path(state_path)
+    _require_usable(seed, state_path, device)
     sampler = learner_sampler or ConvNetSampler(config)
     reference = _required(ranking_reference, config)
     learner = learner_name(sampler)
     taught = learner if reference is None else f"{learner}; taught for the order of {reference}"
+    require_every_class(config, splits.num_classes)
     require_freezable(splits, config=config, seed=seed, learner=taught)
-    train, validation = _moved(splits.train, device), _moved(splits.validation, device)
+    train, validation = splits.train.to(device), splits.validation.to(device)
     form, estimate = suitable_form(config, sampler, splits.image_shape, splits.num_classes, reference)
     require_memory(estimate, config, device)
     compared = "none" if reference is None else str(reference)
@@ -139,6 +145,18 @@ def meta_train(
     return freeze(state.to_freeze, splits, config=config, seed=seed, learner=taught, metrics=metrics)
 
 
+def _require_usable(seed: int, state_path: Path | None, device: str | torch.device) -> None:
+    """Raise ValueError, CheckpointError or DeviceError for what no run could use."""
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"the seed is {seed}; give one of at least 0 and below 2**64")
+    if state_path is not None and state_path.is_dir():
+        raise CheckpointError(
+            f"the state is kept in one file, and {state_path} is a folder; name a file in it"
+        )
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f'device "{device}" needs a GPU and a PyTorch that finds it; use "cpu"')
+
+
 def _report(
     state: MetaTrainingState,
     config: MetaTrainingConfig,
@@ -188,10 +206,6 @@ def _required(reference: RankingReference | None, config: MetaTrainingConfig) ->
             "order of architectures from; give one, or set ranking_weight to 0"
         )
     return reference
-
-
-def _moved(split: Split, device: str | torch.device) -> Split:
-    return Split(split.images.to(device), split.labels.to(device))
 
 
 def _save(state: MetaTrainingState, run: RunIdentity, path: Path | None) -> None:

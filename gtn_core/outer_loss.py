@@ -15,7 +15,7 @@ from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import Split
 from gtn_core.inner_loop import Window, unroll
 from gtn_core.inner_steps import Parameters
-from gtn_core.layers import batch_statistics
+from gtn_core.layers import batch_statistics, evaluation_mode
 from gtn_core.precision import prepared
 from gtn_core.trajectory import expert_weights, trajectory_loss
 
@@ -48,7 +48,7 @@ def outer_loss(
     learner = prepared(learner, curriculum.images, config.precision)
     # Before the unroll, so that no graph is held while the expert trains.
     aim = None if expert is None else expert_weights(learner, expert)
-    unrolled = unroll(
+    snapshots = unroll(
         learner,
         curriculum,
         snapshot_every=config.outer_loss_every,
@@ -56,14 +56,14 @@ def outer_loss(
         recompute_block=config.recompute_block or 1,
         window=window,
     )
-    measured = [real_loss(learner, parameters, real) for parameters in unrolled.snapshots]
+    measured = [real_loss(learner, parameters, real) for parameters in snapshots]
     losses = torch.stack([loss for loss, _ in measured])
     weights = torch.full_like(losses, config.intermediate_loss_weight)
     weights[-1].fill_(1)  # an assignment would copy from the CPU, which CUDA graphs cannot record
     return OuterLoss(
         loss=(weights * losses).sum() / weights.sum(),
         accuracy=measured[-1][1],
-        trajectory_loss=None if aim is None else trajectory_loss(learner, unrolled.snapshots[-1], aim),
+        trajectory_loss=None if aim is None else trajectory_loss(learner, snapshots[-1], aim),
     )
 
 
@@ -79,15 +79,16 @@ def final_loss(
     """Loss on real data after the last inner step alone, differentiable in the curriculum."""
     learner = prepared(learner, curriculum.images, config.precision)
     block = config.recompute_block or 1
-    unrolled = unroll(learner, curriculum, form=form, recompute_block=block, window=window)
-    return real_loss(learner, unrolled.snapshots[-1], real)[0]
+    end = unroll(learner, curriculum, form=form, recompute_block=block, window=window)[-1]
+    return real_loss(learner, end, real)[0]
 
 
 def real_loss(learner: nn.Module, parameters: Parameters, real: Split) -> tuple[Tensor, Tensor]:
     """Cross-entropy and accuracy of the learner with these parameters; the loss is once differentiable.
 
-    Its gradient in the parameters is taken at once, so that no activations of real images wait for the
-    backward pass.
+    Both are taken as `evaluate` takes them from the batch at hand: dropout is for learning alone. The loss's
+    gradient in the parameters is taken at once, so that no activations of real images wait for the backward
+    pass.
     """
     loss, accuracy = _RealLoss.apply(learner, tuple(parameters), real, *parameters.values())  # type: ignore[no-untyped-call]  # torch's
     return loss, accuracy
@@ -101,7 +102,7 @@ class _RealLoss(torch.autograd.Function):
         ctx: Any, learner: nn.Module, names: Sequence[str], real: Split, *parameters: Tensor
     ) -> tuple[Tensor, Tensor]:
         leaves = [parameter.detach().requires_grad_() for parameter in parameters]
-        with torch.enable_grad(), batch_statistics(learner):
+        with torch.enable_grad(), evaluation_mode(learner), batch_statistics(learner):
             logits = functional_call(learner, dict(zip(names, leaves, strict=True)), real.images)
             loss = F.cross_entropy(logits, real.labels)
         if any(ctx.needs_input_grad):

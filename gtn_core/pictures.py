@@ -20,6 +20,7 @@ _ROW_LABEL = 56  # width of the row labels
 _MOST_NUMBERS = 2**27  # of the images in memory, float64: 1 GiB
 _MOST_TILE_PIXELS = 512 * 512
 _FILM_CLASSES, _FILM_PER_CLASS, _FILM_STEPS, _FILM_PIXELS = 20, 4, 256, 2**22
+_DARK = 0.1  # two deviations above the mean, in [0, 1]; of 12 bits in 16 it is less
 _INK, _PAPER = "#202020", "#ffffff"
 
 
@@ -128,10 +129,21 @@ def _pixels(images: Array, normalization: Normalization) -> NDArray[np.uint8]:
     """[B, C, H, W] normalised -> [B, H, W, 3]; channels other than three become their mean, as grey."""
     mean = np.array(normalization.mean)[:, None, None]
     std = np.array(normalization.std)[:, None, None]
-    values = np.clip(images * std + mean, 0, 1)
+    values = images * std + mean if _in_unit_range(mean, std) else images / 4 + 0.5
+    values = np.clip(values, 0, 1)
     if values.shape[1] != 3:
         values = values.mean(axis=1, keepdims=True).repeat(3, axis=1)
     return np.ascontiguousarray((values * 255).round().astype(np.uint8).transpose(0, 2, 3, 1))
+
+
+def _in_unit_range(mean: Array, std: Array) -> bool:
+    """Whether real pixels of such means and deviations are in [0, 1], and not all near its lower end.
+
+    Floats are taken as they are, of any range, and 12 bits in 16 are dark: these are shown from two
+    deviations below their mean to two above, which is as far as a generator goes.
+    """
+    possible = std**2 <= 1.001 * mean * (1 - mean)  # Bhatia and Davis: no variance is larger
+    return bool(possible.all() and (mean + 2 * std).max() > _DARK)
 
 
 def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

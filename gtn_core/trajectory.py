@@ -38,7 +38,7 @@ def expert_batches(
 def expert_weights(learner: nn.Module, batches: SyntheticCurriculum) -> Parameters:
     """Where these batches lead the learner's initial weights, as constants; the learner stays as it is."""
     with torch.no_grad():
-        return unroll(learner, batches, form="recompute").snapshots[-1]  # no graph without a gradient
+        return unroll(learner, batches, form="recompute")[-1]  # no graph without a gradient
 
 
 def trajectory_loss(learner: nn.Module, reached: Parameters, expert: Parameters) -> Tensor:

@@ -95,7 +95,7 @@ def final_train(
     start, history = perf_counter(), state.history
     channels_first(regularized)  # as it is handed on
     with seeded_noise(derive_seed(seed, "test"), device):
-        test = evaluate(regularized, _on_device(splits.test, device))
+        test = evaluate(regularized, splits.test.to(device))
     return FinalTraining(
         network=regularized.release(),
         validation_accuracy=history[-1].validation_accuracy,
@@ -130,7 +130,7 @@ def _epochs(
     device: str | torch.device,
 ) -> Iterator[EpochReport]:
     """Train what the state holds in place, one epoch per report, from the epoch after its last."""
-    train, validation = _on_device(splits.train, device), _on_device(splits.validation, device)
+    train, validation = splits.train.to(device), splits.validation.to(device)
     augment = augmentation(config.augment, splits.dataset)
     for epoch in range(len(state.history) + 1, config.epochs + 1):
         start, learning_rate = perf_counter(), float(state.schedule.get_last_lr()[0])
@@ -192,7 +192,3 @@ def _train_epoch(
 def _steps(train: Split, config: FinalTrainingConfig) -> int:
     """Steps per epoch, none of them with a single image: batch norm has no statistics for that."""
     return max(1, min(math.ceil(len(train) / config.batch_size), len(train) // 2))
-
-
-def _on_device(split: Split, device: str | torch.device) -> Split:
-    return Split(split.images.to(device), split.labels.to(device))

@@ -1,5 +1,7 @@
 """A folder of pictures: one folder for each class, or `train/` and `test/` with one folder for each class.
 
+Splits by other names are refused: hours of meta-training would teach which split a picture is of.
+
 Pictures of one size are taken as they are. Where they differ, as photographs do, or are not square, and the
 size to use them at is known, each becomes a square of it: its centre, scaled.
 """
@@ -21,7 +23,8 @@ _SUFFIXES = {
     ".ppm", ".pgm",
 }  # fmt: skip
 _UNREADABLE = {".heic", ".heif"}  # pictures as well, as phones take them: not to be left out in silence
-_VALIDATION = {"val", "valid", "validation"}
+_TRAIN, _TEST = {"train", "training"}, {"test", "testing"}
+_VALIDATION = {"val", "valid", "validation", "dev", "eval", "evaluation"}
 _PHOTOGRAPHS = {"JPEG", "MPO", "WEBP"}
 """May lie on their side. Pillow turns TIFF by itself, and a PNG file tells of it after all of its pixels."""
 
@@ -45,26 +48,34 @@ def read_folder(path: Path, image_size: int | None = None) -> RawDataset:
     """
     if not path.is_dir():
         raise DatasetError(f"no folder at {path}; folder:PATH reads one folder of pictures for each class")
-    found = set(_subfolders(path))
-    has_test = {"train", "test"} <= found
-    if "train" in found and found <= {"train", *_VALIDATION} and found != {"train"}:
-        raise DatasetError(
-            f"{path} has {' and '.join(f'{name}/' for name in sorted(found))}, but no test/: rename the "
-            "folder of held-out pictures to test/, or move its pictures into train/, which validation is "
-            "split from"
-        )
-    if has_test and (held_out := sorted(found & _VALIDATION)):
-        raise DatasetError(
-            f"{path} has {held_out[0]}/ beside train/ and test/: validation is split from train/; move its "
-            "pictures there, or the folder elsewhere"
-        )
-    class_names = _subfolders(path / "train" if has_test else path)
+    train_folder, test_folder = _halves(path)
+    class_names = _subfolders(train_folder)
     if not class_names:
-        raise DatasetError(f"{path} has no class folders; put the pictures of each class in one of its own")
-    train = _labelled_files(path / "train" if has_test else path, class_names)
-    test = _labelled_files(path / "test", class_names) if has_test else []
+        raise DatasetError(
+            f"{train_folder} has no class folders; put the pictures of each class in one of its own"
+        )
+    train = _labelled_files(train_folder, class_names)
+    test = [] if test_folder is None else _labelled_files(test_folder, class_names)
     form = _common_form([file for file, _ in (*train, *test)], path, image_size)
-    return RawDataset(_decode(train, form), _decode(test, form) if has_test else None, tuple(class_names))
+    return RawDataset(_decode(train, form), _decode(test, form) if test else None, tuple(class_names))
+
+
+def _halves(path: Path) -> tuple[Path, Path | None]:
+    """The folders to train on and to test with, or that of all classes and None. Raises DatasetError."""
+    train, test, validation = (
+        [name for name in _subfolders(path) if name.casefold() in names]
+        for names in (_TRAIN, _TEST, _VALIDATION)
+    )
+    if len(train) == len(test) == 1 and not validation:
+        return path / train[0], path / test[0]
+    found = [*train, *test, *validation]
+    if len(found) < 2:  # a class may be called so: trains are vehicles
+        return path, None
+    raise DatasetError(
+        f"{path} has {' and '.join(f'{name}/' for name in found)}; splits are read from one train/ and one "
+        "test/, and validation is split from train/: rename the folder of held-out pictures to test/, and "
+        "move those of any other folder into train/, or the folder elsewhere"
+    )
 
 
 def _subfolders(folder: Path) -> list[str]:
@@ -82,17 +93,18 @@ def _subfolders(folder: Path) -> list[str]:
     return names
 
 
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in _SUFFIXES | _UNREADABLE and not file.name.startswith(".")
+
+
 def _labelled_files(folder: Path, class_names: Sequence[str]) -> list[tuple[Path, int]]:
     """All pictures below `folder` with the number of their class, in a fixed order."""
     unknown = set(_subfolders(folder)) - set(class_names)
     if unknown:
-        raise DatasetError(f"{folder} has classes that train/ has not: {', '.join(sorted(unknown))}")
+        raise DatasetError(f"{folder} has classes that training has not: {', '.join(sorted(unknown))}")
     files = []
     for label, name in enumerate(class_names):
-        pictures = (
-            file for file in (folder / name).rglob("*") if file.suffix.lower() in _SUFFIXES | _UNREADABLE
-        )
-        files += [(file, label) for file in sorted(pictures) if not file.name.startswith(".")]
+        files += [(file, label) for file in sorted((folder / name).rglob("*")) if _is_picture(file)]
     if unreadable := [file for file, _ in files if file.suffix.lower() in _UNREADABLE]:
         raise DatasetError(
             f"{len(unreadable)} of {len(files)} pictures below {folder} are HEIC, the first is "

@@ -60,9 +60,10 @@ def _part(arrays: dict[str, NDArray[Any]], names: tuple[str, str], path: Path) -
             f"{path}: {names[1]} are {labels.dtype} {list(labels.shape)}; expected one integer for each image"
             f"{_conversion_of_labels(labels, names[1])}"
         )
-    if labels.size and labels.min() < 0:
+    outside = labels[(labels < 0) | (labels > np.iinfo(np.int64).max)]
+    if outside.size:
         raise DatasetError(
-            f"{path}: {names[1]} has the label {labels.min()}, out of range; labels start at 0"
+            f"{path}: {names[1]} has the label {outside[0]}, out of range; labels start at 0, below 2**63"
         )
     return LabelledImages(_channels_first(images, f"{path}: {names[0]}"), labels.astype(np.int64))
 

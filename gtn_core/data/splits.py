@@ -15,6 +15,7 @@ from gtn_core.data.spec import DatasetSpec
 from gtn_core.errors import DatasetError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 HELD_OUT_SHARE = 0.2
@@ -32,6 +33,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def to(self, device: str | torch.device) -> Split:
+        """The same split on `device`."""
+        return Split(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,9 @@ def test_learners_have_a_name_that_no_process_changes() -> None:
 
     assert learner_name(ConvNetSampler(CONFIGS["pooled"])) == "pooled convnet, 4/8 channels, 16 hidden units"
     here = "test_learners_have_a_name_that_no_process_changes.<locals>"
-    assert learner_name(sample) == learner_name(partial(partial(sample), seed=1)) == f"{here}.sample"
+    assert learner_name(sample) == learner_name(partial(sample)) == f"{here}.sample"
+    fixed = partial(partial(sample, 3, object()), width=8, kind="wide", build=sample)
+    assert learner_name(fixed) == f"{here}.sample(3, kind='wide', width=8)"  # no addresses
     assert learner_name(Silent()) == learner_name(partial(Silent())) == f"{here}.Silent"
     assert learner_name(Shown()) == "what is shown"
 
@@ -67,7 +69,7 @@ def shapes(count: int = 300, **options: object) -> list[ConvNetShape]:
 
 
 def test_without_ranges_every_learner_has_one_shape() -> None:
-    assert set(shapes()) == {ConvNetShape((8, 16), 32, 2, "batch", True)}
+    assert set(shapes()) == {ConvNetShape((8, 16), 32, 2, False, "batch", True)}
 
 
 def test_widths_depths_and_normalisation_are_drawn_between_their_ends() -> None:

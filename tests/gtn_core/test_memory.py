@@ -4,6 +4,7 @@ import gc
 import json
 import subprocess
 import sys
+import weakref
 from typing import Any, get_args
 
 import pytest
@@ -21,7 +22,7 @@ from gtn_core import (
 from gtn_core.config import MetaGradientForm
 from gtn_core.errors import MemoryLimitError
 from gtn_core.learners import ImageShape
-from gtn_core.memory import MemoryEstimate, estimate_memory, require_memory, suitable_form
+from gtn_core.memory import SAMPLED_LEARNERS, MemoryEstimate, estimate_memory, require_memory, suitable_form
 
 SHAPE, CLASSES = (1, 28, 28), 10
 CONFIG = MetaTrainingConfig(inner_steps=12, batch_size=64, learner_channels=(16, 32), outer_loss_every=6)
@@ -155,6 +156,20 @@ def test_estimating_leaves_the_global_generator_alone() -> None:
     before = torch.random.get_rng_state()
     estimate_memory(CONFIG, ConvNetSampler(CONFIG), SHAPE, CLASSES, "graph")
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_estimating_holds_one_learner_at_a_time() -> None:
+    made: list[weakref.ref[nn.Module]] = []
+
+    def sampler(**shape: Any) -> nn.Module:
+        gc.collect()
+        assert not any(each() for each in made)
+        learner = ConvNetSampler(CONFIG)(**shape)
+        made.append(weakref.ref(learner))
+        return learner
+
+    estimate_memory(CONFIG, sampler, SHAPE, CLASSES, "graph")
+    assert len(made) == SAMPLED_LEARNERS
 
 
 def test_estimating_keeps_nothing() -> None:

@@ -67,12 +67,26 @@ def with_frozen_parts() -> nn.Module:
     return network.double()
 
 
+class NormAndActivation(nn.BatchNorm2d):
+    """Two layers in one, as libraries of image networks have them."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.tanh(super().forward(features))
+
+
+def with_activation_in_the_norm() -> nn.Module:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 2, 3), NormAndActivation(2), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, K)
+    return nn.Sequential(*layers).double()
+
+
 LEARNERS: dict[str, Callable[[], nn.Module]] = {
     "batch": convnet,
     "mean only": lambda: convnet(learner_normalization="mean_only"),
     "strided": lambda: convnet(learner="strided", learner_channels=(2, 2)),
     "with unused parts": lambda: WithUnusedParts().double(),
     "with frozen parts": with_frozen_parts,
+    "with an activation in the norm": with_activation_in_the_norm,
     "with dropout": lambda: nn.Sequential(convnet(), nn.Dropout(0.4)),
 }
 
@@ -80,7 +94,7 @@ LEARNERS: dict[str, Callable[[], nn.Module]] = {
 def real_loss(network: nn.Module, curriculum: SyntheticCurriculum, **options: Any) -> Tensor:
     """The mean of the real losses at all snapshots."""
     with seeded_noise(0, "cpu"), batch_statistics(network):
-        snapshots = unroll(network, curriculum, **options).snapshots
+        snapshots = unroll(network, curriculum, **options)
         losses = [
             F.cross_entropy(functional_call(network, each, REAL_IMAGES), REAL_LABELS) for each in snapshots
         ]
@@ -212,18 +226,14 @@ def test_a_window_is_an_unroll_from_where_the_learner_stood(form: MetaGradientFo
     network, curriculum = convnet(), make_curriculum()
     inside = Window(1, 3)
     unrolled = unroll(network, curriculum, form=form, window=inside)
-    gradients = torch.autograd.grad(
-        sum(each.sum() for each in unrolled.snapshots[-1].values()), tensors(curriculum)
-    )
+    gradients = torch.autograd.grad(sum(each.sum() for each in unrolled[-1].values()), tensors(curriculum))
     reached = [bool(gradients[0][step].abs().sum() > 0) for step in range(T)]
     assert reached == [False, True, True, False]
-    assert len(unrolled.snapshots) == 1
-    first_three = unroll(network, curriculum, snapshot_every=3).snapshots[0]
-    torch.testing.assert_close(unrolled.snapshots[0], first_three, rtol=1e-10, atol=1e-12)
+    assert len(unrolled) == 1
+    first_three = unroll(network, curriculum, snapshot_every=3)[0]
+    torch.testing.assert_close(unrolled[0], first_three, rtol=1e-10, atol=1e-12)
     by_graph = unroll(network, curriculum, window=inside)
-    expected = torch.autograd.grad(
-        sum(each.sum() for each in by_graph.snapshots[-1].values()), tensors(curriculum)
-    )
+    expected = torch.autograd.grad(sum(each.sum() for each in by_graph[-1].values()), tensors(curriculum))
     torch.testing.assert_close(gradients, expected, rtol=1e-10, atol=1e-12)
 
 
@@ -237,11 +247,10 @@ def test_a_learner_trained_in_place_ends_where_the_unroll_does(
         unrolled = unroll(network, curriculum)
     with seeded_noise(0, "cpu"):
         losses = train_on_curriculum(network.eval(), curriculum)
-    torch.testing.assert_close(losses, unrolled.losses, rtol=1e-10, atol=1e-12)
     assert losses.shape == (T,)
     torch.testing.assert_close(
         {name: each.detach() for name, each in network.named_parameters() if each.requires_grad},
-        {name: parameter.detach() for name, parameter in unrolled.snapshots[-1].items()},
+        {name: parameter.detach() for name, parameter in unrolled[-1].items()},
         rtol=1e-10,
         atol=1e-12,
     )
@@ -258,12 +267,12 @@ def test_the_unroll_leaves_the_network_as_it_was() -> None:
 def test_snapshots_come_after_every_k_steps_and_the_last() -> None:
     network, curriculum = convnet(), make_curriculum()
     for every, count in ((0, 1), (1, 4), (2, 2), (3, 2), (4, 1), (9, 1)):
-        assert len(unroll(network, curriculum, snapshot_every=every).snapshots) == count
-    after_each = unroll(network, curriculum, snapshot_every=1).snapshots
-    after_three = unroll(network, curriculum, snapshot_every=3).snapshots[0]
+        assert len(unroll(network, curriculum, snapshot_every=every)) == count
+    after_each = unroll(network, curriculum, snapshot_every=1)
+    after_three = unroll(network, curriculum, snapshot_every=3)[0]
     torch.testing.assert_close(after_three, after_each[2])
     # Counted from the learner's first step, not from the window's: after steps 2 and 4.
-    inside = unroll(network, curriculum, snapshot_every=2, window=Window(1, 4)).snapshots
+    inside = unroll(network, curriculum, snapshot_every=2, window=Window(1, 4))
     torch.testing.assert_close(inside, (after_each[1], after_each[3]))
 
 

@@ -1,5 +1,6 @@
 import pickle
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from gtn_core import (
     CheckpointError,
     ConvNetSampler,
+    DatasetError,
     DatasetSplits,
     FrozenCheckpoint,
     LearnedCurriculum,
@@ -24,6 +26,7 @@ from gtn_core import (
     meta_train,
 )
 from gtn_core.config import CurriculumKind
+from gtn_core.errors import DeviceError
 from gtn_core.memory import SAMPLED_LEARNERS
 from gtn_core.meta_training_state import MetaTrainingState
 
@@ -264,8 +267,6 @@ def test_test_data_are_never_touched(digits: DatasetSplits, tiny_config: MetaTra
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({}, {"seed": -1}, r"could not be frozen: .*\nseed\n.*greater than or equal to 0"),
-        ({}, {"seed": 2**64}, r"could not be frozen: .*\nseed\n.*less than"),
         (
             {"class_names": ("caf\udce9", *"123456789")},
             {},
@@ -294,6 +295,16 @@ def test_what_could_not_be_frozen_is_not_trained(
         meta_train(replace(digits, **change), config, learner_sampler=unreached, **options)
 
 
+def test_a_curriculum_has_an_image_of_every_class(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig
+) -> None:
+    small = changed(tiny_config, inner_steps=3, batch_size=3, meta_steps=1)
+    with pytest.raises(DatasetError, match=r"inner_steps \(3\) times batch_size \(3\) are 9 .* 10 classes"):
+        meta_train(digits, small)
+    meta_train(digits, changed(small, labels="soft"))
+    meta_train(digits, changed(small, batch_size=4))
+
+
 def test_what_can_just_be_frozen_is_trained(
     digits: DatasetSplits, tiny_config: MetaTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +315,59 @@ def test_what_can_just_be_frozen_is_trained(
     monkeypatch.setattr("gtn_core.checkpoint.MAX_BYTES", size)
     with pytest.raises(CheckpointError, match=rf"one has at most {size}"):
         meta_train(digits, config)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"seed": -1}, ValueError, r"the seed is -1; give one of at least 0 and below 2\*\*64"),
+        ({"seed": 2**64}, ValueError, "the seed is 18446744073709551616; give"),
+        ({"state_path": "."}, CheckpointError, r"kept in one file, and \. is a folder; name a file in it"),
+        (
+            {"learner_sampler": lambda **_: nn.Sequential(nn.Flatten(), nn.Linear(64, 7))},
+            ValueError,
+            r"Sequential, maps 2 images to \[2, 7\]; expected \[2, 10\], a logit for each class",
+        ),
+        (
+            {"learner_sampler": lambda **_: nn.Sequential(nn.Flatten(), nn.LSTM(64, 10))},
+            ValueError,
+            "maps 2 images to tuple; expected",
+        ),
+    ],
+    ids=["seed", "large seed", "folder", "other classes", "no tensor"],
+)
+def test_what_no_run_could_use_is_refused(
+    options: dict[str, Any],
+    error: type[Exception],
+    message: str,
+    digits: DatasetSplits,
+    tiny_config: MetaTrainingConfig,
+) -> None:
+    with pytest.raises(error, match=message):
+        meta_train(digits, tiny_config, **options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
+def test_a_cuda_device_that_is_not_there(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
+    with pytest.raises(
+        DeviceError, match=r'device "cuda:1" needs a GPU and a PyTorch that finds it; use "cpu"'
+    ):
+        meta_train(digits, tiny_config, device="cuda:1")
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_where_no_gradients_are_kept_it_trains_all_the_same(
+    mode: Callable[[], AbstractContextManager[None]],
+    digits: DatasetSplits,
+    tiny_config: MetaTrainingConfig,
+    tmp_path: Path,
+) -> None:
+    """And a path may be text."""
+    config = changed(tiny_config, meta_steps=2)
+    with mode():
+        found = meta_train(digits, config, state_path=str(tmp_path / "state.pt"))
+    assert found.id == meta_train(digits, config).id
+    assert (tmp_path / "state.pt").exists()
 
 
 def test_each_rank_needs_a_learner(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:

@@ -1,12 +1,14 @@
 import io
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
-from gtn_core import DatasetSplits, LearnedCurriculum, MetaTrainingConfig
+from gtn_core import DatasetSplits, LearnedCurriculum, MetaTrainingConfig, Normalization, Split
 from gtn_core.checkpoint import freeze
-from gtn_core.pictures import synthetic_samples_png
+from gtn_core.pictures import synthetic_film_png, synthetic_samples_png
 
 
 def picture(digits: DatasetSplits, config: MetaTrainingConfig, **options: int) -> np.ndarray:  # type: ignore[type-arg]
@@ -28,6 +30,52 @@ def test_one_row_per_step_and_one_column_per_class(
     assert not np.array_equal(tile, pixels[16:64, 108:156]), "another class, another image"
     assert (pixels[:16] < 128).any(), "column labels"
     assert (pixels[16:, :56] < 128).any(), "row labels"
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "black", "white"),
+    [
+        (0.5, 0.5, -1, 1),  # black and white alone: as far apart as [0, 1] allows
+        (0.25, 0.125, -2, 6),
+        (128.0, 74.0, -2, 2),  # bytes as floats
+        (0.0, 0.6, -2, 2),  # from -1 to 1
+        (0.03, 0.018, -2, 2),  # 12 bits in 16
+    ],
+)
+def test_images_of_any_range_are_seen(
+    digits: DatasetSplits,
+    tiny_config: MetaTrainingConfig,
+    mean: float,
+    std: float,
+    black: float,
+    white: float,
+) -> None:
+    """Normalised values of black and white, and of what lies between them."""
+    values = torch.linspace(black, white, 5).expand(1, -1)
+    shown = film_of_learned_pixels(digits, tiny_config, values, Normalization((mean,), (std,)))
+    assert shown.tolist() == [[level] * 3 for level in (0, 64, 128, 191, 255)]
+
+
+def test_a_dark_channel_among_others_stays_dark(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig
+) -> None:
+    colour = replace(digits, train=Split(digits.train.images.expand(-1, 3, -1, -1), digits.train.labels))
+    normalization = Normalization((0.6, 0.4, 0.02), (0.2, 0.2, 0.02))
+    shown = film_of_learned_pixels(colour, tiny_config, torch.zeros(3, 1), normalization)
+    assert shown.tolist() == [[153, 102, 5]]
+
+
+def film_of_learned_pixels(
+    splits: DatasetSplits, config: MetaTrainingConfig, values: torch.Tensor, normalization: Normalization
+) -> np.ndarray:  # type: ignore[type-arg]
+    """How values [C, N] at the upper left of the images are shown, [N, 3]."""
+    config = config.model_copy(update={"curriculum": "pixels"})
+    curriculum = LearnedCurriculum(config, image_shape=splits.image_shape, num_classes=10)
+    with torch.no_grad():
+        curriculum.pixels[..., 0, : values.shape[1]] = values
+    splits = replace(splits, normalization=normalization)
+    checkpoint = freeze(curriculum, splits, config=config, seed=0, learner="none", metrics={})
+    return np.asarray(Image.open(io.BytesIO(synthetic_film_png(checkpoint))))[0, : values.shape[1]]
 
 
 def test_long_curricula_are_thinned(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:

@@ -104,7 +104,7 @@ def test_on_colour_images_the_layout_of_weights_changes_no_gradient(form: MetaGr
     prepared_learner = learner()
     ours, plain = curriculum.detach_as_leaves(), curriculum.detach_as_leaves()
     torch.autograd.backward(final_loss(prepared_learner, ours, real, config, form=form))
-    end = unroll(network := learner(), plain).snapshots[-1]
+    end = unroll(network := learner(), plain)[-1]
     torch.autograd.backward(real_loss(network, end, real)[0])
     weight = next(each for each in prepared_learner.parameters() if each.dim() == 4)
     assert weight.is_contiguous(memory_format=torch.channels_last)

@@ -46,6 +46,9 @@ def test_the_learners_are_the_papers() -> None:
     assert linears_and_convolutions(built("paper_mnist")[2]) == [
         (1, 64), (64, 128), (128 * 7 * 7, 256), (256, 10)
     ]  # fmt: skip
+    stage = ["Conv2d", "MaxPool2d", "MeanOnlyBatchNorm", "LeakyReLU"]
+    layers = [type(each).__name__.removeprefix("Parametrized") for each in built("paper_mnist")[2].features]
+    assert layers == [*stage, *stage, "Flatten"]
     learner = built("paper_cifar10")[2]
     assert linears_and_convolutions(learner) == [
         (3, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 10)
@@ -61,6 +64,17 @@ def test_the_schedule_is_the_papers(name: str, steps: int) -> None:
     learning_rates, momenta = curriculum.schedule()
     assert learning_rates.tolist() == pytest.approx([0.02])
     assert momenta.tolist() == pytest.approx([0.5])
+
+
+@pytest.mark.parametrize(
+    ("name", "outer_losses", "epsilon"), [("paper_mnist", 32, 1e-8), ("paper_cifar10", 8, 1e-5)]
+)
+def test_the_outer_optimizer_moves_as_the_papers(name: str, outer_losses: int, epsilon: float) -> None:
+    """The mean of outer losses has a gradient that many times smaller than their sum."""
+    config, _, _ = built(name)
+    assert config.inner_steps / config.outer_loss_every == outer_losses
+    assert config.outer_epsilon == pytest.approx(epsilon / outer_losses)
+    assert not config.gradient_clipping
 
 
 def test_naming_a_preset_needs_no_pytorch() -> None:

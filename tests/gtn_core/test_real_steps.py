@@ -35,7 +35,7 @@ def test_real_batches_follow_the_curriculum_as_gtn_then_real_has_it(
     assert torch.equal(taught.labels[4:].argmax(2), digits.train.labels[index])
 
     learner = ConvNetSampler(config)(image_shape=(1, 8, 8), num_classes=10, seed=0)
-    end = unroll(learner, taught, window=window).snapshots[-1]
+    end = unroll(learner, taught, window=window)[-1]
     train_on_curriculum(learner, taught)
     for name, parameter in learner.named_parameters():
         torch.testing.assert_close(end[name], parameter, rtol=1e-4, atol=1e-5)
@@ -49,7 +49,7 @@ def test_a_window_goes_back_through_real_steps_to_synthetic_ones(
     taught, window = with_real_steps(leaves, Window(1, 3), digits.train, config, torch.Generator())
     assert (window, len(taught)) == (Window(1, 5), 5)
     learner = ConvNetSampler(config)(image_shape=(1, 8, 8), num_classes=10, seed=0)
-    end = unroll(learner, taught, window=window).snapshots[-1]
+    end = unroll(learner, taught, window=window)[-1]
     torch.autograd.backward(sum(parameter.square().sum() for parameter in end.values()))
     assert leaves.images.grad is not None
     reached = leaves.images.grad.abs().sum(dim=(1, 2, 3, 4)) > 0

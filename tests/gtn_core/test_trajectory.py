@@ -294,7 +294,7 @@ def test_a_meta_step_adds_the_weighted_distance_of_each_learner(
     losses, distances = [], []
     for learner in learners:
         aim = weights_after(learner, expert)
-        reached = torch.cat([each.flatten() for each in unroll(learner, synthetic).snapshots[-1].values()])
+        reached = torch.cat([each.flatten() for each in unroll(learner, synthetic)[-1].values()])
         begun = torch.cat([each.detach().flatten() for each in learner.parameters()])
         distances.append((reached - aim).square().sum() / (begun - aim).square().sum())
         losses.append(outer_loss(learner, synthetic, real, config).loss)

@@ -36,34 +36,49 @@ def test_one_folder_for_each_class(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_train_and_test_folders(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Train", "Test"), ("training", "testing")])
+def test_train_and_test_folders(tmp_path: Path, train: str, test: str) -> None:
     for name in ("cat", "dog"):
-        write_pictures(tmp_path / "train" / name, 10)
-        write_pictures(tmp_path / "test" / name, 3)
+        write_pictures(tmp_path / train / name, 10)
+        write_pictures(tmp_path / test / name, 3)
     splits = load_dataset(f"folder:{tmp_path}")
     assert splits.class_names == ("cat", "dog")
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [16, 4, 6]
     assert splits.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
-@pytest.mark.parametrize("name", ["val", "validation"])
-def test_a_split_without_test_data_is_not_read_as_classes(tmp_path: Path, name: str) -> None:
-    for split in ("train", name):
-        for label in ("cat", "dog"):
-            write_pictures(tmp_path / split / label, 4)
-    with pytest.raises(DatasetError, match=f"has train/ and {name}/, but no test/: rename"):
-        load_dataset(f"folder:{tmp_path}")
-
-
-@pytest.mark.parametrize("name", ["val", "valid"])
-def test_validation_pictures_beside_train_and_test_are_not_left_out_silently(
-    tmp_path: Path, name: str
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "val"),
+        ("Train", "Validation"),
+        ("train", "dev", "val"),
+        ("val", "test", "cat"),
+        ("train", "test", "valid", "notes"),
+        ("train", "training", "test"),
+    ],
+    ids=" ".join,
+)
+def test_other_splits_are_neither_read_as_classes_nor_left_out(
+    tmp_path: Path, names: tuple[str, ...]
 ) -> None:
-    for split in ("train", "test", name, "notes"):
-        for label in ("cat", "dog"):
-            write_pictures(tmp_path / split / label, 4)
-    with pytest.raises(DatasetError, match=rf"has {name}/ beside train/ and test/: .* move its pictures"):
+    for split in names:
+        write_pictures(tmp_path / split / "cat", 4)
+    with pytest.raises(DatasetError, match=r"has \w+/ and .*; splits are read from one train/ and one test/"):
         load_dataset(f"folder:{tmp_path}")
+
+
+def test_a_class_may_have_the_name_of_a_split(tmp_path: Path) -> None:
+    for name in ("car", "train"):
+        write_pictures(tmp_path / name, 5)
+    assert load_dataset(f"folder:{tmp_path}").class_names == ("car", "train")
+
+
+def test_the_pictures_of_a_class_may_lie_in_folders(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        for folder in ("day", "night"):
+            write_pictures(tmp_path / name / folder, 5)
+    assert load_dataset(f"folder:{tmp_path}").class_names == ("cat", "dog")
 
 
 def test_a_class_whose_name_no_checkpoint_could_hold(tmp_path: Path) -> None:
@@ -207,7 +222,7 @@ def test_truncated_picture(tmp_path: Path, keep: int, message: str) -> None:
 def test_class_of_the_test_folder_that_training_has_not(tmp_path: Path) -> None:
     for name in ("train/a", "train/b", "test/a", "test/c"):
         write_pictures(tmp_path / name, 5)
-    with pytest.raises(DatasetError, match="has classes that train/ has not: c"):
+    with pytest.raises(DatasetError, match="has classes that training has not: c"):
         load_dataset(f"folder:{tmp_path}")
 
 

@@ -72,6 +72,10 @@ def test_classes_are_the_label_values(tmp_path: Path) -> None:
         ({"images": pixels(20, 4, 4), "labels": LABELS / 2}, r"labels are float64 \[20\]"),
         ({"images": pixels(20, 4, 4), "labels": np.eye(20, dtype=int)}, r"labels are int64 \[20, 20\]"),
         ({"images": pixels(20, 4, 4), "labels": LABELS - 1}, "has the label -1, out of range"),
+        (
+            {"images": pixels(20, 4, 4), "labels": LABELS.astype(np.uint64) + 2**63 - 1},
+            "has the label 9223372036854775808, out of range",
+        ),
         ({"images": pixels(0, 4, 4), "labels": LABELS[:0]}, r"found 0 class\(es\)"),
         ({"images": pixels(20, 4, 4), "labels": LABELS.astype(object)}, "Object arrays cannot be loaded"),
         (
