@@ -153,7 +153,7 @@ def require_there(database_url: str) -> None:
     """Raises StoreUnavailableError for a SQLite database that is not there: opening it would make it."""
     if not is_there(database_url):
         raise StoreUnavailableError(
-            f"there is no database {parse_url(database_url)}; make it with `gtn-nas db upgrade`, or check "
+            f"there is no database {parse_url(database_url).database}; make it with `gtn-nas db upgrade`, or check "
             f"{_FILE_SETTING}"
         )
 
