@@ -2,12 +2,15 @@
 
 import inspect
 import json
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
+
+from services.cli.console import advise
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -57,6 +60,8 @@ def takes_settings(*names: str) -> Callable[[Callable[Concatenate["Settings", P]
             from services.wiring import load_settings
 
             settings = load_settings(**{name: given.pop(name) for name in names})
+            if "log_level" not in names:  # what logs says so there
+                _advise_of_misspelt_settings()
             command(settings, **given)  # type: ignore[call-arg]  # Typer calls by name
 
         _, *own = inspect.signature(command).parameters.values()
@@ -68,6 +73,13 @@ def takes_settings(*names: str) -> Callable[[Callable[Concatenate["Settings", P]
         return with_options  # type: ignore[return-value]
 
     return decorate
+
+
+def _advise_of_misspelt_settings() -> None:
+    from services.settings import misspelt
+
+    for name, meant in misspelt(os.environ).items():
+        advise(f"there is no setting {name}; did you mean {meant}?")
 
 
 def _option(name: str, annotation: Any) -> inspect.Parameter:

@@ -732,6 +732,13 @@ def test_the_schema_is_told_and_brought_up_to_date(db: Callable[..., Result]) ->
     assert json.loads(answer.stdout) == dict.fromkeys(("revision", "needed"), upgraded.stdout.strip())
 
 
+def test_a_misspelt_setting_is_told(db: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GTN_NAS_MAX_RUNING_SEARCHES", "3")
+    assert db("upgrade").stderr == (
+        "there is no setting GTN_NAS_MAX_RUNING_SEARCHES; did you mean GTN_NAS_MAX_RUNNING_SEARCHES?\n"
+    )
+
+
 def test_a_database_is_copied_to_a_file_that_is_not_there(db: Callable[..., Result], tmp_path: Path) -> None:
     target = tmp_path / "copy.db"
     revision = db("upgrade").stdout
