@@ -19,6 +19,7 @@ from services.cli.console import (
     say_written,
     write_result,
 )
+from services.cli.progress import advise_of_early_end
 from services.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -83,9 +84,12 @@ def rank(
         else:
             candidates = list(client.candidates(search, limit=limit, **asked))
         failed = [] if candidates else list(client.candidates(search, limit=1, state="failed"))
+        job = client.get_search(search)
     if as_json:
         print_json(candidates)
-    elif candidates:
+        return
+    advise_of_early_end(job)
+    if candidates:
         print_table(candidate_rows(candidates))
     else:
         bounded = set(narrowed) - {"order_by"}

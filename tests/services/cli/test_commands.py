@@ -510,9 +510,13 @@ def test_an_id_of_no_job_at_all_is_said_to_be_none(url: str, run: Run) -> None:
         assert "fidelity" not in str(result.exception)
 
 
-def test_status_tells_why_a_search_ended_early(run: Run, store: Store, search_id: str) -> None:
+def test_it_is_told_why_a_search_ended_early(run: Run, store: Store, search_id: str) -> None:
+    assert run("rank", search_id).stderr == ""
     result = {"exhausted": "no new architecture was found after 3 candidates", "timed_out": False}
     store.finish(search_id, "runner", result=result)
+    told = "it ended early: no new architecture was found after 3 candidates"
+    assert run("follow", search_id).stderr.splitlines()[-1] == told
+    assert run("rank", search_id).stderr.splitlines() == [told]
     facts = dict(line.split(maxsplit=1) for line in run("status", search_id).stdout.splitlines())
     assert facts["ended"] == "no new architecture was found after 3 candidates"
 
