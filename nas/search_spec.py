@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gtn_core.errors import InvalidArchitectureError
 from gtn_core.strict_model import StrictModel
@@ -148,11 +148,12 @@ class SearchSpec(StrictModel):
             )
         return self
 
-    @model_validator(mode="after")
-    def _objectives_differ(self) -> Self:
-        if len(set(self.objectives)) < len(self.objectives):
-            raise ValueError(f"objectives name one twice: {', '.join(self.objectives)}")
-        return self
+    @field_validator("objectives")
+    @classmethod
+    def _differ(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        if len(set(objectives)) < len(objectives):
+            raise ValueError(f"one is named twice: {', '.join(objectives)}")
+        return objectives
 
 
 def validate_spec(spec: SearchSpec) -> SearchSpec:

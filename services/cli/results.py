@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from services.client.candidates import CandidateQuery
     from services.schemas import ArchitectureView
 
-CandidateId = Annotated[str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.")]
-
 
 class Format(StrEnum):
     """What an exported model can be."""
@@ -39,7 +37,7 @@ class Format(StrEnum):
 
 
 def rank(
-    search: Annotated[str, typer.Argument(help="Id of a search.")],
+    search: options.SearchId,
     limit: options.Limit = 20,
     pareto: Annotated[
         bool, typer.Option(help="Only those that no other beats in every objective of the search.")
@@ -98,7 +96,7 @@ def rank(
         advise("; ".join([none, *why, f"how the search is: gtn-nas status {search}"]))
 
 
-def show(candidate: CandidateId, as_json: options.AsJson = False, url: options.Url = None) -> None:
+def show(candidate: options.CandidateId, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Show one candidate, with its cell drawn.
 
     Example: `gtn-nas show 1f0c9a7be2d34c58-17`
@@ -126,7 +124,7 @@ def _drawing(architecture: "ArchitectureView", space_config: dict[str, Any]) -> 
 
 
 def export(
-    candidate: CandidateId,
+    candidate: options.CandidateId,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="File to write; - for stdout; python: a folder, .zip or -."),
