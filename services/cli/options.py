@@ -32,7 +32,6 @@ Priority = Annotated[int | None, typer.Option("--priority", help="Higher first; 
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Most rows to show.")]
 
 
-
 def _candidate_id(text: str) -> str:
     if re.fullmatch(JOB, text):
         raise _error(f"{text} has no number, and so is no candidate; those of a search: gtn-nas rank {text}")

@@ -259,10 +259,13 @@ def test_a_search_begins_with_given_architectures_and_the_best_of_another(
     assert missing.exit_code == 2
     assert "--initial @none.txt: No such file or directory" in missing.stderr
     elsewhere = CliRunner().invoke(
-        app, ["search", "--best-of", search_id, "--space", "resnet_macro", "--url", url], env={"COLUMNS": "300"}
+        app,
+        ["search", "--best-of", search_id, "--space", "resnet_macro", "--url", url],
+        env={"COLUMNS": "300"},
     )
-    assert f"--best-of {search_id} is a search in nasbench201, whose architectures are none of resnet_macro" in (
-        elsewhere.stderr
+    assert (
+        f"--best-of {search_id} is a search in nasbench201, whose architectures are none of resnet_macro"
+        in (elsewhere.stderr)
     )
     unscored = CliRunner().invoke(app, ["search", "--best-of", made, "--url", url])
     assert f"search {made} has no candidate with a score yet" in str(unscored.exception)
