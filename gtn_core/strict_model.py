@@ -1,5 +1,6 @@
 """The base of what people write by hand: what it has no field for is refused, with what it has."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, Self
 
@@ -33,10 +34,15 @@ def _is_unknown_field(failure: ErrorDetails) -> bool:
 def _line(failure: ErrorDetails, known: list[str]) -> InitErrorDetails:
     message = failure["msg"]
     if _is_unknown_field(failure):
-        near = get_close_matches(str(failure["loc"][0]), known)
-        there_is = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
-        message = f"there is no such field; {there_is}"
+        message = no_such("field", str(failure["loc"][0]), known)
     return error_line(failure["type"], message, failure["loc"], failure["input"])
+
+
+def no_such(what: str, given: str, known: Sequence[str]) -> str:
+    """That there is no field or parameter, whatever it is called, of this name, and which there are."""
+    near = get_close_matches(given, known)
+    there_is = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+    return f"there is no such {what}; {there_is}"
 
 
 def error_line(kind: str, message: str, place: tuple[int | str, ...], given: Any) -> InitErrorDetails:

@@ -139,7 +139,8 @@ def _with(score: CandidateScore, extra: dict[str, float]) -> CandidateScore:
     plain = {name: _finite(name, value) for name, value in numbers.items()}
     if not 0 <= plain["accuracy"] <= 1:
         raise CandidateFailed("error", f"accuracy is {score.accuracy}; expected a share from 0 to 1")
-    readouts = {name: _finite(name, value) for name, value in (score.extra | extra).items()}
+    own = {"score": score.score, **score.extra, **extra}
+    readouts = {name: _finite(name, value) for name, value in own.items()}
     curve = tuple(_finite(f"loss_curve[{step}]", loss) for step, loss in enumerate(score.loss_curve))
     params, flops = _count("params", score.params), _count("flops", score.flops)
     return CandidateScore(**plain, loss_curve=curve, params=params, flops=flops, extra=readouts)

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 from pydantic.errors import PydanticUserError
 
 from gtn_core.errors import GtnNasError, UnknownNameError
+from gtn_core.strict_model import StrictModel
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -70,8 +72,13 @@ class Registry(Generic[Factory]):
         return found
 
     def config(self, name: str, /, **options: Any) -> BaseModel:
-        """The class's own configuration from keyword options. Raises pydantic.ValidationError."""
-        return _self_description(self.get(name)).Config.model_validate(options)
+        """The class's own configuration from keyword options.
+
+        Raises pydantic.ValidationError, also for an option that it has no field for, unless it allows them.
+        """
+        model = _self_description(self.get(name)).Config
+        _strict(model).model_validate(options)
+        return model.model_validate(options)
 
     def schema(self, name: str) -> dict[str, Any]:
         """JSON Schema of the class's configuration; for a plugin that is broken, one that nothing fulfils."""
@@ -124,6 +131,15 @@ class Registry(Generic[Factory]):
     def _broken(self, entry_point: EntryPoint, what: str) -> PluginError:
         plugin = f"{self.kind} plugin {entry_point.name!r} ({entry_point.value})"
         return PluginError(self.kind, entry_point.name, f"{plugin} {what}")
+
+
+@cache
+def _strict(model: type[BaseModel]) -> type[BaseModel]:
+    """The model, which may be a plugin's, made to refuse what it has no field for as built-in ones do."""
+    if issubclass(model, StrictModel):
+        return model
+    frozen = model.model_config.get("frozen", False)
+    return create_model(model.__name__, __base__=(StrictModel, model), __cls_kwargs__={"frozen": frozen})
 
 
 def _self_description(factory: Callable[..., Any]) -> Registered:

@@ -183,7 +183,7 @@ class Search:
         """The next candidate, or None when the budget is proposed or the space is exhausted.
 
         Architectures that were proposed before (equal canonical hash) or that violate a constraint are
-        refused before any training and drawn again. Under tight constraints that takes seconds:
+        refused before any training and drawn again. Under tight constraints that takes up to minutes:
         `should_stop` is asked at every refusal, and if it says so the answer is None too. The next call
         then begins again with the same number and, if nothing was told meanwhile, finds what this one would
         have found.

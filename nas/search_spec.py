@@ -1,21 +1,24 @@
 """What a search is asked to do: one frozen, JSON-shaped value, the only place with a search's defaults."""
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from gtn_core.errors import InvalidArchitectureError
 from gtn_core.strict_model import StrictModel
 from nas.algorithms import ALGORITHMS
-from nas.estimators import ESTIMATORS, check_fit, trains
+from nas.estimators import ESTIMATORS, check_fit, ranked_by, trains
 from nas.estimators.readouts import SUMS_OVER_STEPS
 from nas.latency import LatencySetting
 from nas.refusals import located, refusal
-from nas.registry import Registry
+from nas.registry import PluginError, Registry
 from nas.search_spaces import SEARCH_SPACES, get_search_space
 
 Objective = Literal["score", "accuracy", "loss", "params", "flops", "seconds", "latency_ms"]
 """A measurement to optimise; its direction is in `nas.ranking`. The score is the estimator's own readout."""
+
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
 class NamedConfig(BaseModel):
@@ -119,7 +122,7 @@ class SearchSpec(StrictModel):
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)] = Field(
         ("accuracy",),
         description="The first is the algorithm's reward; all span the Pareto front. Left out, it is the "
-        "score where the estimator's readout is not the accuracy.",
+        "accuracy or the score, as the estimator says.",
     )
     constraints: Constraints = Constraints()
     resources: Resources = Resources()
@@ -145,11 +148,12 @@ class SearchSpec(StrictModel):
             )
         return self
 
-    @model_validator(mode="after")
-    def _objectives_differ(self) -> Self:
-        if len(set(self.objectives)) < len(self.objectives):
-            raise ValueError(f"objectives name one twice: {', '.join(self.objectives)}")
-        return self
+    @field_validator("objectives")
+    @classmethod
+    def _differ(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        if len(set(objectives)) < len(objectives):
+            raise ValueError(f"one is named twice: {', '.join(objectives)}")
+        return objectives
 
 
 def validate_spec(spec: SearchSpec) -> SearchSpec:
@@ -180,7 +184,11 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
 def own_objective(estimator: NamedConfig) -> Objective:
     """What a search with this estimator works for where nobody says. Raises as `validate_spec` does."""
     complete = _complete("estimator", estimator, ESTIMATORS)
-    return "accuracy" if complete.options.get("readout", "accuracy") == "accuracy" else "score"
+    objective: Objective = ranked_by(complete.name, ESTIMATORS.config(complete.name, **complete.options))
+    if objective not in OBJECTIVES:
+        message = f"estimator {estimator.name!r} is ranked_by {objective!r}; known: {', '.join(OBJECTIVES)}"
+        raise PluginError("estimator", estimator.name, message)
+    return objective
 
 
 def uses_plugins(spec: SearchSpec) -> bool:
@@ -247,9 +255,12 @@ def _check_fit(spec: SearchSpec, estimator: BaseModel) -> None:
     for place, encoding in enumerate(spec.initial_architectures):
         try:
             space.parse(encoding)
-        except Exception as error:  # whatever a space raises
+        except InvalidArchitectureError as error:
             field = ("initial_architectures", str(place))
             raise refusal("SearchSpec", field, encoding, str(error)) from None
+        except Exception as error:  # whatever the code of a plugin raises
+            message = f"search space {space.name!r} cannot read {encoding!r}: its `parse` raised {error!r}"
+            raise PluginError("search space", space.name, message) from error
     try:
         check_fit(estimator, space)
     except ValidationError as error:

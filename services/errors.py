@@ -21,6 +21,7 @@ import errno
 
 from gtn_core.errors import GtnNasError
 from services.redaction import redact
+from services.visible import NO_CONTROLS
 
 
 class ServiceError(GtnNasError):
@@ -122,4 +123,6 @@ def is_disk_full(error: BaseException) -> bool:
 
 def in_own_words(message: str) -> str:
     """A message of pydantic; without its introduction where a validator of ours has found the words."""
+    if NO_CONTROLS in message:
+        return "there must be no control characters in it, such as line breaks"
     return message.removeprefix("Value error, ")

@@ -1,10 +1,12 @@
 """A controller and a meta-training worker as child processes of this one, kept alive until told to end."""
 
+import errno
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from io import FileIO
 from pathlib import Path
 from subprocess import Popen
 from types import TracebackType
@@ -15,6 +17,7 @@ import structlog
 from joblib import cpu_count
 
 from services import processes
+from services.controller.runner_locks import acquire, controller_lives
 from services.controller.security import require_key_beyond_loopback
 from services.errors import ServiceError
 from services.heap import heap_environment
@@ -50,13 +53,15 @@ class LocalStack:
     def __init__(self, settings: Settings, on_failure: Callable[[], None] | None = None) -> None:
         """`on_failure` is called, from another thread, when a child is given up.
 
-        Raises ServiceError when the port is taken, ModuleNotFoundError where PyTorch is not there.
+        Raises ServiceError when the port is taken or another stack has the data folder, ModuleNotFoundError
+        where PyTorch is not there.
         """
         if find_spec("torch") is None:  # the children would say so in their logs, and be started again
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
         # Held until the end, and served by the controller: meanwhile nobody else gets the port, neither
         # before the controller is there nor between two of them, and is taken for ours.
         self.listener = listen(settings.host, settings.port)
+        self._sole_use = _sole_use(settings.data_dir)
         port: int = self.listener.getsockname()[1]
         self.settings = settings.model_copy(update={"port": port})
         host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host
@@ -102,6 +107,8 @@ class LocalStack:
     ) -> None:
         self._leaving.set()
         self._supervisor.join()
+        if self._sole_use is not None:
+            self._sole_use.close()
 
     def wait_until_ready(self, shutdown: Shutdown) -> None:
         """Return when the controller serves requests, or when this process is told to end.
@@ -147,6 +154,32 @@ class LocalStack:
             self.failure = failures[0]
             if self._on_failure is not None:
                 self._on_failure()
+
+
+def _sole_use(data_dir: Path) -> FileIO | None:
+    """What holds the folder for this process while it is open, and while this process lives.
+
+    None where files cannot be locked, as on some network file systems, and where another machine has the
+    lock: it may be gone, which a file system cannot always tell. Raises ServiceError when a process here has
+    it.
+    """
+    path = data_dir / "up.lock"
+    try:
+        descriptor = acquire(path)
+    except OSError as error:
+        if error.errno not in {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}:
+            raise
+        log.warning("the data folder cannot be locked: start no second stack on it", error=str(error))
+        return None
+    if descriptor is not None:
+        return FileIO(descriptor)
+    if controller_lives(path):
+        raise ServiceError(
+            f"process {path.read_text().strip()} runs the services on {data_dir} already; end it, or give "
+            "this one a --data-dir of its own"
+        )
+    log.warning("another machine runs the services on the data folder, or did: two must not share it")
+    return None
 
 
 class Child:

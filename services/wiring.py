@@ -47,8 +47,6 @@ def load_settings(**given: Any) -> Settings:
 
 def make_store(settings: Settings) -> Store:
     """The store behind `database_url`; its schema must be up to date."""
-    if settings.database_url is None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
     return open_store(settings.resolved_database_url)
 
 

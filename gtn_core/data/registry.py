@@ -17,13 +17,17 @@ from gtn_core.errors import DatasetError, UnknownNameError
 
 @dataclass(frozen=True)
 class DatasetFormat:
-    """One readable data set: what it is, whether it needs a path, and the layouts found under that path."""
+    """One readable data set: what it is, whether it needs a path, and the layouts found under that path.
+
+    `image_size` is the height and width of the images of one that is bundled; of others the files tell.
+    """
 
     name: str
     description: str
     needs_path: bool
     formats: tuple[str, ...]
     read: "_Reader" = field(repr=False)
+    image_size: int | None = None
 
 
 def load_dataset(dataset: str | DatasetSpec, *, seed: int = 0) -> DatasetSplits:
@@ -81,6 +85,7 @@ _FORMATS = {
             needs_path=False,
             formats=(),
             read=_of_one_size(read_digits),
+            image_size=8,
         ),
         DatasetFormat(
             "mnist",

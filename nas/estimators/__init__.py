@@ -70,6 +70,14 @@ def needs_train_data(name: str, config: BaseModel) -> bool:
     return bool(getattr(config, "needs_train_data", of_all))
 
 
+def ranked_by(name: str, config: BaseModel) -> Any:
+    """The objective of the named estimator's searches where nobody says: its score, unless it says otherwise.
+
+    Where that depends on its configuration, the configuration tells.
+    """
+    return getattr(config, "ranked_by", getattr(ESTIMATORS.get(name), "ranked_by", "score"))
+
+
 def check_fit(config: BaseModel, space: SearchSpace) -> None:
     """Whether an estimator of this configuration can look at architectures of the space, if it can tell.
 
@@ -105,6 +113,7 @@ __all__ = [
     "make_estimator",
     "needs_torch",
     "needs_train_data",
+    "ranked_by",
     "score_candidate",
     "trains",
 ]

@@ -34,7 +34,7 @@ class EstimatorData:
 
 @dataclass(frozen=True, slots=True)
 class CandidateScore:
-    """What one evaluation measured. `extra` holds the estimator's own readouts."""
+    """What one evaluation measured. `extra` holds the estimator's own readouts, its `score` among them."""
 
     accuracy: float  # on validation data, in [0, 1]
     loss: float  # on validation data, nats
@@ -51,13 +51,17 @@ class CandidateScore:
 
     @property
     def score(self) -> float:
-        """What ranks candidates, more is better: the readout that the estimator was asked for."""
+        """What ranks candidates, more is better: `extra["score"]`, or the accuracy where there is none."""
         return self.extra.get("score", self.accuracy)
 
 
 @runtime_checkable
 class Estimator(Protocol):
-    """Gives an architecture a proxy score. Deterministic in (architecture, seed) on one device."""
+    """Gives an architecture a proxy score. Deterministic in (architecture, seed) on one device.
+
+    Candidates are ranked by the score where a search names no objective, unless the class or its
+    configuration has another attribute `ranked_by`, such as "accuracy".
+    """
 
     @property
     def name(self) -> str:

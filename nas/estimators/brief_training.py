@@ -59,6 +59,11 @@ class BriefTrainingConfig(StrictModel):
         None, ge=1, description="Most validation images to measure on; null: all."
     )
 
+    @property
+    def ranked_by(self) -> Literal["accuracy", "score"]:
+        """The objective of a search for which nobody names one."""
+        return "accuracy" if self.readout == "accuracy" else "score"
+
 
 def score_by_training(
     space: SearchSpace,

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli import options
-from services.cli.console import connect, local_time, print_json, say, say_deleted, write_result
+from services.cli.console import advise, connect, local_time, print_json, say, say_deleted, write_result
 from services.cli.submission import resolve_checkpoint
 from services.cli.tables import Column, Rows, print_table
+from services.visible import without_hidden
 
 if TYPE_CHECKING:
     from services.schemas import CheckpointView
@@ -109,6 +110,8 @@ def import_checkpoint(
     """
     with connect(url) as client:
         stored = client.create_checkpoint(file, name=name)
+    if name and stored.name != without_hidden(name):
+        advise(f"already here as {stored.name!r}; its name stays")
     if as_json:
         print_json(stored)
     else:

@@ -7,7 +7,7 @@ import typer
 
 from services.cli import options
 from services.cli.console import advise, connect, local_time, print_json, say
-from services.cli.progress import measured, watch
+from services.cli.progress import ending, measured, watch
 from services.cli.tables import Column, Rows, print_table
 from services.lifecycle import JobState
 from services.objectives import first_objective
@@ -133,7 +133,7 @@ def _facts(job: "Job") -> dict[str, Any]:
         "state": f"{job.state}, {job.progress.done}/{job.progress.total}",
         "waiting_for": job.waiting_for,
         "error": job.error,
-        "ended": _ending(special.get("result")),
+        "ended": ending(job),
         "failed": _failed(special.get("failures")),
         "best": best and f"{best['id']}, {_result(job, best['metrics'])}",
         "test_accuracy": "" if accuracy is None else f"{accuracy:.2%}",
@@ -144,12 +144,6 @@ def _facts(job: "Job") -> dict[str, Any]:
         "candidate_id": special.get("candidate_id"),
         **{name: _short(value) for name, value in job.request.items() if name != "name"},
     }
-
-
-def _ending(result: Any) -> str:
-    """Why a search ended before all its candidates."""
-    told = result if isinstance(result, dict) else {}
-    return told.get("exhausted") or ("by its time limit" if told.get("timed_out") else "")
 
 
 def _failed(failures: list[dict[str, Any]] | None) -> str:

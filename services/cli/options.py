@@ -2,12 +2,16 @@
 
 import inspect
 import json
+import os
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
+
+from services.cli.console import advise
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -26,6 +30,34 @@ Name = Annotated[str | None, typer.Option("--name", help="A name for people; nee
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Fixes everything that is random.")]
 Priority = Annotated[int | None, typer.Option("--priority", help="Higher first; 0 when not given.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Most rows to show.")]
+
+
+def _candidate_id(text: str) -> str:
+    if re.fullmatch(JOB, text):
+        raise _error(f"{text} has no number, and so is no candidate; those of a search: gtn-nas rank {text}")
+    return text
+
+
+def _search_id(text: str) -> str:
+    if re.fullmatch(f"{JOB}-[0-9]+", text):
+        search = text.partition("-")[0]
+        raise _error(f"{text} is a candidate: gtn-nas show {text}; its search: gtn-nas rank {search}")
+    return text
+
+
+def _error(message: str) -> Exception:
+    from gtn_core.errors import GtnNasError
+
+    return GtnNasError(message)
+
+
+JOB = "[0-9a-f]{16}"
+"""What ids of jobs look like; those of candidates have a number behind it."""
+
+CandidateId = Annotated[
+    str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.", callback=_candidate_id)
+]
+SearchId = Annotated[str, typer.Argument(help="Id of a search.", callback=_search_id)]
 
 SETTINGS: dict[str, Any] = {
     "data_dir": Annotated[Path | None, typer.Option(help="Folder of the database, artifacts and logs.")],
@@ -57,6 +89,8 @@ def takes_settings(*names: str) -> Callable[[Callable[Concatenate["Settings", P]
             from services.wiring import load_settings
 
             settings = load_settings(**{name: given.pop(name) for name in names})
+            if "log_level" not in names:  # what logs says so there
+                _advise_of_misspelt_settings()
             command(settings, **given)  # type: ignore[call-arg]  # Typer calls by name
 
         _, *own = inspect.signature(command).parameters.values()
@@ -68,6 +102,13 @@ def takes_settings(*names: str) -> Callable[[Callable[Concatenate["Settings", P]
         return with_options  # type: ignore[return-value]
 
     return decorate
+
+
+def _advise_of_misspelt_settings() -> None:
+    from services.settings import misspelt
+
+    for name, meant in misspelt(os.environ).items():
+        advise(f"there is no setting {name}; did you mean {meant}?")
 
 
 def _option(name: str, annotation: Any) -> inspect.Parameter:

@@ -38,6 +38,7 @@ def watch(client: "Client", job: "Job", description: str) -> "Job":
         raise
     if ended.state is JobState.FAILED:
         advise(f"it goes on from where it was with: gtn-nas resume {job.id}")
+    advise_of_early_end(ended)
     return succeeded(ended, description)
 
 
@@ -58,6 +59,19 @@ def follow(client: "Client", job: "Job", description: str) -> "Job":
 def measured(value: float, metric: str, *, decimals: int = 1) -> str:
     """Such as `accuracy 85.7%` or `score 1.234`."""
     return f"accuracy {value:.{decimals}%}" if metric == "accuracy" else f"{metric} {value:,.4g}"
+
+
+def advise_of_early_end(job: "Job") -> None:
+    """Tell why there are fewer candidates than a search was asked for."""
+    if early := ending(job):
+        advise(f"it ended early: {early}")
+
+
+def ending(job: "Job") -> str:
+    """Why a search ended before all its candidates; empty where it did not, and for other jobs."""
+    result = job.model_dump().get("result") or {}
+    exhausted: str | None = result.get("exhausted")
+    return exhausted or ("by its time limit" if result.get("timed_out") else "")
 
 
 def succeeded(job: "Job", description: str) -> "Job":

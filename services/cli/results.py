@@ -19,13 +19,12 @@ from services.cli.console import (
     say_written,
     write_result,
 )
+from services.cli.progress import advise_of_early_end
 from services.cli.tables import print_table
 
 if TYPE_CHECKING:
     from services.client.candidates import CandidateQuery
     from services.schemas import ArchitectureView
-
-CandidateId = Annotated[str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.")]
 
 
 class Format(StrEnum):
@@ -38,7 +37,7 @@ class Format(StrEnum):
 
 
 def rank(
-    search: Annotated[str, typer.Argument(help="Id of a search.")],
+    search: options.SearchId,
     limit: options.Limit = 20,
     pareto: Annotated[
         bool, typer.Option(help="Only those that no other beats in every objective of the search.")
@@ -83,9 +82,12 @@ def rank(
         else:
             candidates = list(client.candidates(search, limit=limit, **asked))
         failed = [] if candidates else list(client.candidates(search, limit=1, state="failed"))
+        job = client.get_search(search)
     if as_json:
         print_json(candidates)
-    elif candidates:
+        return
+    advise_of_early_end(job)
+    if candidates:
         print_table(candidate_rows(candidates))
     else:
         bounded = set(narrowed) - {"order_by"}
@@ -94,7 +96,7 @@ def rank(
         advise("; ".join([none, *why, f"how the search is: gtn-nas status {search}"]))
 
 
-def show(candidate: CandidateId, as_json: options.AsJson = False, url: options.Url = None) -> None:
+def show(candidate: options.CandidateId, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Show one candidate, with its cell drawn.
 
     Example: `gtn-nas show 1f0c9a7be2d34c58-17`
@@ -122,7 +124,7 @@ def _drawing(architecture: "ArchitectureView", space_config: dict[str, Any]) -> 
 
 
 def export(
-    candidate: CandidateId,
+    candidate: options.CandidateId,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="File to write; - for stdout; python: a folder, .zip or -."),

@@ -11,8 +11,6 @@ from services.cli.jobs import JobId
 if TYPE_CHECKING:
     from services.client import Job
 
-SearchId = Annotated[str, typer.Argument(help="Id of a search.")]
-
 
 def edit(
     job: JobId,
@@ -37,7 +35,7 @@ def edit(
         say(f"{edited.name or edited.id}, priority {edited.priority}")
 
 
-def pause(search: SearchId, as_json: options.AsJson = False, url: options.Url = None) -> None:
+def pause(search: options.SearchId, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Stop scoring candidates until `resume`; what was scored stays.
 
     Example: `gtn-nas pause 1f0c9a7be2d34c58`
@@ -56,7 +54,7 @@ def resume(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
 
 
 def extend(
-    search: SearchId,
+    search: options.SearchId,
     candidates: Annotated[
         int | None, typer.Option("--candidates", "-n", min=1, help="How many more to evaluate.")
     ] = None,

@@ -218,7 +218,13 @@ def _begin_with_the_best(client: "Client", search: str, top: int | None, request
     """Add another search's best to what a request begins with; its checkpoint and space where it has none."""
     earlier = client.get_search(search)
     request["checkpoint_id"] = request.get("checkpoint_id") or earlier.checkpoint_id
-    request.setdefault("search_space", earlier.request["search_space"])
+    space = request.setdefault("search_space", earlier.request["search_space"])
+    theirs = earlier.request["search_space"]["name"]
+    if isinstance(space, dict) and space.get("name") != theirs:
+        raise typer.BadParameter(
+            f"--best-of {search} is a search in {theirs}, whose architectures are none of "
+            f"{space.get('name')}: leave the space out, or take the best of another search"
+        )
     first, most = request.get("initial_architectures", []), request.get("max_candidates")
     if not isinstance(first, list):
         return  # the controller refuses it by name
@@ -260,7 +266,7 @@ def clone(
 
 
 def retrain(
-    candidate: Annotated[str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.")],
+    candidate: options.CandidateId,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the real training data.")] = None,
     set_: Annotated[
         list[str] | None,

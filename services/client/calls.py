@@ -7,7 +7,9 @@ takes it from its start to its end. No event loop is involved, and one that runs
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from inspect import signature
+from types import GenericAlias
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, get_args, overload
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,7 +39,7 @@ class call(Generic[P, T]):  # noqa: N801 - a decorator
     def __get__(self, client: Any, kind: type) -> Any:
         """The method as the client's kind has it; of the class, its documentation."""
         method = self._function if client is None else self._function.__get__(client)
-        return _blocking(method, finish) if isinstance(client, Blocking) else method
+        return _blocking(method, finish) if issubclass(kind, Blocking) else method
 
 
 class listing(Generic[P, T]):  # noqa: N801 - a decorator
@@ -56,7 +58,13 @@ class listing(Generic[P, T]):  # noqa: N801 - a decorator
     def __get__(self, client: Any, kind: type) -> Any:
         """The method as the client's kind has it; of the class, its documentation."""
         method = self._function if client is None else self._function.__get__(client)
-        return _blocking(method, _each) if isinstance(client, Blocking) else method
+        if not issubclass(kind, Blocking):
+            return method
+        plain, told = _blocking(method, _each), signature(method)
+        item, *_ = get_args(told.return_annotation)
+        answer = GenericAlias(Iterator, (item,))
+        plain.__signature__ = told.replace(return_annotation=answer)  # type: ignore[attr-defined]
+        return plain
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:

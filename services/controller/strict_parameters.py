@@ -8,13 +8,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from gtn_core.strict_model import no_such
+
 
 async def refuse_unknown_parameters(request: Request) -> None:
     """Answers 422, as lists do by their models, to `?validate_olny=true`. Raises RequestValidationError."""
     route = request.scope.get("route")
     if not request.query_params or not isinstance(route, APIRoute) or not route.path.startswith("/v1/"):
         return
-    known = set(_parameters(route.dependant))
+    known = list(dict.fromkeys(_parameters(route.dependant)))
     unknown = [each for each in request.query_params if each not in known]
     if unknown:
         raise RequestValidationError(
@@ -22,7 +24,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
                 {
                     "type": "extra_forbidden",
                     "loc": ("query", name),
-                    "msg": "Extra inputs are not permitted",
+                    "msg": no_such("parameter", name, known),
                     "input": request.query_params[name],
                 }
                 for name in unknown

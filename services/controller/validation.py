@@ -97,6 +97,14 @@ def check_dataset(dataset: DatasetSpec, settings: Settings, field: str) -> Datas
                 dataset.path,
                 "null",
             )
+        largest = formats[dataset.name].image_size
+        if largest is not None and (dataset.image_size or 0) > largest:
+            raise invalid_field(
+                f"{field}.image_size",
+                f"images of {dataset.name} are {largest}x{largest} and are not enlarged",
+                dataset.image_size,
+                f"at most {largest}",
+            )
         return dataset
     if dataset.path is None:
         raise invalid_field(

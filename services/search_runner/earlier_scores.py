@@ -18,9 +18,9 @@ REUSED_FROM = "reused_from"
 class EarlierScores:
     """Finds what was stored before this search began to ask; the database is read when it first asks.
 
-    The conditions are checkpoint, search space and estimator with all their options, and the seed. Nothing
-    tells when the code of a plugin changes: where one has a part in scores, these are not asked. A score of a
-    candidate that was stopped early is none.
+    The conditions are checkpoint, search space and estimator with all their options, the seed, and whether
+    candidates were given GPUs. Nothing tells when the code of a plugin changes: where one has a part in
+    scores, these are not asked. A score of a candidate that was stopped early is none.
     """
 
     def __init__(self, store: Store, search_id: str) -> None:

@@ -16,7 +16,7 @@ from services.store.backup import back_up, restore
 from services.store.candidates import CandidateRepository
 from services.store.checkpoints import CheckpointRepository
 from services.store.deletion import DeletionRepository
-from services.store.engine import Clock, Database, create_engine, utc_now
+from services.store.engine import Clock, Database, create_engine, require_there, utc_now
 from services.store.events import EventRepository
 from services.store.extensions import ExtensionRepository
 from services.store.jobs import JobRepository
@@ -89,9 +89,10 @@ class Store(
 def open_store(database_url: str, *, clock: Clock | None = None) -> Store:
     """The store at `database_url`, whose schema must be the code's (see `upgrade`). Tests set its `clock`.
 
-    Raises StoreUnavailableError when the database cannot be reached, SchemaMismatchError when its
-    schema is older or newer than the code; both say what to do.
+    Raises StoreUnavailableError when the database cannot be reached or is not there, SchemaMismatchError when
+    its schema is older or newer than the code; both say what to do.
     """
+    require_there(database_url)
     store = Store(Database(create_engine(database_url), clock))
     try:
         store.check()

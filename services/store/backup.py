@@ -4,8 +4,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from services.errors import ConflictError, NotFoundError, StoreUnavailableError
+from services.errors import ConflictError, StoreUnavailableError
 from services.store.engine import BUSY_SECONDS, parse_url
+from services.store.schema import require_database
 
 
 def back_up(database_url: str, target: Path) -> int:
@@ -15,12 +16,11 @@ def back_up(database_url: str, target: Path) -> int:
 
     Raises:
         ConflictError: there is such a file already, or the database is no SQLite file.
-        NotFoundError: there is no database.
-        StoreUnavailableError: the database or the target's folder cannot be used.
+        SchemaMismatchError: the database has no schema, and so nothing to copy.
+        StoreUnavailableError: there is no database, or it or the target's folder cannot be used.
     """
     source = _file_of(database_url, "backed up by pg_dump")
-    if not source.exists():
-        raise NotFoundError("database", str(source))
+    require_database(database_url)
     if target.exists():
         raise ConflictError(f"{target} exists; name another file, or remove it")
     partial = target.with_name(f"{target.name}.partial")

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -147,6 +147,24 @@ def create_engine(database_url: str, *, foreign_keys: bool = True) -> sa.Engine:
     sa.event.listen(engine, "connect", partial(_configure_sqlite, foreign_keys=foreign_keys))
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def require_there(database_url: str) -> None:
+    """Raises StoreUnavailableError for a SQLite database that is not there: opening it would make it."""
+    if not is_there(database_url):
+        raise StoreUnavailableError(
+            f"there is no database {parse_url(database_url).database}; make it with `gtn-nas db upgrade`, or "
+            f"check {_FILE_SETTING}"
+        )
+
+
+def is_there(database_url: str) -> bool:
+    """False for a SQLite file that does not exist. What a server has is seen when it is asked."""
+    url = parse_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        with suppress(OSError):  # a folder that this user may not look into: opening the file says so
+            return Path(str(url.database)).exists()
+    return True
 
 
 def parse_url(database_url: str) -> sa.URL:

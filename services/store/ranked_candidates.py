@@ -19,7 +19,7 @@ from services.store.hidden_columns import Hidden
 from services.store.json_values import storable_text
 from services.store.pagination import MAX_PAGE, Order, read_page
 from services.store.ranks import Ranks
-from services.store.records import CandidateFilter, CandidateRecord, Page, candidate_id
+from services.store.records import CandidateFilter, CandidateRecord, JsonObject, Page, candidate_id
 from services.store.repository import Repository
 from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS, metric_column
 
@@ -77,9 +77,10 @@ class RankedCandidateRepository(Repository):
     def earlier_scores(self, search_id: str) -> dict[str, str]:
         """Succeeded candidates of other searches that score as this one does, ids by canonical hash.
 
-        They share the checkpoint, the search space, the estimator and the seed. Raises NotFoundError.
+        They share the checkpoint, the search space, the estimator, the seed, and whether they were scored on
+        GPUs, which round otherwise. Raises NotFoundError.
         """
-        jobs, same = JOBS.columns, ("search_space", "estimator", "seed")
+        jobs = JOBS.columns
         with self._database.read() as session:
             own = session.execute(
                 sa.select(jobs.subject_id, jobs.request).where(jobs.id == search_id)
@@ -92,7 +93,7 @@ class RankedCandidateRepository(Repository):
             alike = [
                 other.id
                 for other in session.execute(others.order_by(jobs.created_at, jobs.id))
-                if all(other.request.get(part) == own.request.get(part) for part in same)
+                if _conditions(other.request) == _conditions(own.request)
             ]
             found: dict[str, str] = {}
             scored = sa.select(_COLUMNS.number, _COLUMNS.canonical_hash)
@@ -155,6 +156,12 @@ def candidate_order(order_by: str, *, within_search: bool) -> Order:
         absent=_COLUMNS.accuracy.is_(None),  # which all metrics have in common, and an index knows
         led_by=(_COLUMNS.space,) if name == "accuracy" and not within_search else (),
     )
+
+
+def _conditions(request: JsonObject) -> tuple[Any, ...]:
+    """What the scores of a search depend on, beside its checkpoint."""
+    on_gpus = bool(request.get("resources", {}).get("gpus_per_candidate"))
+    return request.get("search_space"), request.get("estimator"), request.get("seed"), on_gpus
 
 
 def _exists(session: Session, space: str) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
@@ -15,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.orm import Session
 
 from services.errors import ConflictError, SchemaMismatchError
-from services.store.engine import Database, opened, parse_url
+from services.store.engine import Database, is_there, opened, parse_url, require_there
 from services.store.tables import Job
 
 
@@ -53,11 +52,18 @@ def current(database_url: str) -> str | None:
 
     A SQLite file that is not there has none either, and is not made by looking.
     """
-    url = parse_url(database_url)
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+    if not is_there(database_url):
         return None
     with opened(database_url) as database, database.read() as session:
         return _revision(session.connection())
+
+
+def require_database(database_url: str) -> None:
+    """Raises StoreUnavailableError or SchemaMismatchError unless there is one with a schema, old or new."""
+    require_there(database_url)
+    if current(database_url) is None:
+        shown = parse_url(database_url).render_as_string(hide_password=True)
+        raise SchemaMismatchError(f"the database {shown} has no schema, and so holds nothing; name another")
 
 
 @cache

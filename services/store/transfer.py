@@ -5,9 +5,9 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.errors import ConflictError, NotFoundError
-from services.store.engine import Database, opened, parse_url
-from services.store.schema import current, require_schema, upgrade
+from services.errors import ConflictError
+from services.store.engine import Database, opened
+from services.store.schema import require_database, require_schema, upgrade
 from services.store.tables import EVENTS, IDENTITY, JOBS, Table
 
 ROWS_AT_A_TIME = 1000
@@ -23,13 +23,11 @@ def copy_database(
     arrive, or none. `on_table` is told of each table that is through.
 
     Raises:
-        NotFoundError: there is no source.
         ConflictError: the target has rows, or somebody works on a job of the source.
         SchemaMismatchError: the schema of either is not this version's.
-        StoreUnavailableError: either cannot be used.
+        StoreUnavailableError: either cannot be used, or there is no source.
     """
-    if current(source_url) is None:
-        raise NotFoundError("database", parse_url(source_url).render_as_string(hide_password=True))
+    require_database(source_url)
     with opened(source_url) as source:
         require_schema(source)
         upgrade(target_url)

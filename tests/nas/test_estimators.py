@@ -491,7 +491,7 @@ def scored_by(estimator: Any, data: EstimatorData) -> CandidateResult:
 
 def test_numbers_of_other_packages_become_plain_ones(data: EstimatorData) -> None:
     score = scored_by(ForeignEstimator(), data).score
-    assert score == CandidateScore(0.5, 1.5, (2.0, 1.0), 7, 9, 0.25, {"own": 0.125})
+    assert score == CandidateScore(0.5, 1.5, (2.0, 1.0), 7, 9, 0.25, {"own": 0.125, "score": 0.5})
     numbers = (score.accuracy, score.loss, *score.loss_curve, score.params, score.flops, score.extra["own"])
     assert [type(number) for number in numbers] == [float, float, float, float, int, int, float]
 

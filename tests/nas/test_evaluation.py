@@ -11,7 +11,7 @@ from nas.evaluation import Evaluation, evaluate
 from nas.search import CandidateResult, Search
 from nas.search_spec import SearchSpec
 
-SCORE = CandidateScore(0.75, 1.0, (2.0, 1.0), 100, 1000, 0.5, {"own": 3.0})
+SCORE = CandidateScore(0.75, 1.0, (2.0, 1.0), 100, 1000, 0.5, {"own": 3.0, "score": 7.0})
 
 
 class Returns:
@@ -37,9 +37,18 @@ def outcome(returned: Any) -> CandidateResult:
 
 
 def test_numbers_become_python_s_own() -> None:
-    numpys = replace(SCORE, accuracy=np.float64(0.75), params=np.int64(100), extra={"own": np.float32(3)})
+    numpys = replace(
+        SCORE, accuracy=np.float64(0.75), params=np.int64(100), extra=SCORE.extra | {"own": np.float32(3)}
+    )
 
     assert outcome(numpys).score == SCORE
+
+
+def test_the_score_is_recorded_although_it_is_the_accuracy() -> None:
+    score = outcome(replace(SCORE, extra={})).score
+
+    assert score is not None
+    assert score.extra == {"score": 0.75}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """Built-in names and entry points; the plugins here are real files of a real (tiny) distribution."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from gtn_core.errors import UnknownNameError
 from nas.registry import PluginError, Registry
@@ -100,6 +100,40 @@ def test_bad_option_names_its_place(registry: Registry[Any]) -> None:
     with pytest.raises(ValidationError) as raised:
         registry.config("count", start="many")
     assert raised.value.errors()[0]["loc"] == ("start",)
+
+
+@pytest.mark.parametrize("name", ["count", "steps"])
+def test_an_option_that_there_is_not_is_refused_whoever_wrote_the_configuration(
+    registry: Registry[Any], name: str
+) -> None:
+    with pytest.raises(ValidationError) as raised:
+        registry.config(name, strat=3)
+    (error,) = raised.value.errors()
+    assert error["loc"] == ("strat",)
+    assert error["msg"].startswith("there is no such field; ")
+
+
+def test_a_configuration_may_allow_what_it_has_no_field_for(
+    registry: Registry[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Open(BaseModel):
+        model_config = ConfigDict(extra="allow")
+
+    monkeypatch.setattr(Count, "Config", Open)
+    assert registry.config("count", more=1).model_dump() == {"more": 1}
+
+
+def test_a_configuration_may_complete_itself(
+    registry: Registry[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Doubled(CountConfig):
+        @model_validator(mode="after")
+        def _double(self) -> Self:
+            self.start *= 2
+            return self
+
+    monkeypatch.setattr(Count, "Config", Doubled)
+    assert registry.config("count", start=2) == Doubled.model_construct(start=4)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,18 @@
 """What a search may be asked to do, and how a bad request is told where it is bad."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from gtn_core.errors import UnknownNameError
+from nas.estimators import ESTIMATORS
+from nas.registry import PluginError
+from nas.search_spaces import SEARCH_SPACES
 from nas.search_spec import Constraints, NamedConfig, Resources, SearchSpec, uses_plugins, validate_spec
+
+PLUGIN = Path(__file__).parent / "plugin"
 
 
 def test_json_in_json_out() -> None:
@@ -207,6 +213,34 @@ def test_a_search_that_leaves_its_objectives_out_follows_the_readout() -> None:
     assert objectives() == ("accuracy",)
     assert objectives(estimator=late) == ("score",)
     assert objectives(estimator=late, objectives=["accuracy", "params"]) == ("accuracy", "params")
+
+
+def test_estimators_of_other_packages_rank_by_their_score_unless_they_say_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(PLUGIN)
+    spec = SearchSpec(estimator=NamedConfig(name="scripted"))
+    assert validate_spec(spec).objectives == ("score",)
+    scripted = ESTIMATORS.get("scripted")
+    monkeypatch.setattr(scripted, "ranked_by", "accuracy", raising=False)
+    assert validate_spec(spec).objectives == ("accuracy",)
+    monkeypatch.setattr(scripted, "ranked_by", "beauty")
+    with pytest.raises(PluginError, match="'scripted' is ranked_by 'beauty'; known: score, accuracy"):
+        validate_spec(spec)
+
+
+def test_a_space_that_fails_at_reading_is_named_as_the_culprit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PLUGIN)
+    letters = NamedConfig(name="letters")
+    with pytest.raises(ValidationError, match="'xy' is no word of 2 letters"):
+        validate_spec(SearchSpec(search_space=letters, initial_architectures=("xy",)))
+
+    def parse(_self: object, encoding: str) -> None:
+        raise ImportError(f"cannot import name {encoding!r}")
+
+    monkeypatch.setattr(SEARCH_SPACES.get("letters"), "parse", parse)
+    with pytest.raises(PluginError, match="'letters' cannot read 'ab': its `parse` raised ImportError"):
+        validate_spec(SearchSpec(search_space=letters, initial_architectures=("ab",)))
 
 
 def test_stopping_early_needs_an_estimator_with_more_than_one_depth() -> None:

@@ -258,6 +258,15 @@ def test_a_search_begins_with_given_architectures_and_the_best_of_another(
     missing = CliRunner().invoke(app, ["search", "--initial", "@none.txt", "--url", url])
     assert missing.exit_code == 2
     assert "--initial @none.txt: No such file or directory" in missing.stderr
+    elsewhere = CliRunner().invoke(
+        app,
+        ["search", "--best-of", search_id, "--space", "resnet_macro", "--url", url],
+        env={"COLUMNS": "300"},
+    )
+    assert (
+        f"--best-of {search_id} is a search in nasbench201, whose architectures are none of resnet_macro"
+        in (elsewhere.stderr)
+    )
     unscored = CliRunner().invoke(app, ["search", "--best-of", made, "--url", url])
     assert f"search {made} has no candidate with a score yet" in str(unscored.exception)
 
@@ -502,6 +511,28 @@ def test_what_the_controller_refuses_names_the_field(url: str, run: Run, checkpo
         assert complaint in str(result.exception)
 
 
+def test_a_search_is_no_candidate_and_a_candidate_no_search(url: str) -> None:
+    for command, given, told in [
+        ("show", "0" * 16, f"those of a search: gtn-nas rank {'0' * 16}"),
+        ("retrain", "0" * 16, f"those of a search: gtn-nas rank {'0' * 16}"),
+        ("rank", f"{'0' * 16}-7", f"gtn-nas show {'0' * 16}-7; its search: gtn-nas rank {'0' * 16}"),
+    ]:
+        result = CliRunner().invoke(app, [command, given, "--url", url])
+        assert isinstance(result.exception, GtnNasError), result.output
+        assert told in str(result.exception)
+
+
+def test_a_name_in_two_lines_is_refused_in_words(url: str, search_id: str) -> None:
+    result = CliRunner().invoke(app, ["edit", search_id, "--name", "x\ny", "--url", url])
+    assert "name: there must be no control characters in it, such as line breaks" in str(result.exception)
+
+
+def test_a_checkpoint_that_is_here_already_keeps_its_name(run: Run, checkpoint_file: Path) -> None:
+    assert run("checkpoint", "import", checkpoint_file, "--name", " first ").stderr == ""
+    again = run("checkpoint", "import", checkpoint_file, "--name", "second")
+    assert again.stderr == "already here as 'first'; its name stays\n"
+
+
 def test_an_id_of_no_job_at_all_is_said_to_be_none(url: str, run: Run) -> None:
     for command in ("status", "cancel", "follow"):
         result = CliRunner().invoke(app, [command, "xyz", "--url", url])
@@ -510,9 +541,13 @@ def test_an_id_of_no_job_at_all_is_said_to_be_none(url: str, run: Run) -> None:
         assert "fidelity" not in str(result.exception)
 
 
-def test_status_tells_why_a_search_ended_early(run: Run, store: Store, search_id: str) -> None:
+def test_it_is_told_why_a_search_ended_early(run: Run, store: Store, search_id: str) -> None:
+    assert run("rank", search_id).stderr == ""
     result = {"exhausted": "no new architecture was found after 3 candidates", "timed_out": False}
     store.finish(search_id, "runner", result=result)
+    told = "it ended early: no new architecture was found after 3 candidates"
+    assert run("follow", search_id).stderr.splitlines()[-1] == told
+    assert run("rank", search_id).stderr.splitlines() == [told]
     facts = dict(line.split(maxsplit=1) for line in run("status", search_id).stdout.splitlines())
     assert facts["ended"] == "no new architecture was found after 3 candidates"
 
@@ -730,6 +765,13 @@ def test_the_schema_is_told_and_brought_up_to_date(db: Callable[..., Result]) ->
     assert db("current").stdout == upgraded.stdout
     answer = db("current", "--json")
     assert json.loads(answer.stdout) == dict.fromkeys(("revision", "needed"), upgraded.stdout.strip())
+
+
+def test_a_misspelt_setting_is_told(db: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GTN_NAS_MAX_RUNING_SEARCHES", "3")
+    assert db("upgrade").stderr == (
+        "there is no setting GTN_NAS_MAX_RUNING_SEARCHES; did you mean GTN_NAS_MAX_RUNNING_SEARCHES?\n"
+    )
 
 
 def test_a_database_is_copied_to_a_file_that_is_not_there(db: Callable[..., Result], tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_toml_file_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
         (["serve", "--host", "0.0.0.0", "--data-dir", "{tmp}"], "api-key create"),
         (["up", "--log-level", "shout", "--data-dir", "{tmp}"], "GTN_NAS_LOG_LEVEL"),
         (["fidelity", "--checkpoint", __file__, "--table", __file__], "header"),
-        (["api-key", "list", "--data-dir", f"{__file__}/\x1b[2J"], r"\x1b[2J: Not a directory"),
+        (["api-key", "list", "--data-dir", f"{__file__}/\x1b[2J"], r"\x1b[2J/gtn-nas.db; make it"),
     ],
 )
 def test_a_failure_is_one_line_on_stderr_and_exit_code_1(

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import pydoc
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -134,3 +135,7 @@ def test_help_shows_signature_and_purpose_of_every_call(client: Client) -> None:
     assert {"create_search", "candidates", "events", "wait"} <= calls
     assert all(inspect.getdoc(getattr(client, name)) for name in calls)
     assert str(inspect.signature(client.get_search)) == "(search_id: str) -> services.schemas.jobs.SearchView"
+    for name in calls:  # nothing that blocks calls itself asynchronous, not of the class either
+        for method in (getattr(client, name), getattr(Client, name)):
+            assert "async " not in pydoc.plaintext.document(method)
+            assert "Async" not in str(inspect.signature(method))

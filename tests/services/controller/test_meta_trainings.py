@@ -84,6 +84,7 @@ def test_an_unknown_run_is_not_found(http: TestClient, method_path: str) -> None
         ({"dataset": {"name": "mnist", "path": "a\0b"}}, "dataset.path", "a\0b"),
         ({"dataset": {"name": "mnist", "path": "~nosuchuser/x"}}, "dataset.path", "~nosuchuser/x"),
         ({"dataset": {"name": "digits", "image_size": 0}}, "dataset.image_size", 0),
+        ({"dataset": {"name": "digits", "image_size": 99}}, "dataset.image_size", 99),
         ({"dataset": "digits"}, "dataset", "digits"),
         ({"config": {"meta_steps": -1}}, "config.meta_steps", -1),
         ({"config": {"meta_steps": 0}}, "config.meta_steps", 0),

@@ -96,14 +96,26 @@ def test_a_bad_field_of_a_search_is_named_with_what_was_given(
 def test_what_holds_between_fields_is_the_bodys(
     http: TestClient, search_body: dict[str, Any], search_id: str, path: str
 ) -> None:
-    body = (search_body if path == "/v1/searches" else {}) | {"objectives": ["loss", "loss"]}
+    body = (search_body if path == "/v1/searches" else {}) | {"max_candidates": 1}
+    body["initial_architectures"] = ["one", "two"]
 
     (error,) = problem(http.post(path.format(search_id=search_id), json=body), 422, "invalid-request")[
         "errors"
     ]
 
     assert error["field"] == "body"
-    assert "objectives name one twice" in error["message"]
+    assert "initial_architectures are 2 and max_candidates is 1" in error["message"]
+
+
+def test_an_objective_that_is_named_twice_is_refused_by_the_field(
+    http: TestClient, search_body: dict[str, Any]
+) -> None:
+    answer = http.post("/v1/searches", json=search_body | {"objectives": ["loss", "loss"]})
+
+    (error,) = problem(answer, 422, "invalid-request")["errors"]
+    assert error["field"] == "objectives"
+    assert error["given"] == ["loss", "loss"]
+    assert error["message"] == "one is named twice: loss, loss"
 
 
 def test_every_bad_field_is_named_at_once(http: TestClient, search_body: dict[str, Any]) -> None:

@@ -68,6 +68,7 @@ def test_the_same_conditions_give_the_same_score_marked(
         {"search_space": {"name": "nasbench201", "channels": 8, "cells_per_stage": 1}},
         {"estimator": {"name": "gtn", "initialisations": 2}},
         {"seed": 1},
+        {"resources": {"gpus_per_candidate": 0.5}},
     ],
     ids=lambda difference: next(iter(difference)),
 )
@@ -78,7 +79,8 @@ def test_other_conditions_do_not(
     difference: dict[str, object],
 ) -> None:
     proposal = score_first(store, queue_search(), checkpoint, SCORE)
-    assert rebuilt(store, queue_search(), checkpoint).recall(proposal) is not None
+    cores = {"resources": {"cpus_per_candidate": 2.0}}
+    assert rebuilt(store, queue_search(**cores), checkpoint).recall(proposal) is not None
     assert rebuilt(store, queue_search(**difference), checkpoint).recall(proposal) is None
 
 

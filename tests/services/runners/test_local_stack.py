@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import socket
 import sys
@@ -39,6 +40,37 @@ def test_of_two_stacks_that_begin_at_once_one_is_refused(settings: Settings) -> 
     stack = LocalStack(settings.model_copy(update={"port": 0}))
     with stack.listener, pytest.raises(ServiceError, match="in use"):
         LocalStack(stack.settings)
+
+
+def test_a_folder_has_one_stack_until_that_has_ended(settings: Settings) -> None:
+    anywhere = settings.model_copy(update={"port": 0})
+    stack = LocalStack(anywhere)
+    stack.children.clear()
+    told = f"process {os.getpid()} runs the services on {re.escape(str(settings.data_dir))} already"
+    with stack, pytest.raises(ServiceError, match=told):
+        LocalStack(anywhere)
+    with LocalStack(anywhere).listener:
+        pass
+
+
+def test_a_lock_that_no_process_here_has_keeps_nobody_out(settings: Settings) -> None:
+    """A file system may not notice that the machine which had it is gone."""
+    anywhere = settings.model_copy(update={"port": 0})
+    elsewhere = LocalStack(anywhere)
+    (settings.data_dir / "up.lock").write_text(f"{2**31 - 1}")
+    with elsewhere.listener, LocalStack(anywhere).listener as listener:
+        assert listener.fileno() > 0
+
+
+def test_a_folder_that_cannot_be_locked_is_used_all_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("services.local_stack.acquire", refuse)
+    with LocalStack(settings.model_copy(update={"port": 0})).listener as listener:
+        assert listener.fileno() > 0
 
 
 def test_who_asks_a_controller_that_was_given_up_is_refused_at_once(

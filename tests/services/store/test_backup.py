@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 import pytest
 
-from services.errors import ConflictError, NotFoundError, StoreUnavailableError
+from services.errors import ConflictError, SchemaMismatchError, StoreUnavailableError
 from services.lifecycle import JobKind
 from services.store import Store, back_up, open_store, restore, upgrade
 
@@ -80,8 +80,11 @@ def test_a_file_that_is_there_is_left_alone(url: str, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_copied_is_named_and_leaves_nothing(url: str, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"absent.db"):
+    with pytest.raises(StoreUnavailableError, match=r"no database .*absent.db; .*GTN_NAS_DATA_DIR"):
         back_up(f"sqlite:///{tmp_path / 'absent.db'}", tmp_path / "copy.db")
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(SchemaMismatchError, match=r"empty.db has no schema, and so holds nothing"):
+        back_up(f"sqlite:///{tmp_path / 'empty.db'}", tmp_path / "copy.db")
     with pytest.raises(StoreUnavailableError, match=r"no copy of .*gtn-nas.db at .*nowhere/copy.db"):
         back_up(url, tmp_path / "nowhere" / "copy.db")
     (tmp_path / "broken.db").write_bytes(b"no database" * 100)

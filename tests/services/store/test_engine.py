@@ -229,6 +229,12 @@ def test_a_file_or_folder_that_cannot_be_used_points_at_the_data_folder_too(tmp_
         upgrade(f"sqlite:///{tmp_path / 'gtn.db'}")
 
 
+def test_a_database_that_is_not_there_is_not_made_by_looking_for_it(tmp_path: Path):
+    with pytest.raises(StoreUnavailableError, match=r"no database .*typo/gtn.db; make it with `gtn-nas db"):
+        open_store(f"sqlite:///{tmp_path}/typo/gtn.db")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path):
     (tmp_path / "gtn.db").write_text("this is not a database, but it is long enough to look at" * 20)
     with pytest.raises(StoreUnavailableError, match="file is not a database"):

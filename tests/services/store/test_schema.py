@@ -189,6 +189,7 @@ def test_processes_that_upgrade_at_once_take_turns(empty_database_url: str):
 
 
 def test_a_database_without_schema_is_refused_with_the_remedy(empty_database_url: str):
+    create_engine(empty_database_url).connect().close()  # SQLite's file is there, and empty
     with pytest.raises(SchemaMismatchError, match=r"has no schema yet.* run `gtn-nas db upgrade`"):
         open_store(empty_database_url)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from services.errors import ConflictError, NotFoundError, SchemaMismatchError
+from services.errors import ConflictError, SchemaMismatchError, StoreUnavailableError
 from services.lifecycle import JobKind, JobState
 from services.store import (
     CandidateFilter,
@@ -156,7 +156,7 @@ def test_a_copy_that_breaks_off_leaves_an_empty_database(
 def test_a_source_that_is_not_there_or_of_another_version(
     tmp_path: Path, database_url: str, empty_database_url: str
 ) -> None:
-    with pytest.raises(NotFoundError, match=r"no database with id 'sqlite:.*absent.db'"):
+    with pytest.raises(StoreUnavailableError, match=r"there is no database /.*absent.db"):
         copy_database(f"sqlite:///{tmp_path}/absent.db", empty_database_url)
     assert not (tmp_path / "absent.db").exists()
     downgrade(database_url, "0009")
