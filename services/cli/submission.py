@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gtn_core.presets import load_preset, preset_names
 from services.cli import options
 from services.cli.candidates import candidate_rows
 from services.cli.console import advise, connect, print_json, say
@@ -25,7 +26,7 @@ def train_gtn(
         ),
     ],
     preset: Annotated[
-        str | None, typer.Option(help="A named configuration: paper_mnist, paper_cifar10.")
+        str | None, typer.Option(help=f"A named configuration: {', '.join(preset_names())}.")
     ] = None,
     config: Annotated[
         Path | None,
@@ -84,8 +85,6 @@ def train_gtn(
 
     Example: `gtn-nas train-gtn --dataset digits --set meta_steps=200 --follow`
     """
-    from gtn_core.presets import load_preset
-
     named = load_preset(preset) if preset else {}
     configuration = {**named, **options.read_mapping(config), **options.key_values(set_)}
     cells = options.named_config("learner-space", learner_space, learner_space_option)

@@ -99,7 +99,6 @@ class CandidateQuery(SearchCandidateQuery):
     search_space: str | None = Field(None, max_length=200)
 
 
-SelectionParameters = Annotated[CandidateSelection, Query()]
 PageParameters = Annotated[PageQuery, Query()]
 JobParameters = Annotated[JobQuery, Query()]
 SearchCandidateParameters = Annotated[SearchCandidateQuery, Query()]

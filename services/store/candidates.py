@@ -18,7 +18,6 @@ from services.store.outcomes import outcome_columns
 from services.store.records import CandidateRecord, EventType, JsonObject, NewCandidate, candidate_id
 from services.store.repository import Repository
 from services.store.tables import CANDIDATES, EVENTS, JOBS, METRIC_COLUMNS
-from services.store.transitions import cancel_running
 
 PARENT_COLUMNS = ("parent", "other_parent")
 NUMBERS_AT_A_TIME = 1000
@@ -121,15 +120,6 @@ class CandidateRepository(Repository):
         with self._database.read() as session:
             rows = session.execute(running.order_by(columns.number))
             return [candidate_record(row._mapping) for row in rows]
-
-    def cancel_in_flight(self, search_id: str) -> int:
-        """Mark the running candidates of a search as cancelled; answers how many there were.
-
-        A candidate that finishes at the same moment keeps the outcome that is written first.
-        """
-        with self._database.write() as session:
-            session.execute(_LOCK_JOB, {"id_": search_id})
-            return cancel_running(session, search_id, self._now(session))
 
 
 def _lock_leased(connection: sa.Connection, search_id: str, owner: str) -> sa.Row[Any]:
