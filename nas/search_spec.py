@@ -3,32 +3,20 @@
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gtn_core.strict_model import StrictModel
 from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS, check_fit, trains
 from nas.estimators.readouts import SUMS_OVER_STEPS
 from nas.latency import LatencySetting
+from nas.named_config import NamedConfig
 from nas.refusals import located, refusal
 from nas.registry import Registry
 from nas.search_spaces import SEARCH_SPACES, get_search_space
 
 Objective = Literal["score", "accuracy", "loss", "params", "flops", "seconds", "latency_ms"]
 """A measurement to optimise; its direction is in `nas.ranking`. The score is the estimator's own readout."""
-
-
-class NamedConfig(BaseModel):
-    """A registered name with its own options beside it: `{"name": "nasbench201", "channels": 8}`."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    name: str = Field(min_length=1, description="A registered name.")
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Everything but the name."""
-        return dict(self.model_extra or {})
 
 
 class Constraints(StrictModel):

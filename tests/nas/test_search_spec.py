@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from gtn_core.errors import UnknownNameError
-from nas.search_spec import Constraints, NamedConfig, Resources, SearchSpec, uses_plugins, validate_spec
+from nas.named_config import NamedConfig
+from nas.search_spec import Constraints, Resources, SearchSpec, uses_plugins, validate_spec
 
 
 def test_json_in_json_out() -> None:

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from gtn_core.errors import UnknownNameError
 from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS
+from nas.named_config import NamedConfig
 from nas.registry import PluginError, Registry
 from nas.search_spaces import SEARCH_SPACES
-from nas.search_spec import NamedConfig, own_objective
+from nas.search_spec import own_objective
 from services.controller.cluster import cluster_view
 from services.controller.error_handlers import field_problems
 from services.controller.jobs import OwnerKey
