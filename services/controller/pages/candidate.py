@@ -11,7 +11,6 @@ from markupsafe import Markup
 from gtn_core.errors import GtnNasError
 from nas.ranking import DIRECTIONS
 from services.candidate_analysis import cells_svg, network_svg
-from services.controller.jobs import OwnerKey
 from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.controller.problems import Problem
 from services.controller.rankings import latest_final_training
@@ -19,6 +18,7 @@ from services.controller.relatives import cost_view, lineage_view, similar_view
 from services.controller.routes import candidates
 from services.controller.routes.candidate_analysis import SearchOf
 from services.controller.routes.candidates import Candidate
+from services.controller.submission import SubmissionDep
 from services.controller.views import candidate_detail, final_training_view
 from services.errors import NotFoundError
 from services.exports import formats_here, latest_training
@@ -73,14 +73,12 @@ def get_similar(page: PageDep, candidate: Candidate, search: SearchOf) -> HTMLRe
 def retrain(
     page: PageDep,
     candidate: Candidate,
-    owner_key: OwnerKey,
+    submission: SubmissionDep,
     epochs: Annotated[int, Form()],
 ) -> Response:
     """Submit a final training and go where it can be watched."""
     request = from_form(RetrainRequest, epochs=epochs)
-    job = candidates.retrain_candidate(
-        candidate, Response(), page.settings, page.store, owner_key, None, request
-    )
+    job = candidates.retrain_candidate(candidate, Response(), page.settings, page.store, submission, request)
     return page.redirect(f"/final-trainings/{job.id}")
 
 
