@@ -14,7 +14,7 @@ from services.controller.space_options import check_space_options
 from services.controller.submission import SubmissionDep
 from services.controller.validation import require_checkpoint, require_space
 from services.controller.views import candidate_detail, final_training_view
-from services.export_files import ExportFormat
+from services.export_formats import ExportFormat
 from services.exports import export_trained, latest_training
 from services.lifecycle import CandidateState, JobKind
 from services.schemas import CandidateDetail, CandidateView, FinalTrainingView, Page
