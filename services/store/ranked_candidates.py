@@ -176,18 +176,12 @@ def filtered(session: Session, only: CandidateFilter, order: Order) -> tuple[sa.
     bounds = []
     if only.search_space is not None:
         bounds.append(Bound(_COLUMNS.space, operator.eq, only.search_space))
-    if only.max_params is not None:
-        bounds.append(Bound(_COLUMNS.params, operator.le, _clamped(only.max_params)))
-    if only.max_flops is not None:
-        bounds.append(Bound(_COLUMNS.flops, operator.le, _clamped(only.max_flops)))
-    if only.min_accuracy is not None:
-        bounds.append(Bound(_COLUMNS.accuracy, operator.ge, only.min_accuracy))
     for asked in only.within:
         for compare, value in ((operator.ge, asked.low), (operator.le, asked.high)):
             if value is None:
                 continue
             if asked.metric in METRIC_COLUMNS:
-                bounds.append(Bound(_COLUMNS[asked.metric], compare, value))
+                bounds.append(Bound(_COLUMNS[asked.metric], compare, _storable(value)))
             else:
                 scope = scope.where(compare(metric_column(asked.metric), value))
     few = FEW_OF_A_SEARCH if within_search else FEW_OF_ALL
@@ -202,13 +196,13 @@ def _valued(only: CandidateFilter, order: Order) -> bool | None:
     """
     if only.state is not None and only.state is not CandidateState.SUCCEEDED:
         return False
-    bounds = (only.state, only.max_params, only.max_flops, only.min_accuracy)
-    scored = bool(only.within) or any(bound is not None for bound in bounds)
+    scored = bool(only.within) or only.state is not None
     return True if scored and order.column is not _COLUMNS.reward else None
 
 
-def _clamped(bound: int) -> int:
-    return max(-MAX_INTEGER, min(bound, MAX_INTEGER))
+def _storable(bound: float) -> float:
+    """No integer that a column can hold is between this bound and the one that was asked for."""
+    return max(-MAX_INTEGER, min(bound, MAX_INTEGER)) if isinstance(bound, int) else bound
 
 
 _RARE = (CandidateState.RUNNING, CandidateState.CANCELLED)

@@ -163,8 +163,8 @@ class Bounds:
     """A stretch of a metric, both ends included; a candidate without the metric is outside."""
 
     metric: str
-    low: float | None
-    high: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +174,6 @@ class CandidateFilter:
     search_id: str | None = None
     state: CandidateState | None = None
     search_space: str | None = None
-    max_params: int | None = None
-    max_flops: int | None = None
-    min_accuracy: float | None = None
     within: tuple[Bounds, ...] = ()
 
 
