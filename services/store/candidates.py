@@ -16,12 +16,10 @@ from services.lifecycle import CandidateState
 from services.store.engine import TIME
 from services.store.outcomes import outcome_columns
 from services.store.records import CandidateRecord, EventType, JsonObject, NewCandidate, candidate_id
-from services.store.repository import Repository
+from services.store.repository import Repository, batched
 from services.store.tables import CANDIDATES, EVENTS, JOBS, METRIC_COLUMNS
 
 PARENT_COLUMNS = ("parent", "other_parent")
-NUMBERS_AT_A_TIME = 1000
-"""Engines bound the parameters of a statement."""
 
 
 class CandidateRepository(Repository):
@@ -136,9 +134,8 @@ def _present(connection: sa.Connection, search_id: str, numbers: Sequence[int]) 
     if len(numbers) == 1:
         rows += connection.execute(_FIND, _key(search_id, numbers[0]))
     else:
-        for start in range(0, len(numbers), NUMBERS_AT_A_TIME):
-            part = CANDIDATES.columns.number.in_(numbers[start : start + NUMBERS_AT_A_TIME])
-            rows += connection.execute(_of_search(search_id).where(part))
+        for part in batched(numbers):
+            rows += connection.execute(_of_search(search_id).where(CANDIDATES.columns.number.in_(part)))
     return {row.number: candidate_record(row._mapping) for row in rows}
 
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from services.errors import NotFoundError
 from services.lifecycle import CandidateState
-from services.store.candidates import NUMBERS_AT_A_TIME, candidate_record
+from services.store.candidates import candidate_record
 from services.store.copies import Copies
 from services.store.engine import Database
 from services.store.numeric_rows import numeric_rows
 from services.store.records import CandidateRecord, EventType
-from services.store.repository import Repository
-from services.store.tables import CANDIDATES, EVENTS, JOBS, METRIC_COLUMNS
+from services.store.repository import DONE, Repository, batched
+from services.store.tables import CANDIDATES, EVENTS, METRIC_COLUMNS
 
 VALUES_KEPT = 24_000_000
 """Numbers in all copies of a process together, 8 bytes each; the searches not read for longest go first."""
@@ -77,7 +77,7 @@ class MeasurementRepository(Repository):
         # A page asks for several plots at once: the first reads for all of them.
         with self._reading[hash(key) % READERS], self._database.read() as session:
             known = self._copies.get(key, _nothing(extra))
-            done = session.execute(_DONE, {"id_": search_id}).scalar_one_or_none()
+            done = session.execute(DONE, {"id_": search_id}).scalar_one_or_none()
             if done is None:
                 raise NotFoundError("search", search_id)
             if done > known.done:
@@ -148,8 +148,7 @@ class MeasurementRepository(Repository):
     def _rows_of(self, search_id: str, numbers: Sequence[int], *columns: sa.Column[Any]) -> list[sa.Row[Any]]:
         rows: list[sa.Row[Any]] = []
         with self._database.read() as session:
-            for start in range(0, len(numbers), NUMBERS_AT_A_TIME):
-                part = [int(number) for number in numbers[start : start + NUMBERS_AT_A_TIME]]
+            for part in batched(map(int, numbers)):
                 wanted = sa.select(*columns).where(_COLUMNS.search_id == search_id, _COLUMNS.number.in_(part))
                 rows += session.execute(wanted)
         return rows
@@ -177,7 +176,6 @@ def _brought_forward(known: Measurements, done: int, rows: NDArray[np.float64]) 
 
 
 _COLUMNS = CANDIDATES.columns
-_DONE = sa.select(JOBS.columns.progress_done).where(JOBS.columns.id == sa.bindparam("id_"))
 _FINISHED = (
     sa.select(_COLUMNS.number, _COLUMNS.completion, *(_COLUMNS[name] for name in METRIC_COLUMNS))
     .where(

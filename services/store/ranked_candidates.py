@@ -17,10 +17,10 @@ from services.store.engine import Database
 from services.store.fronts import Fronts
 from services.store.hidden_columns import Hidden
 from services.store.json_values import storable_text
-from services.store.pagination import MAX_PAGE, Order, read_page
+from services.store.pagination import Order, read_page
 from services.store.ranks import Ranks
 from services.store.records import CandidateFilter, CandidateRecord, Page, candidate_id
-from services.store.repository import Repository
+from services.store.repository import Repository, batched
 from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS, metric_column
 
 ORDER_COLUMNS = (*METRIC_COLUMNS, "number", "created_at")
@@ -115,9 +115,8 @@ class RankedCandidateRepository(Repository):
             # Found by number: SQLite would rather go through all that succeeded, by an index of theirs.
             succeeded = _COLUMNS.search_id == search_id, Hidden(_COLUMNS.accuracy).is_not(None)
             records: list[CandidateRecord] = []
-            for start in range(0, len(numbers), MAX_PAGE):  # engines bound the parameters of a statement
-                chunk = _COLUMNS.number.in_(numbers[start : start + MAX_PAGE])
-                rows = session.execute(_LISTED.where(*succeeded, chunk)).all()
+            for part in batched(numbers):
+                rows = session.execute(_LISTED.where(*succeeded, _COLUMNS.number.in_(part))).all()
                 records += self._ranked(session, rows)
         return sorted(records, key=lambda record: record.rank or 0)
 

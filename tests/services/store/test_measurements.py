@@ -189,6 +189,7 @@ def test_encodings_and_finish_times(
         1: f"|avg_pool_3x3~0|+{rest}",
     }
     assert store.finish_times(search.id, [0, 1]) == {0: clock.now}
+    assert store.finish_times(search.id, range(1500)) == {0: clock.now}  # more than one statement can name
 
 
 def test_bounds_of_any_metric_filter_lists(

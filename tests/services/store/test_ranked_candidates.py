@@ -194,7 +194,7 @@ def test_ranks_are_counted_within_each_search(
     at_a_time: int,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("services.store.ranks.SEARCHES_AT_A_TIME", at_a_time)
+    monkeypatch.setattr("services.store.repository.AT_A_TIME", at_a_time)
     first, second = running_search("a"), running_search("b")
     succeed(first.id, 0, owner="a", accuracy=0.2)
     succeed(second.id, 0, owner="b", accuracy=0.4)
