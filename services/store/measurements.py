@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from services.errors import NotFoundError
 from services.lifecycle import CandidateState
-from services.store.candidates import candidate_record
 from services.store.copies import Copies
 from services.store.engine import Database
 from services.store.numeric_rows import numeric_rows
-from services.store.records import CandidateRecord, EventType
+from services.store.records import EventType
 from services.store.repository import DONE, Repository, batched
 from services.store.tables import CANDIDATES, EVENTS, METRIC_COLUMNS
 
@@ -97,16 +96,14 @@ class MeasurementRepository(Repository):
         rows = self._rows_of(search_id, numbers, _COLUMNS.number, _COLUMNS.encoding)
         return {row.number: row.encoding for row in rows}
 
-    def children(self, search_id: str, number: int, *, limit: int) -> list[CandidateRecord]:
-        """The first candidates that were made from this one, by number and without their ranks."""
-        made: list[CandidateRecord] = []
+    def children(self, search_id: str, number: int, *, limit: int) -> list[int]:
+        """The numbers of the first candidates that were made from this one."""
+        made: set[int] = set()
         with self._database.read() as session:
             for parent in (_COLUMNS.parent, _COLUMNS.other_parent):  # one index each
-                wanted = sa.select(CANDIDATES).where(_COLUMNS.search_id == search_id, parent == number)
-                rows = session.execute(wanted.order_by(_COLUMNS.number).limit(limit))
-                made += [candidate_record(row._mapping) for row in rows]
-        unique = {child.number: child for child in made}
-        return [unique[each] for each in sorted(unique)][:limit]
+                wanted = sa.select(_COLUMNS.number).where(_COLUMNS.search_id == search_id, parent == number)
+                made.update(session.scalars(wanted.order_by(_COLUMNS.number).limit(limit)))
+        return sorted(made)[:limit]
 
     def recent_rate(self, search_id: str, *, over: int = 50) -> float | None:
         """Candidates per second over the latest `over` to finish, or since its runner took the search if it

@@ -50,6 +50,16 @@ class RankedCandidateRepository(Repository):
             raise NotFoundError("candidate", candidate_id)
         return records[0]
 
+    def get_candidates(self, search_id: str, numbers: Sequence[int]) -> list[CandidateRecord]:
+        """Those of the candidates of a search that there are, in this order, ranked, without loss curves."""
+        found: dict[int, CandidateRecord] = {}
+        with self._database.read() as session:
+            for part in batched(numbers):
+                wanted = _LISTED.where(_COLUMNS.search_id == search_id, _COLUMNS.number.in_(part))
+                ranked = self._ranked(session, session.execute(wanted).all())
+                found |= {record.number: record for record in ranked}
+        return [found[number] for number in numbers if number in found]
+
     def list_candidates(
         self,
         only: CandidateFilter = CandidateFilter(),  # noqa: B008 - frozen

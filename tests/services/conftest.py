@@ -113,8 +113,8 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture(scope="session", autouse=True)
 def _statements_are_known_to_old_sqlite() -> Iterator[None]:
     """RHEL 8 has SQLite 3.26, RHEL 9 has 3.34. RETURNING came with 3.35, more than 999 parameters with 3.32,
-    FILTER for all aggregates with 3.30; SQLAlchemy asks for the version before it inserts many rows or returns
-    what it inserts.
+    FILTER for all aggregates with 3.30; SQLAlchemy asks for the version before it inserts many rows, or
+    returns what it inserts.
     """
 
     def look(connection: sa.Connection, _cursor: object, statement: str, *_more: object) -> None:

@@ -121,6 +121,8 @@ def test_ranks_by_hand(store: Store, running_search: MakeJob, succeed: Write, fa
     ]
     assert store.get_candidate(f"{search.id}-2").rank == 4
     assert store.get_candidate(f"{search.id}-5").rank is None
+    named = store.get_candidates(search.id, [5, 2, 7, 1])
+    assert [(candidate.number, candidate.rank) for candidate in named] == [(5, None), (2, 4), (1, 1)]
 
 
 def test_a_rank_is_that_of_the_whole_search_however_the_page_was_filtered(store: Store, search_id: str):
