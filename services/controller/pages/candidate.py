@@ -57,7 +57,7 @@ def get_candidate(page: PageDep, candidate: Candidate, search: SearchOf) -> HTML
         network=_drawing(lambda: network_svg(page.store, search, candidate)),
         cost=_attempt(lambda: cost_view(page.store, search, candidate)),
         lineage=_attempt(lambda: lineage_view(page.store, search, candidate)),
-        neighbours=_ranks_beside(candidate, page.store),
+        neighbours=_numbered_beside(candidate, page.store),
     )
 
 
@@ -178,7 +178,7 @@ def _others(detail: CandidateDetail) -> dict[str, Any]:
     return {name: value for name, value in measured.items() if name not in OWN_METRICS}
 
 
-def _ranks_beside(candidate: CandidateRecord, store: Store) -> dict[str, str]:
+def _numbered_beside(candidate: CandidateRecord, store: Store) -> dict[str, str]:
     """The candidates proposed before and after this one, where they are."""
     found = {}
     for name, number in (("previous", candidate.number - 1), ("next", candidate.number + 1)):
