@@ -24,7 +24,7 @@ import structlog
 from conditions import conditions, write_results
 
 from services.client import Client
-from services.client.candidates import ExportFormat
+from services.export_formats import ExportFormat
 from services.lifecycle import JobState
 from services.local_stack import LocalStack
 from services.schemas import CandidateView, SearchView

@@ -43,7 +43,7 @@ from store_population import (
 
 from services.lifecycle import CandidateState, JobKind
 from services.ports import listen
-from services.store import CandidateFilter, NewCandidate, Store, open_store
+from services.store import Bounds, CandidateFilter, NewCandidate, Store, open_store
 from services.store.engine import create_engine
 from services.store.ranked_candidates import ORDER_COLUMNS
 
@@ -53,11 +53,11 @@ FILTERS: dict[str, dict[str, Any]] = {
     "succeeded": {"state": "succeeded"},
     "failed": {"state": "failed"},
     "running": {"state": "running"},
-    "half by params": {"max_params": 386_000},
-    "tenth by flops": {"max_flops": 10_000_000},
-    "hundredth by both": {"max_params": 142_000, "max_flops": 10_000_000},
-    "none by params": {"max_params": 0},
-    "accuracy of 0.8": {"min_accuracy": 0.8},
+    "half by params": {"within": (Bounds("params", high=386_000),)},
+    "tenth by flops": {"within": (Bounds("flops", high=10_000_000),)},
+    "hundredth by both": {"within": (Bounds("params", high=142_000), Bounds("flops", high=10_000_000))},
+    "none by params": {"within": (Bounds("params", high=0),)},
+    "accuracy of 0.8": {"within": (Bounds("accuracy", low=0.8),)},
 }
 SPACE_FILTERS: dict[str, dict[str, Any]] = {
     "tenth by space": {"search_space": "nasnet_micro"},

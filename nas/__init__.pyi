@@ -9,9 +9,10 @@ from .estimators import (
     make_estimator,
     score_candidate,
 )
+from .named_config import NamedConfig
 from .search import CandidateResult, Engine, Failure, Proposal, Search, SearchObserver
-from .search_spaces import get_search_space, search_space_names, search_space_schema
-from .search_spec import Constraints, NamedConfig, Objective, Resources, SearchSpec, validate_spec
+from .search_spaces import get_search_space
+from .search_spec import Constraints, Objective, Resources, SearchSpec, validate_spec
 from .serial_engine import SerialEngine, search_in_process
 
 __all__ = [
@@ -39,7 +40,5 @@ __all__ = [
     "network_cost",
     "score_candidate",
     "search_in_process",
-    "search_space_names",
-    "search_space_schema",
     "validate_spec",
 ]

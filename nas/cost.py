@@ -40,9 +40,8 @@ def network_cost(build: Callable[[], nn.Module], image_shape: ImageShape) -> Cos
     """Cost of the network that `build` makes, for one image of `image_shape`; takes milliseconds.
 
     Both the network and the image are on the meta device, where tensors have shapes and no data, unless the
-    constructor needs numbers. What
-    counts as a FLOP is defined by `torch.utils.flop_counter`; element-wise work, pools and normalization
-    are not counted.
+    constructor needs numbers. What counts as a FLOP is defined by `torch.utils.flop_counter`; element-wise
+    work, pools and normalization are not counted.
     """
     return _by_shapes(lambda: _cost(build, image_shape))
 

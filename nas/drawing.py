@@ -1,12 +1,16 @@
 """Pictures of an architecture's cells: lines of text for a terminal, SVG for everything else."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from xml.sax.saxutils import escape
 
 from nas.architecture import Architecture
-from nas.search_spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    from nas.search_spaces.base import SearchSpace  # spaces import what they draw with from here
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from nas.estimators import ESTIMATORS, check_fit, make_estimator
 from nas.estimators.base import EstimatorData
 from nas.estimators.panel import sample
 from nas.fidelity import FidelityProgress, FidelityReport, Known, fidelity_report, score_candidates
+from nas.named_config import NamedConfig
 from nas.refusals import located, refusal
 from nas.search_spaces import get_search_space
-from nas.search_spec import NamedConfig
 from nas.true_accuracies import Population, TrueAccuracy, draw_candidates
 
 if TYPE_CHECKING:

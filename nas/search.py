@@ -67,7 +67,7 @@ class Proposal:
 class Failure:
     """Why a candidate has no score."""
 
-    reason: str  # "non-finite", "out of memory", "bad shape", "worker lost" or "error"
+    reason: str  # "non-finite", "out of memory", "bad shape", "constraint", "worker lost" or "error"
     detail: str
     rewards_at_rungs: tuple[float, ...] = ()  # what the algorithm had heard of it: see `Search.ended`
 
@@ -133,10 +133,10 @@ class Search:
     """Bookkeeping of one search: proposes candidates, tells the algorithm what became of them.
 
     The first candidates are the `initial_architectures` of the spec. Any further candidate n is drawn with a
-    generator seeded with (seed, n), from what had been told by then. With one
-    candidate at a time the same spec therefore gives the same candidates, also when the search was killed
-    at any point and rebuilt from its `history` (in order of completion) and `in_flight` (proposed, without
-    a result). With several at a time the order of completion decides, as the record tells it.
+    generator seeded with (seed, n), from what had been told by then. With one candidate at a time the same
+    spec therefore gives the same candidates, also when the search was killed at any point and rebuilt from
+    its `history` (in order of completion) and `in_flight` (proposed, without a result). With several at a
+    time the order of completion decides, as the record tells it.
 
     All candidates are evaluated with the search's own seed. Common random numbers (the same batches in the
     same order, the same draw for every stem) take their share out of the differences between candidates,

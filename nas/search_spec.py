@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from gtn_core.errors import InvalidArchitectureError
 from gtn_core.strict_model import StrictModel
@@ -11,6 +11,7 @@ from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS, check_fit, ranked_by, trains
 from nas.estimators.readouts import SUMS_OVER_STEPS
 from nas.latency import LatencySetting
+from nas.named_config import NamedConfig
 from nas.refusals import located, refusal
 from nas.registry import PluginError, Registry
 from nas.search_spaces import SEARCH_SPACES, get_search_space
@@ -19,19 +20,6 @@ Objective = Literal["score", "accuracy", "loss", "params", "flops", "seconds", "
 """A measurement to optimise; its direction is in `nas.ranking`. The score is the estimator's own readout."""
 
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
-
-
-class NamedConfig(BaseModel):
-    """A registered name with its own options beside it: `{"name": "nasbench201", "channels": 8}`."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    name: str = Field(min_length=1, description="A registered name.")
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Everything but the name."""
-        return dict(self.model_extra or {})
 
 
 class Constraints(StrictModel):

@@ -30,6 +30,13 @@ def device_of(resources: Resources) -> str:
     return "cuda" if resources.gpus_per_candidate > 0 else "cpu"
 
 
+def own_device() -> str:
+    """The device of a process that shares with nobody: the GPU where there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def threads(resources: Resources) -> int:
     """One per reserved core: slots together have no more threads than there are cores."""
     return max(1, int(resources.cpus_per_candidate))

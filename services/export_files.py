@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from services.export_formats import ExportFormat
 from services.store import JsonObject
 
 if TYPE_CHECKING:
     from nas.export import TrainedNetwork
 
-ExportFormat = Literal["python", "safetensors", "torch_export", "onnx"]
 WEIGHTS = "model.safetensors"
 """The weights' name in an archive."""
 

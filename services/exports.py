@@ -18,7 +18,8 @@ from threading import BoundedSemaphore, Lock
 
 from services.artifacts import ArtifactStore
 from services.errors import BusyError, ServiceError
-from services.export_files import WEIGHTS, ExportFormat, StoredNetwork, export_file
+from services.export_files import WEIGHTS, StoredNetwork, export_file
+from services.export_formats import ExportFormat
 from services.lifecycle import JobKind, JobState
 from services.processes import end_with
 from services.store import CandidateRecord, JsonObject, Store

@@ -43,6 +43,9 @@ class JobState(StrEnum):
         return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
 
 
+TERMINAL_STATES = tuple(state for state in JobState if state.terminal)
+
+
 class CandidateState(StrEnum):
     """Where one evaluation of a search stands."""
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nas.architecture import Architecture
 from nas.choice_table import ChoiceTable, tabulate
-from nas.importance import ChoiceImportance, choice_importance
+from nas.importance import choice_importance
 from nas.ranking import DIRECTIONS, pareto_front
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
@@ -19,7 +19,6 @@ from services.schemas.analysis import (
     ChoiceImportanceView,
     Importance,
     Metric,
-    OptionEffectView,
     PointCloud,
     Trajectory,
 )
@@ -92,7 +91,8 @@ def importance(store: Store, search: JobRecord, metric: Metric) -> Importance:
         candidates=len(looked_at),
         total=len(there),
         choices=[
-            _importance_view(each) for each in choice_importance(table, measured.values[metric][looked_at])
+            ChoiceImportanceView.model_validate(each, from_attributes=True)
+            for each in choice_importance(table, measured.values[metric][looked_at])
         ],
     )
 
@@ -158,25 +158,3 @@ def _table(store: Store, search: JobRecord, measured: Measurements, places: NDAr
 
 def _plain(values: NDArray[np.float64]) -> list[float | None]:
     return [None if np.isnan(value) else value for value in values.tolist()]
-
-
-def _importance_view(choice: ChoiceImportance) -> ChoiceImportanceView:
-    return ChoiceImportanceView(
-        choice=choice.choice,
-        n=choice.n,
-        explained=choice.explained,
-        options=[
-            OptionEffectView(
-                option=effect.option,
-                n_with=effect.n_with,
-                n_without=effect.n_without,
-                mean_with=effect.mean_with,
-                mean_without=effect.mean_without,
-                difference=effect.difference,
-                low=effect.low,
-                high=effect.high,
-                effect_size=effect.effect_size,
-            )
-            for effect in choice.options
-        ],
-    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from statistics import fmean
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,7 +19,8 @@ from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.device_errors import is_out_of_memory
 from nas.estimators.base import CandidateFailed, CandidateScore
-from nas.estimators.readouts import TrainingReadout, gain, sums_of_losses
+from nas.estimators.readouts import TRAINING_READOUTS, TrainingReadout, gain, sums_of_losses
+from nas.estimators.schedules import beginning
 from nas.search_spaces.base import ImageShape, SearchSpace
 
 if TYPE_CHECKING:
@@ -63,6 +65,31 @@ class BriefTrainingConfig(StrictModel):
     def ranked_by(self) -> Literal["accuracy", "score"]:
         """The objective of a search for which nobody names one."""
         return "accuracy" if self.readout == "accuracy" else "score"
+
+
+class BriefTraining(ABC):
+    """An estimator that trains candidates on a curriculum, as far as it is asked to."""
+
+    readouts: ClassVar[tuple[str, ...]] = TRAINING_READOUTS
+    config: BriefTrainingConfig
+    _validation: Split
+
+    def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:
+        """Train on the whole curriculum and measure. Raises CandidateFailed."""
+        return self.estimate_in_part(space, architecture, seed=seed, share=1.0)
+
+    def estimate_in_part(
+        self, space: SearchSpace, architecture: Architecture, *, seed: int, share: float
+    ) -> CandidateScore:
+        """The score after a share of the steps, trained from the start. Raises CandidateFailed."""
+        curriculum = beginning(self._curriculum(seed, space), share)
+        return score_by_training(
+            space, architecture, curriculum, self._validation, seed=seed, config=self.config
+        )
+
+    @abstractmethod
+    def _curriculum(self, seed: int, space: SearchSpace) -> SyntheticCurriculum:
+        """What a candidate of this seed and space is trained on. Raises CandidateFailed."""
 
 
 def score_by_training(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gtn_core.errors import UnknownNameError
 from gtn_core.strict_model import StrictModel
@@ -17,6 +17,7 @@ from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, Esti
 from nas.estimators.failures import failure_of
 from nas.estimators.measurements import OwnMeasurements, measure_all
 from nas.estimators.readouts import gain
+from nas.named_config import NamedConfig
 from nas.refusals import located
 from nas.registry import PluginError
 from nas.search_spaces.base import SearchSpace
@@ -37,10 +38,8 @@ LABEL_FREE_READOUTS = (
 )
 
 
-class Member(BaseModel):
+class Member(NamedConfig):
     """An estimator with its options beside its name, and the readouts of it that count."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str = Field(min_length=1, description="A registered estimator.")
     readouts: tuple[str, ...] = Field((), description="The numbers that count; none: its score alone.")
@@ -59,11 +58,6 @@ class Member(BaseModel):
             if known is not None and readout not in known:
                 raise ValueError(f"{self.name} has no readout {readout!r}; it has {', '.join(known)}")
         return self
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Everything but the name and the readouts."""
-        return dict(self.model_extra or {})
 
     @property
     def config(self) -> BaseModel:

@@ -38,13 +38,3 @@ def with_options(space: SearchSpace, options: Mapping[str, Any]) -> SearchSpace:
             "search with the value that you want",
         )
     return get_search_space(space.name, **(space.config.model_dump() | dict(options))) if options else space
-
-
-def search_space_names() -> list[str]:
-    """Every name that `get_search_space` knows."""
-    return SEARCH_SPACES.names()
-
-
-def search_space_schema(name: str) -> dict[str, Any]:
-    """JSON Schema of the named space's options. Raises UnknownNameError."""
-    return SEARCH_SPACES.schema(name)

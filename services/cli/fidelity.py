@@ -1,9 +1,8 @@
 """`gtn-nas fidelity`: how well proxy scores rank architectures whose true accuracy is known."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,16 +11,10 @@ from services.cli.console import advise, connect, write_file
 from services.cli.progress import News, progress_display, watch
 from services.cli.submission import resolve_checkpoint
 from services.cli.tables import Column, Rows, print_table
+from services.given import given
 
 if TYPE_CHECKING:
     from gtn_core import FrozenCheckpoint
-
-
-class Population(StrEnum):
-    """Which architectures can be drawn."""
-
-    UNIQUE = "unique"
-    ALL = "all"
 
 
 def fidelity(
@@ -37,7 +30,9 @@ def fidelity(
         str, typer.Option(help="A checkpoint file, or an id, the start of one or `latest` at the controller.")
     ] = "latest",
     space: Annotated[str, typer.Option(help="Search space of the table.")] = "nasbench201",
-    candidates: Annotated[int, typer.Option("--candidates", "-n", min=2, help="How many to draw.")] = 100,
+    candidates: Annotated[
+        int | None, typer.Option("--candidates", "-n", min=2, help="How many to draw.", show_default="100")
+    ] = None,
     estimator: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,16 +41,29 @@ def fidelity(
         ),
     ] = None,
     labels: Annotated[
-        int, typer.Option(min=0, help="Further architectures whose accuracies `calibrated` learns from.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0, help="Further architectures whose accuracies `calibrated` learns from.", show_default="0"
+        ),
+    ] = None,
     population: Annotated[
-        Population, typer.Option(help="Draw from all architectures, or from one of each isomorphism class.")
-    ] = Population.UNIQUE,
+        Literal["unique", "all"] | None,
+        typer.Option(
+            help="Draw from all architectures, or from one of each isomorphism class.", show_default="unique"
+        ),
+    ] = None,
     truth_steps: Annotated[
-        int, typer.Option(min=1, help="Without a table: real steps after which an accuracy counts as true.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Without a table: real steps after which an accuracy counts as true.",
+            show_default="1000",
+        ),
+    ] = None,
     space_option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, such as channels=8.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes candidates, scores and intervals.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Fixes candidates, scores and intervals.", show_default="0")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Write scatter plots to this SVG file.")
     ] = None,
@@ -69,16 +77,15 @@ def fidelity(
 
     Example: `gtn-nas fidelity --checkpoint digits.gtn --table accuracies.csv --estimator gtn:passes=4 --json`
     """
-    spec: dict[str, Any] = {
-        "search_space": {"name": space, **options.key_values(space_option)},
-        "candidates": candidates,
-        "labels": labels,
-        "population": population.value,
-        "truth_steps": truth_steps,
-        "seed": seed,
-    }
-    if estimator:
-        spec["estimators"] = [named_estimator(text) for text in estimator]
+    spec = given(
+        search_space={"name": space, **options.key_values(space_option)},
+        candidates=candidates,
+        estimators=[named_estimator(text) for text in estimator or ()] or None,
+        labels=labels,
+        population=population,
+        truth_steps=truth_steps,
+        seed=seed,
+    )
     report = _submitted(spec, table, checkpoint, url) if submit else _made_here(spec, table, checkpoint, url)
     if as_json:
         print(json.dumps(report, indent=2))
@@ -93,11 +100,11 @@ def fidelity(
 
 def named_estimator(text: str) -> dict[str, Any]:
     """`gtn`, `gtn:passes=4,readout=accuracy` or `ensemble:{"members": […]}` as the API's estimator."""
-    name, _, given = text.partition(":")
-    if not given.startswith("{"):
-        return {"name": name, **options.key_values(given.split(",") if given else None)}
+    name, _, more = text.partition(":")
+    if not more.startswith("{"):
+        return {"name": name, **options.key_values(more.split(",") if more else None)}
     try:
-        return {"name": name, **json.loads(given)}
+        return {"name": name, **json.loads(more)}
     except json.JSONDecodeError as error:
         raise typer.BadParameter(f"the options of {name} are not JSON: {error}") from error
 

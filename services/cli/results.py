@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,19 +20,11 @@ from services.cli.console import (
 )
 from services.cli.progress import advise_of_early_end
 from services.cli.tables import print_table
+from services.export_formats import ExportFormat
 
 if TYPE_CHECKING:
     from services.client.candidates import CandidateQuery
     from services.schemas import ArchitectureView
-
-
-class Format(StrEnum):
-    """What an exported model can be."""
-
-    PYTHON = "python"
-    SAFETENSORS = "safetensors"
-    TORCH_EXPORT = "torch_export"
-    ONNX = "onnx"
 
 
 def rank(
@@ -129,7 +120,7 @@ def export(
         Path,
         typer.Option("--output", "-o", help="File to write; - for stdout; python: a folder, .zip or -."),
     ],
-    format_: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.PYTHON,
+    format_: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = "python",
     as_json: options.AsJson = False,
     url: options.Url = None,
 ) -> None:
@@ -138,8 +129,8 @@ def export(
     Example: `gtn-nas export 1f0c9a7be2d34c58-17 --format python -o best-model`
     """
     with connect(url) as client:
-        content = client.export(candidate, format_.value)
-    if format_ is Format.PYTHON and output != STDOUT and output.suffix != ".zip":
+        content = client.export(candidate, format_)
+    if format_ == "python" and output != STDOUT and output.suffix != ".zip":
         unpack(content, output)
         say_written(output, as_json=as_json)
     else:

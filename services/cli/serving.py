@@ -81,7 +81,7 @@ def serve(settings: "Settings") -> None:
 
 @options.takes_settings(*options.DATABASE, "log_level")
 def meta_worker(settings: "Settings") -> None:
-    """Run one worker for meta-trainings and final trainings, until Ctrl-C.
+    """Run one worker for meta-trainings, final trainings and fidelity reports, until Ctrl-C.
 
     Example: `gtn-nas meta-worker --database-url postgresql://gtn_nas@db/gtn_nas`
     """

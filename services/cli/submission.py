@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gtn_core.presets import load_preset, preset_names
 from services.cli import options
 from services.cli.candidates import candidate_rows
 from services.cli.console import advise, connect, print_json, say
 from services.cli.progress import watch
 from services.cli.tables import print_table
+from services.given import given
 
 if TYPE_CHECKING:
     from services.client import Client, Job
@@ -25,7 +27,7 @@ def train_gtn(
         ),
     ],
     preset: Annotated[
-        str | None, typer.Option(help="A named configuration: paper_mnist, paper_cifar10.")
+        str | None, typer.Option(help=f"A named configuration: {', '.join(preset_names())}.")
     ] = None,
     config: Annotated[
         Path | None,
@@ -84,17 +86,15 @@ def train_gtn(
 
     Example: `gtn-nas train-gtn --dataset digits --set meta_steps=200 --follow`
     """
-    from gtn_core.presets import load_preset
-
     named = load_preset(preset) if preset else {}
     configuration = {**named, **options.read_mapping(config), **options.key_values(set_)}
     cells = options.named_config("learner-space", learner_space, learner_space_option)
-    calibration = _given(
+    calibration = given(
         table=options.table(calibration_table),
         architectures=calibration_architectures,
         steps=calibration_steps,
     )
-    resources = _given(ranks=ranks, cpus_per_rank=cpus_per_rank, gpus_per_rank=gpus_per_rank)
+    resources = given(ranks=ranks, cpus_per_rank=cpus_per_rank, gpus_per_rank=gpus_per_rank)
     with connect(url) as client:
         job: Job = client.create_meta_training(
             options.dataset(dataset, image_size),
@@ -182,10 +182,10 @@ def search(
     """
     if top is not None and best_of is None:
         raise typer.BadParameter("--top is given without --best-of; name the search whose best are meant")
-    written = _given(**options.read_mapping(config))
-    limits = _given(max_params=max_params, max_flops=max_flops, max_latency_ms=max_latency_ms)
-    resources = _given(cpus_per_candidate=cpus_per_candidate, gpus_per_candidate=gpus_per_candidate)
-    request = written | _given(
+    written = given(**options.read_mapping(config))
+    limits = given(max_params=max_params, max_flops=max_flops, max_latency_ms=max_latency_ms)
+    resources = given(cpus_per_candidate=cpus_per_candidate, gpus_per_candidate=gpus_per_candidate)
+    request = written | given(
         search_space=options.named_config("space", space, space_option),
         algorithm=options.named_config("algorithm", algorithm, algorithm_option),
         estimator=options.named_config("estimator", estimator, estimator_option),
@@ -259,7 +259,7 @@ def clone(
 
     Example: `gtn-nas clone 1f0c9a7be2d34c58 --seed 1 --set max_candidates=200 --follow`
     """
-    changes: dict[str, Any] = options.key_values(set_) | _given(seed=seed, name=name, priority=priority)
+    changes: dict[str, Any] = options.key_values(set_) | given(seed=seed, name=name, priority=priority)
     with connect(url) as client:
         job: Job = client.clone(search, **changes)
         _report_search(client, job, follow=follow, as_json=as_json, url=url)
@@ -282,7 +282,7 @@ def retrain(
 
     Example: `gtn-nas retrain 1f0c9a7be2d34c58-17 --epochs 30 --set cutout=16 --follow`
     """
-    asked: dict[str, Any] = options.key_values(set_) | _given(epochs=epochs, seed=seed, priority=priority)
+    asked: dict[str, Any] = options.key_values(set_) | given(epochs=epochs, seed=seed, priority=priority)
     with connect(url) as client:
         job: Job = client.retrain(candidate, **asked)
         job = _report(client, job, "final training", follow=follow, as_json=as_json)
@@ -356,14 +356,10 @@ def _advise_of_gpus(job: "Job", url: str | None) -> None:
             )
 
 
-def _added(given: dict[str, Any], written: Any) -> Any:
+def _added(said: dict[str, Any], written: Any) -> Any:
     """What a file says together with what options say; None where these say nothing."""
-    if not given:
+    if not said:
         return None
     if written is not None and not isinstance(written, dict):
         return written  # which the controller refuses by name
-    return {**(written or {}), **given}
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    return {**(written or {}), **said}

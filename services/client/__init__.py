@@ -13,7 +13,6 @@
 Calls raise ApiError when the controller refuses them and ControllerUnreachableError when none answers.
 """
 
-from services.client.candidates import ExportFormat
 from services.client.clients import AsyncClient, Client
 from services.client.errors import (
     ApiError,
@@ -22,6 +21,7 @@ from services.client.errors import (
     InvalidApiKeyError,
 )
 from services.client.jobs import Job
+from services.export_formats import ExportFormat
 
 __all__ = [
     "ApiError",

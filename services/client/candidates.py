@@ -1,14 +1,14 @@
 """Calls on candidates and on their final training."""
 
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from services.client.calls import call, listing
-from services.client.connection import Connection, given, path_of
+from services.client.connection import Connection, path_of
+from services.export_formats import ExportFormat
+from services.given import given
 from services.lifecycle import CandidateState, JobState
 from services.schemas import CandidateDetail, CandidateView, FinalTrainingView
-
-ExportFormat = Literal["python", "safetensors", "torch_export", "onnx"]
 
 
 class CandidateQuery(TypedDict, total=False):
@@ -76,7 +76,7 @@ class CandidateCalls(Connection):
     async def retrain(self, candidate_id: str, **options: Unpack[RetrainOptions]) -> FinalTrainingView:
         """Submit the candidate's final training on real data; `epochs=20` for instance."""
         return await self._create(
-            path_of("candidates", candidate_id, "retrain"), FinalTrainingView, given(options)
+            path_of("candidates", candidate_id, "retrain"), FinalTrainingView, given(**options)
         )
 
     @call

@@ -19,6 +19,7 @@ from services.client.errors import (
 )
 from services.client.network import Network, Request
 from services.client.retries import Failure, Retries, retry_after
+from services.given import given
 from services.proxies import route_to
 from services.schemas import EventView, Page, ProblemDetails
 
@@ -120,7 +121,7 @@ class Connection:
         self, path: str, model: type[Model], params: Mapping[str, Any] | None = None, limit: int | None = None
     ) -> AsyncGenerator[Model]:
         """The items of a list, fetched page by page as they are consumed; at most `limit` of them."""
-        query: dict[str, Any] = {**given(params or {}), "limit": PAGE_SIZE}
+        query: dict[str, Any] = {**given(**(params or {})), "limit": PAGE_SIZE}
         while limit is None or limit > 0:
             if limit is not None:
                 query["limit"] = min(limit, PAGE_SIZE)
@@ -256,8 +257,3 @@ def path_of(collection: str, identifier: str, *more: str) -> str:
     if not part.strip("."):  # "." and ".." would be resolved on the way
         part = part.replace(".", "%2E")
     return "/".join(("/v1", collection, part, *more))
-
-
-def given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that are not None: what is left out gets the controller's default."""
-    return {name: value for name, value in values.items() if value is not None}

@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Required, TypedDict, Unpack
 
 from services.client.calls import call, listing
-from services.client.connection import Connection, given, path_of
+from services.client.connection import Connection, path_of
+from services.given import given
 from services.lifecycle import JobState
 from services.schemas import FidelityReportView
 
@@ -31,7 +32,7 @@ class FidelityReportCalls(Connection):
     @call
     async def create_fidelity_report(self, **options: Unpack[FidelityReportOptions]) -> FidelityReportView:
         """Measure how well estimators rank, against `table={"csv": …}` or against longer real trainings."""
-        return await self._create("/v1/fidelity-reports", FidelityReportView, given(options))
+        return await self._create("/v1/fidelity-reports", FidelityReportView, given(**options))
 
     @call
     async def get_fidelity_report(self, fidelity_report_id: str) -> FidelityReportView:

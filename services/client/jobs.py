@@ -8,9 +8,10 @@ from contextlib import aclosing
 import httpx2
 
 from services.client.calls import call, listing
-from services.client.connection import Connection, given, path_of
+from services.client.connection import Connection, path_of
 from services.client.errors import ApiError, ControllerUnreachableError
 from services.client.network import Request
+from services.given import given
 from services.schemas import EventView, FidelityReportView, FinalTrainingView, MetaTrainingView, SearchView
 
 Job = MetaTrainingView | SearchView | FinalTrainingView | FidelityReportView
@@ -41,7 +42,7 @@ class JobCalls(Connection):
     async def edit(self, job_id: str, *, name: str | None = None, priority: int | None = None) -> Job:
         """Give a job another name, or another priority, which counts while it waits; None leaves as it is."""
         path, job = await self._find(job_id)
-        return await self._edit(path, type(job), given({"name": name, "priority": priority}))
+        return await self._edit(path, type(job), given(name=name, priority=priority))
 
     @call
     async def cancel(self, job_id: str) -> Job:

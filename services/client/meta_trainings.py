@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from services.client.calls import call, listing
-from services.client.connection import Connection, given, path_of
+from services.client.connection import Connection, path_of
 from services.client.network import Request
+from services.given import given
 from services.lifecycle import JobState
 from services.schemas import CheckpointView, MetaTrainingView
 
@@ -42,7 +43,7 @@ class MetaTrainingCalls(Connection):
             "resources": resources,
             "priority": priority,
         }
-        return await self._create("/v1/meta-trainings", MetaTrainingView, given(body))
+        return await self._create("/v1/meta-trainings", MetaTrainingView, given(**body))
 
     @call
     async def get_meta_training(self, meta_training_id: str) -> MetaTrainingView:
@@ -64,7 +65,7 @@ class CheckpointCalls(Connection):
     async def create_checkpoint(self, source: bytes | Path, *, name: str | None = None) -> CheckpointView:
         """Upload a checkpoint file; one that is there already keeps the name that it has."""
         data = source if isinstance(source, bytes) else source.read_bytes()
-        return await self._create("/v1/checkpoints", CheckpointView, data, given({"name": name}))
+        return await self._create("/v1/checkpoints", CheckpointView, data, given(name=name))
 
     @call
     async def get_checkpoint(self, checkpoint_id: str) -> CheckpointView:

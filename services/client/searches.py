@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Required, TypedDict, Unpack
 
 from services.client.calls import call, listing
-from services.client.connection import Connection, given, path_of
+from services.client.connection import Connection, path_of
+from services.given import given
 from services.lifecycle import JobState
 from services.schemas import CandidateView, Page, SearchPlan, SearchView
 
@@ -41,12 +42,12 @@ class SearchCalls(Connection):
     @call
     async def create_search(self, /, **options: Unpack[SearchOptions]) -> SearchView:
         """Submit a search, such as `checkpoint_id=..., search_space={"name": "nasbench201"}`."""
-        return await self._create("/v1/searches", SearchView, given(options))
+        return await self._create("/v1/searches", SearchView, given(**options))
 
     @call
     async def validate_search(self, /, **options: Unpack[SearchOptions]) -> SearchPlan:
         """Check a search request without submitting it: the request in full, and what it would cost."""
-        return await self._create("/v1/searches", SearchPlan, given(options), {"validate_only": "true"})
+        return await self._create("/v1/searches", SearchPlan, given(**options), {"validate_only": "true"})
 
     @call
     async def get_search(self, search_id: str) -> SearchView:
@@ -68,7 +69,7 @@ class SearchCalls(Connection):
     @call
     async def clone(self, search_id: str, **changes: Unpack[SearchChanges]) -> SearchView:
         """Submit a new search that asks for what this one did, but for `changes`."""
-        return await self._create(path_of("searches", search_id, "clone"), SearchView, given(changes))
+        return await self._create(path_of("searches", search_id, "clone"), SearchView, given(**changes))
 
     @call
     async def extend(
@@ -76,7 +77,7 @@ class SearchCalls(Connection):
     ) -> SearchView:
         """Let a search score more candidates, or go on for longer, than it was first asked to."""
         body = {"additional_candidates": candidates, "additional_seconds": seconds}
-        return await self._create(path_of("searches", search_id, "extend"), SearchView, given(body))
+        return await self._create(path_of("searches", search_id, "extend"), SearchView, given(**body))
 
     @call
     async def pareto(self, search_id: str) -> list[CandidateView]:

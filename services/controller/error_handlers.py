@@ -45,9 +45,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every error with problem details. What nobody expects is left to the middleware (500)."""
+    """Answer errors with problem details: HTTPException is for `page_not_found`, what nobody expects for the
+    middleware (500)."""
     app.add_exception_handler(Problem, _answer)
-    app.add_exception_handler(HTTPException, _answer)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(GtnNasError, _answer)
     app.add_exception_handler(ModuleNotFoundError, _answer)

@@ -86,30 +86,30 @@ class SubprocessLauncher:
         self._environment, self._log_dir, self._command = environment, log_dir, command
         self._lock_dir = log_dir / "runners" / database_id
         self._runners: dict[str, Popen[bytes]] = {}
-        self._orphans: dict[str, int] = {}  # search id -> process id
+        self._orphans: dict[str, int] = {}  # job id -> process id
         self._log_starts: dict[str, int] = {}  # where the log of a search's latest runner begins
         self._lock = threading.Lock()  # the dispatcher's thread launches, the server's thread shuts down
         self._closed = False
 
-    def launch(self, search_id: str) -> None:
-        """Start the command with the search's id at its end; a no-op while any runner of it lives here."""
+    def launch(self, job_id: str) -> None:
+        """Start the command with the job's id at its end; a no-op while any runner of it lives here."""
         with self._lock:
-            if self._closed or search_id in self._runners:
+            if self._closed or job_id in self._runners:
                 return
-            held = runner_locks.acquire(self._lock_path(search_id))
+            held = runner_locks.acquire(self._lock_path(job_id))
             if held is None:
                 return
-            self._log_starts[search_id] = processes.log_size(self.log_path(search_id))
+            self._log_starts[job_id] = processes.log_size(self.log_path(job_id))
             try:
-                self._runners[search_id] = processes.start(
-                    [*self._command, search_id],
+                self._runners[job_id] = processes.start(
+                    [*self._command, job_id],
                     environment=self._environment,
-                    log_path=self.log_path(search_id),
+                    log_path=self.log_path(job_id),
                     pass_fds=[held],
                 )
             finally:
                 os.close(held)  # the runner has it now
-        log.info("runner started", search=search_id, pid=self._runners[search_id].pid)
+        log.info("runner started", search=job_id, pid=self._runners[job_id].pid)
 
     def active(self) -> frozenset[str]:
         """The searches whose runner is alive or not yet reaped."""
@@ -124,25 +124,25 @@ class SubprocessLauncher:
         """The runners that ended since the last call, with the tail of their logs; orphans are adopted."""
         with self._lock:
             exits = [
-                self._reaped(search_id, runner)
-                for search_id, runner in list(self._runners.items())
+                self._reaped(job_id, runner)
+                for job_id, runner in list(self._runners.items())
                 if runner.poll() is not None
             ]
             exits += [
-                RunnerExit(search_id, None, self._log_tail(search_id), self._orphans.pop(search_id))
-                for search_id in list(self._orphans)
-                if runner_locks.discard(self._lock_path(search_id))
+                RunnerExit(job_id, None, self._log_tail(job_id), self._orphans.pop(job_id))
+                for job_id in list(self._orphans)
+                if runner_locks.discard(self._lock_path(job_id))
             ]
             self._adopt()
         return exits
 
-    def end(self, search_id: str) -> None:
+    def end(self, job_id: str) -> None:
         """SIGKILL to the search's runner; the next `reap` tells of it."""
         with self._lock:
-            if search_id in self._runners:
-                processes.kill_group(self._runners[search_id].pid)
-            elif search_id in self._orphans:
-                self._kill_orphan(search_id)
+            if job_id in self._runners:
+                processes.kill_group(self._runners[job_id].pid)
+            elif job_id in self._orphans:
+                self._kill_orphan(job_id)
 
     def shutdown(self) -> list[RunnerExit]:
         """End all runners; each puts its search back into the queue, unless it has to be killed.
@@ -156,12 +156,12 @@ class SubprocessLauncher:
                     os.kill(pid, signal.SIGTERM)
             deadline = time.monotonic() + GRACE_SECONDS
             processes.stop(self._runners.values(), grace_seconds=GRACE_SECONDS)
-            for search_id in self._runners:
-                runner_locks.discard(self._lock_path(search_id))
-            for search_id in self._orphans:
-                while not runner_locks.discard(self._lock_path(search_id)):
+            for job_id in self._runners:
+                runner_locks.discard(self._lock_path(job_id))
+            for job_id in self._orphans:
+                while not runner_locks.discard(self._lock_path(job_id)):
                     if time.monotonic() >= deadline:
-                        self._kill_orphan(search_id)
+                        self._kill_orphan(job_id)
                     time.sleep(0.05)
             ended = [
                 RunnerExit(search_id, runner.returncode, "", runner.pid)
@@ -172,37 +172,37 @@ class SubprocessLauncher:
             self._orphans.clear()
             return ended
 
-    def log_path(self, search_id: str) -> Path:
+    def log_path(self, job_id: str) -> Path:
         """Where the runners of a search log, one after the other."""
-        return self._log_dir / f"search-{search_id}.log"
+        return self._log_dir / f"search-{job_id}.log"
 
-    def _reaped(self, search_id: str, runner: Popen[bytes]) -> RunnerExit:
-        del self._runners[search_id]
+    def _reaped(self, job_id: str, runner: Popen[bytes]) -> RunnerExit:
+        del self._runners[job_id]
         processes.kill_group(runner.pid)
-        runner_locks.discard(self._lock_path(search_id))
-        return RunnerExit(search_id, runner.returncode, self._log_tail(search_id), runner.pid)
+        runner_locks.discard(self._lock_path(job_id))
+        return RunnerExit(job_id, runner.returncode, self._log_tail(job_id), runner.pid)
 
     def _adopt(self) -> None:
         """Take in the runners of controllers that are gone, and clear away the locks of runners that are."""
         for path in self._lock_dir.glob("*.lock"):
-            search_id = path.stem
-            known = search_id in self._runners or search_id in self._orphans
+            job_id = path.stem
+            known = job_id in self._runners or job_id in self._orphans
             if known or runner_locks.discard(path) or runner_locks.controller_lives(path):
                 continue
             pid = runner_locks.holder(path)
             if pid is not None:
-                self._orphans[search_id] = pid
-                log.info("runner adopted", search=search_id, pid=pid)
+                self._orphans[job_id] = pid
+                log.info("runner adopted", search=job_id, pid=pid)
 
-    def _kill_orphan(self, search_id: str) -> None:
+    def _kill_orphan(self, job_id: str) -> None:
         # Looked up again: the number of one that died meanwhile may be a stranger's by now.
-        pid = runner_locks.holder(self._lock_path(search_id))
+        pid = runner_locks.holder(self._lock_path(job_id))
         if pid is not None:
             processes.kill_group(pid)
 
-    def _log_tail(self, search_id: str) -> str:
+    def _log_tail(self, job_id: str) -> str:
         # What the runners before it said is no news; of one that was adopted nobody knows where it began.
-        return processes.log_tail(self.log_path(search_id), start=self._log_starts.pop(search_id, 0))
+        return processes.log_tail(self.log_path(job_id), start=self._log_starts.pop(job_id, 0))
 
-    def _lock_path(self, search_id: str) -> Path:
-        return self._lock_dir / f"{search_id}.lock"
+    def _lock_path(self, job_id: str) -> Path:
+        return self._lock_dir / f"{job_id}.lock"

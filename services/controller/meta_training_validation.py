@@ -1,7 +1,7 @@
 """What can be said about a request for a meta-training before any work."""
 
+from nas.named_config import NamedConfig
 from nas.search_spaces import SEARCH_SPACES
-from nas.search_spec import NamedConfig
 from services.controller.table_validation import check_table
 from services.controller.validation import check_dataset, named
 from services.schemas.accuracy_tables import CalibrationSet

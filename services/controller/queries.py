@@ -68,23 +68,16 @@ class CandidateSelection(StrictModel):
     def filter(self, search_id: str | None = None, search_space: str | None = None) -> CandidateFilter:
         """As the store takes it."""
         bounds = (
-            Bounds("accuracy", None, self.max_accuracy),
-            Bounds("params", self.min_params, None),
-            Bounds("flops", self.min_flops, None),
+            Bounds("accuracy", self.min_accuracy, self.max_accuracy),
+            Bounds("params", self.min_params, self.max_params),
+            Bounds("flops", self.min_flops, self.max_flops),
             Bounds("loss", self.min_loss, self.max_loss),
             Bounds("seconds", self.min_seconds, self.max_seconds),
             Bounds("score", self.min_score, self.max_score),
             Bounds("latency_ms", self.min_latency_ms, self.max_latency_ms),
         )
-        return CandidateFilter(
-            search_id,
-            self.state,
-            search_space,
-            max_params=self.max_params,
-            max_flops=self.max_flops,
-            min_accuracy=self.min_accuracy,
-            within=tuple(each for each in bounds if each.low is not None or each.high is not None),
-        )
+        asked = tuple(each for each in bounds if each.low is not None or each.high is not None)
+        return CandidateFilter(search_id, self.state, search_space, asked)
 
 
 class SearchCandidateQuery(PageQuery, CandidateSelection):
@@ -99,7 +92,6 @@ class CandidateQuery(SearchCandidateQuery):
     search_space: str | None = Field(None, max_length=200)
 
 
-SelectionParameters = Annotated[CandidateSelection, Query()]
 PageParameters = Annotated[PageQuery, Query()]
 JobParameters = Annotated[JobQuery, Query()]
 SearchCandidateParameters = Annotated[SearchCandidateQuery, Query()]

@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from statistics import median
 
-from services.controller.views import candidate_view
+from services.controller.views import candidate_view, search_view
 from services.lifecycle import CandidateState, JobKind
-from services.schemas import CandidateView, CostEstimate, FailureSummary
+from services.schemas import CandidateView, CostEstimate, FailureSummary, SearchView
 from services.store import CandidateFilter, CandidateRecord, JobRecord, JsonObject, Store, candidate_id
 
 SEARCHES_COMPARED = 50
 CANDIDATES_COMPARED = 200
+
+
+def whole_search_view(store: Store, search: JobRecord) -> SearchView:
+    """A search with its best candidate, and why others failed."""
+    return search_view(search, best_candidate(store, search), failures(store, search))
 
 
 def best_candidate(store: Store, search: JobRecord) -> CandidateView | None:

@@ -12,7 +12,7 @@ from services.schemas.analysis import (
     Similar,
 )
 from services.search_analysis import space_of
-from services.store import CandidateRecord, JobRecord, Store, candidate_id
+from services.store import CandidateRecord, JobRecord, Store
 
 
 def cost_view(store: Store, search: JobRecord, candidate: CandidateRecord) -> CandidateCost:
@@ -21,17 +21,7 @@ def cost_view(store: Store, search: JobRecord, candidate: CandidateRecord) -> Ca
     return CandidateCost(
         params=sum(part.params for part in parts),
         flops=sum(part.flops for part in parts),
-        parts=[
-            PartView(
-                name=part.name,
-                kind=part.kind,
-                params=part.params,
-                flops=part.flops,
-                input_shape=None if part.input_shape is None else list(part.input_shape),
-                output_shape=None if part.output_shape is None else list(part.output_shape),
-            )
-            for part in parts
-        ],
+        parts=[PartView.model_validate(part, from_attributes=True) for part in parts],
     )
 
 
@@ -39,7 +29,7 @@ def lineage_view(store: Store, search: JobRecord, candidate: CandidateRecord) ->
     """The line of first parents, and children."""
     line, truncated = ancestors(store, candidate)
     made = store.children(search.id, candidate.number, limit=MOST_CHILDREN)
-    children = [store.get_candidate(child.id) for child in made]  # with their ranks
+    children = store.get_candidates(search.id, made)
     views = candidate_views(store, line)
     before = [*line[1:], None]
     return Lineage(
@@ -60,7 +50,7 @@ def lineage_view(store: Store, search: JobRecord, candidate: CandidateRecord) ->
 def similar_view(store: Store, search: JobRecord, candidate: CandidateRecord, *, limit: int) -> Similar:
     """The candidates that differ in the fewest choices."""
     numbers, compared, total = nearest(store, search, candidate, limit=limit)
-    records = [store.get_candidate(candidate_id(search.id, number)) for number in numbers]
+    records = store.get_candidates(search.id, numbers)
     return Similar(compared=compared, total=total, similar=_relatives(store, search, candidate, records))
 
 
@@ -75,6 +65,6 @@ def _relatives(
 
 def _changes(search: JobRecord, before: CandidateRecord, after: CandidateRecord) -> list[ChangeView]:
     return [
-        ChangeView(choice=each.choice, before=each.before, after=each.after)
+        ChangeView.model_validate(each, from_attributes=True)
         for each in changes(space_of(search), before, after)
     ]

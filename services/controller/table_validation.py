@@ -1,8 +1,8 @@
 """What can be said about a table of true accuracies before any work."""
 
 from gtn_core.errors import DatasetError
+from nas.named_config import NamedConfig
 from nas.search_spaces import get_search_space
-from nas.search_spec import NamedConfig
 from nas.true_accuracies import Population, draw_candidates, parse_true_accuracies
 from services.controller.problems import invalid_field
 from services.controller.validation import within_roots

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from services.lifecycle import JobKind
 from services.schemas import (
     ArchitectureView,
     CandidateDetail,
@@ -17,7 +16,6 @@ from services.schemas import (
     FidelitySummary,
     FinalTrainingSummary,
     FinalTrainingView,
-    JobView,
     MetaTrainingView,
     Page,
     ProblemDetails,
@@ -35,11 +33,6 @@ View = TypeVar("View")
 def page_view(page: RecordPage[Record], view: Callable[[Record], View]) -> Page[View]:
     """A page of records as a page of views."""
     return Page(items=[view(record) for record in page.items], next_cursor=page.next_cursor)
-
-
-def job_view(job: JobRecord) -> JobView:
-    """A job as its kind is shown."""
-    return _VIEWS[job.kind](job)
 
 
 def meta_training_view(job: JobRecord) -> MetaTrainingView:
@@ -71,14 +64,6 @@ def final_training_view(job: JobRecord) -> FinalTrainingView:
 def fidelity_report_view(job: JobRecord) -> FidelityReportView:
     """A fidelity report."""
     return FidelityReportView(**_shared(job), checkpoint_id=job.subject_id or "", report=job.result)
-
-
-_VIEWS: dict[JobKind, Callable[[JobRecord], JobView]] = {
-    JobKind.META_TRAINING: meta_training_view,
-    JobKind.SEARCH: search_view,
-    JobKind.FINAL_TRAINING: final_training_view,
-    JobKind.FIDELITY_REPORT: fidelity_report_view,
-}
 
 
 def candidate_view(record: CandidateRecord, final_training: JobRecord | None = None) -> CandidateView:

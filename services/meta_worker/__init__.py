@@ -1,1 +1,1 @@
-"""The meta-training worker: claims meta-trainings and final trainings, one at a time."""
+"""The meta-training worker: claims meta-trainings, final trainings and fidelity reports, one at a time."""

@@ -1,4 +1,4 @@
-"""`python -m services.meta_worker`: work on meta-trainings and final trainings until SIGTERM or Ctrl-C.
+"""`python -m services.meta_worker`: work on trainings and fidelity reports until SIGTERM or Ctrl-C.
 
 `python -m services.meta_worker JOB_ID` runs that one job and ends, as `services.exit_codes` says.
 """

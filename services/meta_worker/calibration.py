@@ -4,13 +4,12 @@ import hashlib
 import json
 from pathlib import Path
 
-import torch
-
 from gtn_core import DatasetSplits, RankingReference
 from gtn_core.files import write_atomically
 from nas.calibration_set import CALIBRATION_BATCH, CALIBRATION_SEED, ranking_reference, train_calibration_set
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
+from nas.slot import own_device
 from nas.true_accuracies import TrueAccuracy, draw_candidates
 from services.accuracy_tables import read_table
 from services.lease import Lease
@@ -70,7 +69,7 @@ def _trained(
         steps=asked.steps,
         known=dict(known),
         on_trained=keep,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=own_device(),
     )
 
 

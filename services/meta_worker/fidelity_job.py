@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from nas.agreement import defined
 from nas.estimators import estimator_data
 from nas.fidelity import FidelityProgress, ScoredCandidate
 from nas.fidelity_spec import make_fidelity_report
 from nas.search_spaces import get_search_space
+from nas.slot import own_device
 from services.accuracy_tables import read_table
 from services.checkpoints import load_checkpoint, load_checkpoint_data
 from services.lease import Lease
@@ -56,7 +55,7 @@ def run_fidelity_report(lease: Lease, backend: Backend, _state_folder: Path) -> 
         None if request.table is None else read_table(request.table, space),
         known=known,
         on_candidate=on_candidate,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=own_device(),
     )
     return report.to_json()
 

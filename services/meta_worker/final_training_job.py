@@ -3,8 +3,6 @@
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from gtn_core.checkpoint import CheckpointManifest
 from gtn_core.errors import ExportError
 from nas.architecture import Architecture
@@ -12,6 +10,7 @@ from nas.export import TrainedNetwork
 from nas.final_training import EpochReport, FinalTraining, FinalTrainingConfig, final_train
 from nas.search_spaces import get_search_space, with_options
 from nas.search_spaces.base import SearchSpace
+from nas.slot import own_device
 from nas.weights import weights_to_bytes
 from services.checkpoints import load_checkpoint, load_checkpoint_data
 from services.export_files import python_archive
@@ -52,7 +51,7 @@ def run_final_training(lease: Lease, backend: Backend, state_folder: Path) -> Js
         on_epoch=on_epoch,
         on_batch=lease.raise_if_stopped,
         state_path=state_folder / "state",
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=own_device(),
     )
     return {
         "test_accuracy": training.test_accuracy,

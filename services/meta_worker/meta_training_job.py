@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import structlog
-import torch
 
 from gtn_core import (
     DatasetSplits,
@@ -16,6 +15,7 @@ from gtn_core import (
     meta_train,
     with_learning_curves,
 )
+from nas.slot import own_device
 from services.checkpoints import store_checkpoint
 from services.learner_sampling import learner_sampler
 from services.lease import Lease
@@ -64,7 +64,7 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
             learner_sampler=task.learner_sampler,
             ranking_reference=task.ranking_reference,
             state_path=state_path,
-            device=_device(),
+            device=own_device(),
         )
     if request.learning_curves:
         checkpoint = _measured(checkpoint, splits, lease)
@@ -73,15 +73,13 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
     return {"checkpoint_id": record.id, "seconds": time.monotonic() - started, **checkpoint.manifest.metrics}
 
 
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def _measured(checkpoint: FrozenCheckpoint, splits: DatasetSplits, lease: Lease) -> FrozenCheckpoint:
     """The checkpoint with its learning curves, or without: they are not worth days of meta-training."""
     lease.append_event(EventType.LOG, {"message": "measuring learning curves"})
     try:
-        return with_learning_curves(checkpoint, splits, device=_device(), on_learner=lease.raise_if_stopped)
+        return with_learning_curves(
+            checkpoint, splits, device=own_device(), on_learner=lease.raise_if_stopped
+        )
     except (RuntimeError, MemoryError, GtnNasError) as error:  # memory, usually; not JobInterrupted
         log.warning("learning curves could not be measured", error=str(error))
         return checkpoint

@@ -1,7 +1,7 @@
 """Request and response types of the HTTP API, apart from the tables of the store.
 
 The types of answers are exported here. Those of requests are in `services.schemas.requests`: they hold the
-method's own configuration, and importing that loads PyTorch, which a client need not wait for.
+method's own configuration, whose import a client need not wait for.
 """
 
 from services.schemas.candidates import (

@@ -4,9 +4,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from nas.search_spec import Objective
 from services.schemas.candidates import CandidateView
 
-Metric = Literal["score", "accuracy", "loss", "params", "flops", "seconds", "latency_ms"]
+Metric = Objective
 
 
 class Trajectory(BaseModel):

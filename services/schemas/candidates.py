@@ -59,7 +59,7 @@ class FinalTrainingSummary(BaseModel):
 
 
 class CandidateView(BaseModel):
-    """A candidate and its place among the succeeded ones of its search (1 is the most accurate)."""
+    """A candidate and its place among the succeeded ones of its search (1 is the best reward)."""
 
     id: str = Field(description="search id and number, joined by a dash")
     search_id: str

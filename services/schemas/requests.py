@@ -8,7 +8,8 @@ from gtn_core.config import MetaTrainingConfig
 from gtn_core.data import DatasetSpec
 from gtn_core.strict_model import StrictModel
 from nas.final_training_config import FinalTrainingConfig
-from nas.search_spec import NamedConfig, SearchSpec
+from nas.named_config import NamedConfig
+from nas.search_spec import SearchSpec
 from services.schemas.accuracy_tables import CalibrationSet
 from services.visible import NO_CONTROLS, without_hidden
 

@@ -19,7 +19,7 @@ class Page(BaseModel, Generic[Item]):
 
 
 class Progress(BaseModel):
-    """How far a job is, in its own unit: meta steps, candidates or epochs."""
+    """How far a job is, in its own unit: meta steps, candidates, epochs or evaluations."""
 
     done: int = Field(ge=0)
     total: int = Field(ge=0)

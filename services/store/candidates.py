@@ -16,13 +16,10 @@ from services.lifecycle import CandidateState
 from services.store.engine import TIME
 from services.store.outcomes import outcome_columns
 from services.store.records import CandidateRecord, EventType, JsonObject, NewCandidate, candidate_id
-from services.store.repository import Repository
+from services.store.repository import Repository, batched
 from services.store.tables import CANDIDATES, EVENTS, JOBS, METRIC_COLUMNS
-from services.store.transitions import cancel_running
 
 PARENT_COLUMNS = ("parent", "other_parent")
-NUMBERS_AT_A_TIME = 1000
-"""Engines bound the parameters of a statement."""
 
 
 class CandidateRepository(Repository):
@@ -122,15 +119,6 @@ class CandidateRepository(Repository):
             rows = session.execute(running.order_by(columns.number))
             return [candidate_record(row._mapping) for row in rows]
 
-    def cancel_in_flight(self, search_id: str) -> int:
-        """Mark the running candidates of a search as cancelled; answers how many there were.
-
-        A candidate that finishes at the same moment keeps the outcome that is written first.
-        """
-        with self._database.write() as session:
-            session.execute(_LOCK_JOB, {"id_": search_id})
-            return cancel_running(session, search_id, self._now(session))
-
 
 def _lock_leased(connection: sa.Connection, search_id: str, owner: str) -> sa.Row[Any]:
     """The search's progress and the time, locked until the end. Raises LeaseLostError."""
@@ -146,9 +134,8 @@ def _present(connection: sa.Connection, search_id: str, numbers: Sequence[int]) 
     if len(numbers) == 1:
         rows += connection.execute(_FIND, _key(search_id, numbers[0]))
     else:
-        for start in range(0, len(numbers), NUMBERS_AT_A_TIME):
-            part = CANDIDATES.columns.number.in_(numbers[start : start + NUMBERS_AT_A_TIME])
-            rows += connection.execute(_of_search(search_id).where(part))
+        for part in batched(numbers):
+            rows += connection.execute(_of_search(search_id).where(CANDIDATES.columns.number.in_(part)))
     return {row.number: candidate_record(row._mapping) for row in rows}
 
 

@@ -6,8 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.errors import ConflictError
-from services.lifecycle import Action, JobKind
-from services.store.events import TERMINAL_STATES
+from services.lifecycle import TERMINAL_STATES, Action, JobKind
 from services.store.repository import Repository, find, rows_changed
 from services.store.tables import CANDIDATES, EVENTS, Job
 from services.store.transitions import transition

@@ -1,24 +1,16 @@
 """Events: what happened to a job, append-only, in an order that a reader can resume from."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import islice
-from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.lifecycle import JobState
+from services.lifecycle import TERMINAL_STATES
 from services.store.json_values import check_json
 from services.store.records import EventRecord, JsonObject
-from services.store.repository import Repository, find, leased_job
+from services.store.repository import Repository, batched, find, leased_job
 from services.store.tables import Event, Job
-
-JOBS_AT_A_TIME = 100
-"""Jobs whose news are asked for in one statement."""
-
-TERMINAL_STATES = [state for state in JobState if state.terminal]
-Item = TypeVar("Item")
 
 
 def record_event(session: Session, job: Job, event_type: str, data: JsonObject, now: datetime) -> None:
@@ -103,7 +95,7 @@ class EventRepository(Repository):
         events: list[EventRecord] = []
         running: set[str] = set()
         with self._database.read() as session:
-            for part in _batched(positions.items(), JOBS_AT_A_TIME):
+            for part in batched(positions.items()):
                 alive = sa.select(Job.id).where(
                     Job.id.in_([job_id for job_id, _ in part]), Job.state.not_in(TERMINAL_STATES)
                 )
@@ -120,10 +112,3 @@ class EventRepository(Repository):
 
 def _record(event: Event) -> EventRecord:
     return EventRecord(event.id, event.job_id, event.type, event.data, event.created_at)
-
-
-def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items in lists of `size`; the last may be shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 from services.errors import InvalidValueError
 from services.store.copies import Copies
 from services.store.numeric_rows import numeric_rows
-from services.store.tables import CANDIDATES, JOBS, metric_column
+from services.store.repository import DONE
+from services.store.tables import CANDIDATES, metric_column
 
 VALUES_KEPT = 2_000_000
 """Numbers in all fronts of a process together, 8 bytes each; the ones not read for longest go first."""
@@ -48,7 +49,7 @@ class Fronts:
             raise InvalidValueError(f"objectives are {list(objectives)}; known: {', '.join(DIRECTIONS)}")
         key = search_id, tuple(objectives)
         known = self._copies.get(key, _Front(-1, np.empty(0, np.int64), np.empty((0, len(objectives)))))
-        done = session.execute(_DONE, {"id_": search_id}).scalar_one_or_none() or 0
+        done = session.execute(DONE, {"id_": search_id}).scalar_one_or_none() or 0
         if known.done < done:
             known = _brought_forward(session, search_id, objectives, known, done)
             self._copies.keep(key, known)  # which may keep another's, newer than this session's snapshot
@@ -105,4 +106,3 @@ def _beaten_by(
 
 
 _COLUMNS = CANDIDATES.columns
-_DONE = sa.select(JOBS.columns.progress_done).where(JOBS.columns.id == sa.bindparam("id_"))

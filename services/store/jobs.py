@@ -19,7 +19,7 @@ NEWEST_FIRST = Order(
 
 
 class JobRepository(Repository):
-    """Meta-trainings, searches and final trainings."""
+    """Jobs of every kind."""
 
     def create_job(
         self,

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from services.errors import NotFoundError
 from services.lifecycle import CandidateState
-from services.store.candidates import NUMBERS_AT_A_TIME, candidate_record
 from services.store.copies import Copies
 from services.store.engine import Database
 from services.store.numeric_rows import numeric_rows
-from services.store.records import CandidateRecord, EventType
-from services.store.repository import Repository
-from services.store.tables import CANDIDATES, EVENTS, JOBS, METRIC_COLUMNS
+from services.store.records import EventType
+from services.store.repository import DONE, Repository, batched
+from services.store.tables import CANDIDATES, EVENTS, METRIC_COLUMNS
 
 VALUES_KEPT = 24_000_000
 """Numbers in all copies of a process together, 8 bytes each; the searches not read for longest go first."""
@@ -77,7 +76,7 @@ class MeasurementRepository(Repository):
         # A page asks for several plots at once: the first reads for all of them.
         with self._reading[hash(key) % READERS], self._database.read() as session:
             known = self._copies.get(key, _nothing(extra))
-            done = session.execute(_DONE, {"id_": search_id}).scalar_one_or_none()
+            done = session.execute(DONE, {"id_": search_id}).scalar_one_or_none()
             if done is None:
                 raise NotFoundError("search", search_id)
             if done > known.done:
@@ -97,16 +96,14 @@ class MeasurementRepository(Repository):
         rows = self._rows_of(search_id, numbers, _COLUMNS.number, _COLUMNS.encoding)
         return {row.number: row.encoding for row in rows}
 
-    def children(self, search_id: str, number: int, *, limit: int) -> list[CandidateRecord]:
-        """The first candidates that were made from this one, by number and without their ranks."""
-        made: list[CandidateRecord] = []
+    def children(self, search_id: str, number: int, *, limit: int) -> list[int]:
+        """The numbers of the first candidates that were made from this one."""
+        made: set[int] = set()
         with self._database.read() as session:
             for parent in (_COLUMNS.parent, _COLUMNS.other_parent):  # one index each
-                wanted = sa.select(CANDIDATES).where(_COLUMNS.search_id == search_id, parent == number)
-                rows = session.execute(wanted.order_by(_COLUMNS.number).limit(limit))
-                made += [candidate_record(row._mapping) for row in rows]
-        unique = {child.number: child for child in made}
-        return [unique[each] for each in sorted(unique)][:limit]
+                wanted = sa.select(_COLUMNS.number).where(_COLUMNS.search_id == search_id, parent == number)
+                made.update(session.scalars(wanted.order_by(_COLUMNS.number).limit(limit)))
+        return sorted(made)[:limit]
 
     def recent_rate(self, search_id: str, *, over: int = 50) -> float | None:
         """Candidates per second over the latest `over` to finish, or since its runner took the search if it
@@ -148,8 +145,7 @@ class MeasurementRepository(Repository):
     def _rows_of(self, search_id: str, numbers: Sequence[int], *columns: sa.Column[Any]) -> list[sa.Row[Any]]:
         rows: list[sa.Row[Any]] = []
         with self._database.read() as session:
-            for start in range(0, len(numbers), NUMBERS_AT_A_TIME):
-                part = [int(number) for number in numbers[start : start + NUMBERS_AT_A_TIME]]
+            for part in batched(map(int, numbers)):
                 wanted = sa.select(*columns).where(_COLUMNS.search_id == search_id, _COLUMNS.number.in_(part))
                 rows += session.execute(wanted)
         return rows
@@ -177,7 +173,6 @@ def _brought_forward(known: Measurements, done: int, rows: NDArray[np.float64]) 
 
 
 _COLUMNS = CANDIDATES.columns
-_DONE = sa.select(JOBS.columns.progress_done).where(JOBS.columns.id == sa.bindparam("id_"))
 _FINISHED = (
     sa.select(_COLUMNS.number, _COLUMNS.completion, *(_COLUMNS[name] for name in METRIC_COLUMNS))
     .where(

@@ -17,10 +17,10 @@ from services.store.engine import Database
 from services.store.fronts import Fronts
 from services.store.hidden_columns import Hidden
 from services.store.json_values import storable_text
-from services.store.pagination import MAX_PAGE, Order, read_page
+from services.store.pagination import Order, read_page
 from services.store.ranks import Ranks
 from services.store.records import CandidateFilter, CandidateRecord, JsonObject, Page, candidate_id
-from services.store.repository import Repository
+from services.store.repository import Repository, batched
 from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS, metric_column
 
 ORDER_COLUMNS = (*METRIC_COLUMNS, "number", "created_at")
@@ -49,6 +49,16 @@ class RankedCandidateRepository(Repository):
         if not records:
             raise NotFoundError("candidate", candidate_id)
         return records[0]
+
+    def get_candidates(self, search_id: str, numbers: Sequence[int]) -> list[CandidateRecord]:
+        """Those of the candidates of a search that there are, in this order, ranked, without loss curves."""
+        found: dict[int, CandidateRecord] = {}
+        with self._database.read() as session:
+            for part in batched(numbers):
+                wanted = _LISTED.where(_COLUMNS.search_id == search_id, _COLUMNS.number.in_(part))
+                ranked = self._ranked(session, session.execute(wanted).all())
+                found |= {record.number: record for record in ranked}
+        return [found[number] for number in numbers if number in found]
 
     def list_candidates(
         self,
@@ -116,9 +126,8 @@ class RankedCandidateRepository(Repository):
             # Found by number: SQLite would rather go through all that succeeded, by an index of theirs.
             succeeded = _COLUMNS.search_id == search_id, Hidden(_COLUMNS.accuracy).is_not(None)
             records: list[CandidateRecord] = []
-            for start in range(0, len(numbers), MAX_PAGE):  # engines bound the parameters of a statement
-                chunk = _COLUMNS.number.in_(numbers[start : start + MAX_PAGE])
-                rows = session.execute(_LISTED.where(*succeeded, chunk)).all()
+            for part in batched(numbers):
+                rows = session.execute(_LISTED.where(*succeeded, _COLUMNS.number.in_(part))).all()
                 records += self._ranked(session, rows)
         return sorted(records, key=lambda record: record.rank or 0)
 
@@ -183,18 +192,12 @@ def filtered(session: Session, only: CandidateFilter, order: Order) -> tuple[sa.
     bounds = []
     if only.search_space is not None:
         bounds.append(Bound(_COLUMNS.space, operator.eq, only.search_space))
-    if only.max_params is not None:
-        bounds.append(Bound(_COLUMNS.params, operator.le, _clamped(only.max_params)))
-    if only.max_flops is not None:
-        bounds.append(Bound(_COLUMNS.flops, operator.le, _clamped(only.max_flops)))
-    if only.min_accuracy is not None:
-        bounds.append(Bound(_COLUMNS.accuracy, operator.ge, only.min_accuracy))
     for asked in only.within:
         for compare, value in ((operator.ge, asked.low), (operator.le, asked.high)):
             if value is None:
                 continue
             if asked.metric in METRIC_COLUMNS:
-                bounds.append(Bound(_COLUMNS[asked.metric], compare, value))
+                bounds.append(Bound(_COLUMNS[asked.metric], compare, _storable(value)))
             else:
                 scope = scope.where(compare(metric_column(asked.metric), value))
     few = FEW_OF_A_SEARCH if within_search else FEW_OF_ALL
@@ -209,13 +212,13 @@ def _valued(only: CandidateFilter, order: Order) -> bool | None:
     """
     if only.state is not None and only.state is not CandidateState.SUCCEEDED:
         return False
-    bounds = (only.state, only.max_params, only.max_flops, only.min_accuracy)
-    scored = bool(only.within) or any(bound is not None for bound in bounds)
+    scored = bool(only.within) or only.state is not None
     return True if scored and order.column is not _COLUMNS.reward else None
 
 
-def _clamped(bound: int) -> int:
-    return max(-MAX_INTEGER, min(bound, MAX_INTEGER))
+def _storable(bound: float) -> float:
+    """No integer that a column can hold is between this bound and the one that was asked for."""
+    return max(-MAX_INTEGER, min(bound, MAX_INTEGER)) if isinstance(bound, int) else bound
 
 
 _RARE = (CandidateState.RUNNING, CandidateState.CANCELLED)

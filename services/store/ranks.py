@@ -17,13 +17,11 @@ from sqlalchemy.orm import Session
 
 from services.store.copies import Copies
 from services.store.numeric_rows import numeric_rows
+from services.store.repository import batched
 from services.store.tables import CANDIDATES, JOBS
 
 CANDIDATES_KEPT = 4_000_000
 """In all copies of a process together, at 16 bytes each; the searches not read for longest go first."""
-
-SEARCHES_AT_A_TIME = 500
-"""Engines bound the parameters of a statement."""
 
 
 class Ranks:
@@ -46,8 +44,7 @@ class Ranks:
 
     def _current(self, session: Session, search_ids: list[str]) -> "dict[str, _Copy]":
         copies: dict[str, _Copy] = {}
-        for start in range(0, len(search_ids), SEARCHES_AT_A_TIME):
-            part = search_ids[start : start + SEARCHES_AT_A_TIME]
+        for part in batched(search_ids):
             for search_id, done in session.execute(_DONE, {"search_ids": part}):
                 known = self._copies.get(search_id, _EMPTY)
                 if known.done < done:

@@ -14,15 +14,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A meta-training, a search or a final training."""
+    """A meta-training, a search, a final training or a fidelity report."""
 
     id: str
     kind: JobKind
     name: str
     state: JobState
     request: JsonObject  # as submitted and validated, defaults filled in
-    subject_id: str | None  # the checkpoint of a search, the candidate of a final training
-    progress_done: int  # candidates, meta steps or epochs; the furthest point, so it never goes back
+    subject_id: str | None  # the checkpoint of a search or report, the candidate of a final training
+    progress_done: int  # in the unit of its kind; the furthest point, so it never goes back
     progress_total: int
     result: JsonObject | None
     error: JsonObject | None  # problem details
@@ -53,7 +53,7 @@ class CandidateRecord:
     seed: int
     metrics: JsonObject | None  # accuracy, loss, params, flops, seconds and the estimator's own
     loss_curve: list[float] | None  # training loss before each inner step, [T]
-    error: JsonObject | None  # problem details
+    error: JsonObject | None  # {"reason", "detail"}
     created_at: datetime
     finished_at: datetime | None
     parents: tuple[int, ...] = ()  # numbers of the candidates it was made from
@@ -163,8 +163,8 @@ class Bounds:
     """A stretch of a metric, both ends included; a candidate without the metric is outside."""
 
     metric: str
-    low: float | None
-    high: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +174,6 @@ class CandidateFilter:
     search_id: str | None = None
     state: CandidateState | None = None
     search_space: str | None = None
-    max_params: int | None = None
-    max_flops: int | None = None
-    min_accuracy: float | None = None
     within: tuple[Bounds, ...] = ()
 
 

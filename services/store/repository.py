@@ -1,7 +1,9 @@
 """What the parts of the store share: the database, ids, and the look-up of rows."""
 
 import secrets
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -10,9 +12,13 @@ from sqlalchemy.orm import Session
 from services.errors import LeaseLostError, NotFoundError
 from services.store.engine import Database
 from services.store.json_values import storable_text
-from services.store.tables import Job, Table
+from services.store.tables import JOBS, Job, Table
 
 Row = TypeVar("Row", bound=Table)
+Item = TypeVar("Item")
+
+AT_A_TIME = 400
+"""Values that one statement is given: SQLite before 3.32 takes 999 parameters, and some values need two."""
 
 
 class Repository:
@@ -42,6 +48,13 @@ def find(session: Session, table: type[Row], kind: str, identifier: str, *, lock
     return row
 
 
+def batched(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The items in lists of at most AT_A_TIME, in order."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, AT_A_TIME)):
+        yield batch
+
+
 def rows_changed(session: Session, statement: sa.Update | sa.Delete) -> int:
     """Carry it out and answer how many rows it changed. RETURNING, as some write it, needs SQLite 3.35."""
     return cast("sa.CursorResult[Any]", session.execute(statement)).rowcount
@@ -56,3 +69,7 @@ def leased_job(session: Session, job_id: str, owner: str | None) -> Job:
     if job is None or job.lease_owner != owner:
         raise LeaseLostError(job_id, owner, job.lease_owner if job else None)
     return job
+
+
+DONE = sa.select(JOBS.columns.progress_done).where(JOBS.columns.id == sa.bindparam("id_"))
+"""How many candidates of a search have finished: how far what is kept of it in memory can go."""

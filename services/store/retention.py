@@ -12,9 +12,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from services.lifecycle import CandidateState, JobKind, JobState
+from services.lifecycle import TERMINAL_STATES, CandidateState, JobKind
 from services.store.records import EventType
-from services.store.repository import Repository, rows_changed
+from services.store.repository import Repository, batched, rows_changed
 from services.store.tables import CANDIDATES, CHECKPOINTS, EVENTS, IDEMPOTENT_REQUESTS, IDENTITY, JOBS
 
 KEPT_EVENTS = [EventType.STATE, EventType.EXTENDED, EventType.SUSPENDED]
@@ -53,8 +53,7 @@ class RetentionRepository(Repository):
         """Those of the ids that no job has, or none any more."""
         known: set[str] = set()
         with self._database.read() as session:
-            for start in range(0, len(ids), _AT_A_TIME):
-                part = ids[start : start + _AT_A_TIME]
+            for part in batched(ids):
                 known.update(session.scalars(sa.select(JOBS.columns.id).where(JOBS.columns.id.in_(part))))
         return [each for each in ids if each not in known]
 
@@ -72,8 +71,8 @@ class RetentionRepository(Repository):
         )
         with self._database.write() as session:
             ids = session.scalars(old).all()
-            for start in range(0, len(ids), _AT_A_TIME):
-                session.execute(sa.delete(EVENTS).where(events.id.in_(ids[start : start + _AT_A_TIME])))
+            for part in batched(ids):
+                session.execute(sa.delete(EVENTS).where(events.id.in_(part)))
             return len(ids)
 
     def drop_failure_details(self, ended_before: datetime, limit: int) -> int:
@@ -110,9 +109,8 @@ class RetentionRepository(Repository):
 
 def _ended(before: datetime) -> sa.Select[tuple[str]]:
     jobs = JOBS.columns
-    terminal = [state for state in JobState if state.terminal]
     return sa.select(jobs.id).where(
-        jobs.state.in_(terminal), jobs.lease_owner.is_(None), jobs.finished_at < before
+        jobs.state.in_(TERMINAL_STATES), jobs.lease_owner.is_(None), jobs.finished_at < before
     )
 
 
@@ -121,7 +119,6 @@ def _without_details(search_id: str, number: int, error: dict[str, object] | Non
     return {"search_id_": search_id, "number_": number, "error": kept, "loss_curve": None}
 
 
-_AT_A_TIME = 500  # engines bound the parameters of a statement
 _SHA256 = re.compile(r'(?<=")[0-9a-f]{64}(?=")')
 _SHORTEN = sa.update(CANDIDATES).where(
     CANDIDATES.columns.search_id == sa.bindparam("search_id_"),

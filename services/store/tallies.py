@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from services.lifecycle import CandidateState, JobKind
-from services.store.ranks import SEARCHES_AT_A_TIME
+from services.store.repository import batched
 from services.store.tables import CANDIDATES, JOBS
 
 SECONDS_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -61,9 +61,8 @@ class Tallies:
         known = {search_id: self._known.get(search_id, _NOTHING) for search_id in done}
         grown = [search_id for search_id, tally in known.items() if tally.done < done[search_id]]
         new = [search_id for search_id in grown if not known[search_id].done]
-        parts = [new[start : start + SEARCHES_AT_A_TIME] for start in range(0, len(new), SEARCHES_AT_A_TIME)]
         # A search that is known is read by itself: each goes on at another candidate.
-        for part in [*parts, *([each] for each in grown if known[each].done)]:
+        for part in [*batched(new), *([each] for each in grown if known[each].done)]:
             rows = defaultdict[str, list[sa.Row[Any]]](list)
             for row in session.execute(_FINISHED, {"search_ids": part, "after": known[part[0]].done}):
                 rows[row.search_id].append(row)

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from services.lifecycle import Action, CandidateState, JobState, next_state
 from services.store.events import record_event
 from services.store.records import EventType, JobRecord, JsonObject
-from services.store.repository import rows_changed
 from services.store.tables import CANDIDATES, Job
 
 
@@ -52,15 +51,10 @@ def drop_lease(session: Session, job: Job, now: datetime) -> None:
 def _settle(session: Session, job: Job, now: datetime) -> None:
     # A job that has ended and has no runner can have no evaluation in flight: nobody would finish it.
     if job.state.terminal and job.lease_owner is None:
-        cancel_running(session, job.id, now)
-
-
-def cancel_running(session: Session, search_id: str, now: datetime) -> int:
-    """Mark the evaluations in flight as cancelled; answers how many there were."""
-    columns = CANDIDATES.columns
-    running = columns.search_id == search_id, columns.state == CandidateState.RUNNING
-    cancel = sa.update(CANDIDATES).where(*running).values(state=CandidateState.CANCELLED, finished_at=now)
-    return rows_changed(session, cancel)
+        columns = CANDIDATES.columns
+        running = columns.search_id == job.id, columns.state == CandidateState.RUNNING
+        cancel = sa.update(CANDIDATES).where(*running).values(state=CandidateState.CANCELLED, finished_at=now)
+        session.execute(cancel)
 
 
 def job_record(job: Job | sa.Row[Any]) -> JobRecord:

@@ -18,9 +18,9 @@ from nas.fidelity_spec import (
     make_fidelity_report,
     validate_fidelity_spec,
 )
+from nas.named_config import NamedConfig
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
-from nas.search_spec import NamedConfig
 
 
 def test_options_stand_behind_a_name_only_where_it_comes_twice() -> None:

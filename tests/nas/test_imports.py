@@ -31,3 +31,8 @@ assert not late, late
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_pictures_can_be_imported_before_the_spaces_that_draw_with_them() -> None:
+    done = subprocess.run([sys.executable, "-c", "import nas.drawing"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

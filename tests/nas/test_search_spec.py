@@ -8,9 +8,10 @@ from pydantic import ValidationError
 
 from gtn_core.errors import UnknownNameError
 from nas.estimators import ESTIMATORS
+from nas.named_config import NamedConfig
 from nas.registry import PluginError
 from nas.search_spaces import SEARCH_SPACES
-from nas.search_spec import Constraints, NamedConfig, Resources, SearchSpec, uses_plugins, validate_spec
+from nas.search_spec import Constraints, Resources, SearchSpec, uses_plugins, validate_spec
 
 PLUGIN = Path(__file__).parent / "plugin"
 

@@ -292,7 +292,7 @@ def test_logs_of_deleted_searches_go_after_a_day(
     store: Store, running_search: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Those of the others stay, however many there are: they are asked for a few at a time."""
-    monkeypatch.setattr("services.store.retention._AT_A_TIME", 2)
+    monkeypatch.setattr("services.store.repository.AT_A_TIME", 2)
     settings = Settings(data_dir=tmp_path)
     assert collect_logs(store, settings) == 0
     settings.log_dir.mkdir()
@@ -317,7 +317,7 @@ def test_logs_of_deleted_searches_go_after_a_day(
 def test_no_more_than_a_batch_is_forgotten_at_a_time_and_all_of_it_in_the_end(
     store: Store, running_search: MakeJob, propose: Write, clock, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("services.store.retention._AT_A_TIME", 1)
+    monkeypatch.setattr("services.store.repository.AT_A_TIME", 1)
     search = running_search()
     for number in range(3):
         propose(search.id, number)

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from gtn_core.errors import GtnNasError
 from nas.ranking import DIRECTIONS
 from services.candidate_analysis import cells_svg, network_svg
-from services.controller.jobs import OwnerKey
 from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.controller.problems import Problem
 from services.controller.rankings import latest_final_training
@@ -19,6 +18,7 @@ from services.controller.relatives import cost_view, lineage_view, similar_view
 from services.controller.routes import candidates
 from services.controller.routes.candidate_analysis import SearchOf
 from services.controller.routes.candidates import Candidate
+from services.controller.submission import SubmissionDep
 from services.controller.views import candidate_detail, final_training_view
 from services.errors import NotFoundError
 from services.exports import formats_here, latest_training
@@ -57,7 +57,7 @@ def get_candidate(page: PageDep, candidate: Candidate, search: SearchOf) -> HTML
         network=_drawing(lambda: network_svg(page.store, search, candidate)),
         cost=_attempt(lambda: cost_view(page.store, search, candidate)),
         lineage=_attempt(lambda: lineage_view(page.store, search, candidate)),
-        neighbours=_ranks_beside(candidate, page.store),
+        neighbours=_numbered_beside(candidate, page.store),
     )
 
 
@@ -73,14 +73,12 @@ def get_similar(page: PageDep, candidate: Candidate, search: SearchOf) -> HTMLRe
 def retrain(
     page: PageDep,
     candidate: Candidate,
-    owner_key: OwnerKey,
+    submission: SubmissionDep,
     epochs: Annotated[int, Form()],
 ) -> Response:
     """Submit a final training and go where it can be watched."""
     request = from_form(RetrainRequest, epochs=epochs)
-    job = candidates.retrain_candidate(
-        candidate, Response(), page.settings, page.store, owner_key, None, request
-    )
+    job = candidates.retrain_candidate(candidate, Response(), page.settings, page.store, submission, request)
     return page.redirect(f"/final-trainings/{job.id}")
 
 
@@ -180,7 +178,7 @@ def _others(detail: CandidateDetail) -> dict[str, Any]:
     return {name: value for name, value in measured.items() if name not in OWN_METRICS}
 
 
-def _ranks_beside(candidate: CandidateRecord, store: Store) -> dict[str, str]:
+def _numbered_beside(candidate: CandidateRecord, store: Store) -> dict[str, str]:
     """The candidates proposed before and after this one, where they are."""
     found = {}
     for name, number in (("previous", candidate.number - 1), ("next", candidate.number + 1)):

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from gtn_core.errors import UnknownNameError
 from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS
+from nas.named_config import NamedConfig
 from nas.registry import PluginError, Registry
 from nas.search_spaces import SEARCH_SPACES
-from nas.search_spec import NamedConfig, own_objective
+from nas.search_spec import own_objective
 from services.controller.cluster import cluster_view
 from services.controller.error_handlers import field_problems
 from services.controller.jobs import OwnerKey
@@ -24,6 +25,7 @@ from services.controller.pages.page import ACTS, Page, PageDep, page_router
 from services.controller.problems import Problem, invalid_field
 from services.controller.rankings import estimate_cost
 from services.controller.security import needs_key
+from services.controller.submission import Submission
 from services.controller.validation import check_search
 from services.dashboard.equivalents import curl_command, search_command
 from services.dashboard.schema_form import FormField, fields_of, read_form
@@ -32,7 +34,6 @@ from services.lifecycle import CandidateState, JobKind
 from services.schemas import ClusterView, CostEstimate, FieldProblem
 from services.schemas.requests import SearchRequest
 from services.store import CandidateFilter, IdempotencyKey, JobRecord, JsonObject, Store
-from services.telemetry import current_origin
 
 router = page_router()
 
@@ -153,17 +154,8 @@ def submit(page: PageDep, form: FormDep, owner_key: OwnerKey) -> Response:
     body = plan.checked.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     caller = page.caller.id if page.caller else ""
-    job = page.store.create_job(
-        JobKind.SEARCH,
-        name=plan.checked.name,
-        request=body,
-        subject_id=plan.checked.checkpoint_id,
-        progress_total=plan.checked.max_candidates,
-        origin=current_origin(),
-        priority=plan.checked.priority,
-        owner_key_id=owner_key,
-        idempotency=IdempotencyKey(f"{nonce} {digest}", f"POST /searches/new {caller}".rstrip(), digest),
-    )
+    idempotency = IdempotencyKey(f"{nonce} {digest}", f"POST /searches/new {caller}".rstrip(), digest)
+    job = Submission(page.store, owner_key, idempotency).search(plan.checked)
     return page.redirect(f"/searches/{job.id}")
 
 

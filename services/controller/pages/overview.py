@@ -11,14 +11,13 @@ from services.controller.cluster import cluster_view
 from services.controller.pages.job_rows import KINDS, JobRow, job_row
 from services.controller.pages.page import Page, PageDep, page_router
 from services.errors import ClusterUnavailableError
-from services.lifecycle import JobKind, JobState
+from services.lifecycle import TERMINAL_STATES, JobKind, JobState
 from services.schemas import ClusterView
 from services.store import JobRecord, Store
 
 router = page_router()
 
 ACTIVE = (JobState.RUNNING, JobState.PAUSED, JobState.QUEUED)
-ENDED = tuple(state for state in JobState if state.terminal)
 MOST_ACTIVE = 12
 MOST_RECENT = 12
 MOST_FAILED = 5
@@ -74,7 +73,7 @@ def _overview(store: Store) -> Overview:
     counts = store.count_jobs()
     by_state = {state: sum(counts.get((kind, state), 0) for kind in KINDS) for state in JobState}
     active = [job for state in ACTIVE for job in _latest(store, state, by_state[state])]
-    ended = [job for state in ENDED for job in _latest(store, state, by_state[state])]
+    ended = [job for state in TERMINAL_STATES for job in _latest(store, state, by_state[state])]
     ended.sort(key=lambda job: job.finished_at or job.created_at, reverse=True)
     failed = [job for job in ended if job.state is JobState.FAILED]
     return Overview(

@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, Response
 
-from services.controller.jobs import OwnerKey, Search
+from services.controller.jobs import Search
 from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.controller.queries import SearchCandidateParameters, SearchCandidateQuery
 from services.controller.rankings import best_candidate, candidate_views
 from services.controller.routes import searches
+from services.controller.submission import SubmissionDep
 from services.controller.views import search_view
 from services.dashboard.importance import grids
 from services.dashboard.search_facts import search_facts
@@ -125,14 +126,14 @@ def extend(
 def clone(
     page: PageDep,
     job: Search,
-    owner_key: OwnerKey,
+    submission: SubmissionDep,
     max_candidates: Annotated[int, Form()],
     seed: Annotated[int, Form()],
     name: Annotated[str, Form()] = "",
 ) -> Response:
     """Submit another search like it."""
     changes = from_form(SearchChanges, name=name, max_candidates=max_candidates, seed=seed)
-    made = searches.clone_search(job, Response(), page.settings, page.store, owner_key, None, changes)
+    made = searches.clone_search(job, Response(), page.settings, page.store, submission, changes)
     return page.redirect(f"/searches/{made.id}")
 
 

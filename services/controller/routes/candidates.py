@@ -6,22 +6,20 @@ from fastapi import APIRouter, Depends, Response
 
 from services.controller.caching import IfNoneMatch, conditional
 from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
-from services.controller.idempotency import IdempotencyKeyHeader
-from services.controller.jobs import OwnerKey
 from services.controller.problems import CONFLICT, Problem
 from services.controller.queries import CandidateParameters
 from services.controller.rankings import candidate_views, latest_final_training
 from services.controller.security import READS, SUBMITS
 from services.controller.space_options import check_space_options
+from services.controller.submission import SubmissionDep
 from services.controller.validation import require_checkpoint, require_space
 from services.controller.views import candidate_detail, final_training_view
-from services.export_files import ExportFormat
+from services.export_formats import ExportFormat
 from services.exports import export_trained, latest_training
 from services.lifecycle import CandidateState, JobKind
 from services.schemas import CandidateDetail, CandidateView, FinalTrainingView, Page
 from services.schemas.requests import RetrainRequest
 from services.store import CandidateRecord
-from services.telemetry import current_origin
 
 router = APIRouter(prefix="/v1/candidates", tags=["candidates"], dependencies=[READS])
 
@@ -69,8 +67,7 @@ def retrain_candidate(
     response: Response,
     settings: SettingsDep,
     store: StoreDep,
-    owner_key: OwnerKey,
-    idempotency: IdempotencyKeyHeader,
+    submission: SubmissionDep,
     request: RetrainRequest | None = None,
 ) -> FinalTrainingView:
     """Submit a final training. It opens the test split once, at its end; its weights can then be exported."""
@@ -86,16 +83,11 @@ def retrain_candidate(
     space = require_space(search)
     if request.space_options:
         check_space_options(space, request.space_options, candidate)
-    job = store.create_job(
+    job = submission.job(
         JobKind.FINAL_TRAINING,
-        name=request.name,
-        request=request.model_dump(mode="json"),
+        request,
+        total=request.epochs,
         subject_id=candidate.id,
-        progress_total=request.epochs,
-        priority=request.priority,
-        owner_key_id=owner_key,
-        origin=current_origin(),
-        idempotency=idempotency,
     )
     response.headers["Location"] = f"/v1/final-trainings/{job.id}"
     return final_training_view(job)

@@ -222,9 +222,4 @@ def _frames(checkpoint: FrozenCheckpoint) -> Frames | None:
         layout = film_layout(checkpoint.manifest)
     except CheckpointError:
         return None
-    return Frames(
-        steps=list(layout.steps),
-        classes=list(layout.classes),
-        per_class=layout.per_class,
-        tile=layout.tile,
-    )
+    return Frames.model_validate(layout, from_attributes=True)

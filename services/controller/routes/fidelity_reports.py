@@ -4,15 +4,13 @@ from fastapi import Response
 
 from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.fidelity_validation import check_fidelity_report
-from services.controller.idempotency import IdempotencyKeyHeader
-from services.controller.jobs import OwnerKey
 from services.controller.routes.job_routes import JobResource, add_job_routes
 from services.controller.security import SUBMITS
+from services.controller.submission import SubmissionDep
 from services.controller.views import fidelity_report_view
 from services.lifecycle import JobKind
 from services.schemas import FidelityReportView
 from services.schemas.fidelity import FidelityReportRequest
-from services.telemetry import current_origin
 
 FIDELITY_REPORTS = JobResource(
     kind=JobKind.FIDELITY_REPORT,
@@ -31,21 +29,15 @@ def create_fidelity_report(
     response: Response,
     settings: SettingsDep,
     store: StoreDep,
-    owner_key: OwnerKey,
-    idempotency: IdempotencyKeyHeader,
+    submission: SubmissionDep,
 ) -> FidelityReportView:
     """Measure how well estimators rank architectures: against a table, or against longer real trainings."""
     request = check_fidelity_report(request, settings, store)
-    job = store.create_job(
+    job = submission.job(
         JobKind.FIDELITY_REPORT,
-        name=request.name,
-        request=request.model_dump(mode="json"),
-        progress_total=request.evaluations(with_table=request.table is not None),
+        request,
+        total=request.evaluations(with_table=request.table is not None),
         subject_id=request.checkpoint_id,
-        origin=current_origin(),
-        priority=request.priority,
-        owner_key_id=owner_key,
-        idempotency=idempotency,
     )
     response.headers["Location"] = f"{router.prefix}/{job.id}"
     return fidelity_report_view(job)

@@ -31,6 +31,12 @@ class JobResource(Generic[View]):
     events: str  # the types of its events, beside those that all jobs have
     model: type[View]
     view: Callable[[JobRecord], View]
+    view_alone: Callable[[Store, JobRecord], View] | None = None
+    """As it is shown where it is the only one, if that is more."""
+
+    def alone(self, store: Store, job: JobRecord) -> View:
+        """The job as it is shown where it is the only one."""
+        return self.view_alone(store, job) if self.view_alone else self.view(job)
 
     @property
     def router(self) -> APIRouter:
@@ -47,15 +53,15 @@ class JobResource(Generic[View]):
 def add_job_routes(router: APIRouter, resource: JobResource[View], *, get: str, delete: str) -> None:
     """All of a kind that is like the others; `get` and `delete` add to what is said of these."""
     add_list(router, resource)
-    _add_get(router, resource, get)
-    _add_edit(router, resource)
-    _add_action(
+    add_get(router, resource, get)
+    add_edit(router, resource)
+    add_action(
         router,
         resource,
         Action.CANCEL,
         f"Cancel a {resource.noun} that has not ended; its worker lets go of it within seconds.",
     )
-    _add_action(
+    add_action(
         router,
         resource,
         Action.RESUME,
@@ -83,12 +89,12 @@ def add_list(router: APIRouter, resource: JobResource[View]) -> None:
     )(list_jobs)
 
 
-def _add_get(router: APIRouter, resource: JobResource[View], description: str) -> None:
+def add_get(router: APIRouter, resource: JobResource[View], description: str) -> None:
     """GET of one job."""
     job_of_path = find_job(resource.kind)
 
     def get_job(job: Annotated[JobRecord, Depends(job_of_path)], store: StoreDep) -> Any:
-        return with_position(resource.view(job), store)
+        return _with_position(resource.alone(store, job), store)
 
     router.get(
         f"/{{{resource.word}_id}}",
@@ -99,19 +105,19 @@ def _add_get(router: APIRouter, resource: JobResource[View], description: str) -
     )(get_job)
 
 
-def with_position(view: View, store: Store) -> View:
+def _with_position(view: View, store: Store) -> View:
     """A job as it is shown alone, with the id of its newest event. That is looked up last: it may tell more
     than the job shows, and never less.
     """
     return view.model_copy(update={"last_event_id": store.last_event_id(view.id)})
 
 
-def _add_edit(router: APIRouter, resource: JobResource[View]) -> None:
+def add_edit(router: APIRouter, resource: JobResource[View]) -> None:
     """PATCH of one job."""
     job_of_path = find_job(resource.kind)
 
     def edit_job(edit: JobEdit, job: Annotated[JobRecord, Depends(job_of_path)], store: StoreDep) -> Any:
-        return resource.view(store.edit_job(job.id, name=edit.name, priority=edit.priority))
+        return resource.alone(store, store.edit_job(job.id, name=edit.name, priority=edit.priority))
 
     router.patch(
         f"/{{{resource.word}_id}}",
@@ -123,12 +129,12 @@ def _add_edit(router: APIRouter, resource: JobResource[View]) -> None:
     )(edit_job)
 
 
-def _add_action(router: APIRouter, resource: JobResource[View], action: Action, description: str) -> None:
+def add_action(router: APIRouter, resource: JobResource[View], action: Action, description: str) -> None:
     """POST of what is done to one."""
     job_of_path = find_job(resource.kind)
 
     def act(job: Annotated[JobRecord, Depends(job_of_path)], store: StoreDep) -> Any:
-        return resource.view(store.act(job.id, action))
+        return resource.alone(store, store.act(job.id, action))
 
     router.post(
         f"/{{{resource.word}_id}}/{action}",

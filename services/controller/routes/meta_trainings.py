@@ -2,17 +2,15 @@
 
 from fastapi import Response
 
-from services.controller.dependencies import SettingsDep, StoreDep
-from services.controller.idempotency import IdempotencyKeyHeader
-from services.controller.jobs import OwnerKey
+from services.controller.dependencies import SettingsDep
 from services.controller.meta_training_validation import check_meta_training
 from services.controller.routes.job_routes import JobResource, add_job_routes
 from services.controller.security import SUBMITS
+from services.controller.submission import SubmissionDep
 from services.controller.views import meta_training_view
 from services.lifecycle import JobKind
 from services.schemas import MetaTrainingView
 from services.schemas.requests import MetaTrainingRequest
-from services.telemetry import current_origin
 
 META_TRAININGS = JobResource(
     kind=JobKind.META_TRAINING,
@@ -30,21 +28,14 @@ def create_meta_training(
     request: MetaTrainingRequest,
     response: Response,
     settings: SettingsDep,
-    store: StoreDep,
-    owner_key: OwnerKey,
-    idempotency: IdempotencyKeyHeader,
+    submission: SubmissionDep,
 ) -> MetaTrainingView:
     """Meta-train a generator on a data set. Its product is a frozen checkpoint."""
     request = check_meta_training(request, settings)
-    job = store.create_job(
+    job = submission.job(
         JobKind.META_TRAINING,
-        name=request.name,
-        request=request.model_dump(mode="json"),
-        progress_total=request.config.meta_steps,
-        origin=current_origin(),
-        priority=request.priority,
-        owner_key_id=owner_key,
-        idempotency=idempotency,
+        request,
+        total=request.config.meta_steps,
     )
     response.headers["Location"] = f"{router.prefix}/{job.id}"
     return meta_training_view(job)

@@ -6,20 +6,26 @@ from fastapi import Body, Response
 
 from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.idempotency import IdempotencyKeyHeader
-from services.controller.jobs import OwnerKey, Search
+from services.controller.jobs import Search
 from services.controller.queries import SearchCandidateParameters
-from services.controller.rankings import best_candidate, candidate_views, estimate_cost, failures
-from services.controller.routes.job_routes import JobResource, add_delete, add_events, add_list, with_position
+from services.controller.rankings import candidate_views, estimate_cost, whole_search_view
+from services.controller.routes.job_routes import (
+    JobResource,
+    add_action,
+    add_delete,
+    add_edit,
+    add_events,
+    add_get,
+    add_list,
+)
 from services.controller.security import SUBMITS
+from services.controller.submission import Submission, SubmissionDep
 from services.controller.validation import changed_search, check_search, extended_search
 from services.controller.views import search_view
 from services.lifecycle import Action, JobKind
 from services.schemas import CandidateView, Page, SearchPlan, SearchView
-from services.schemas.job_edit import JobEdit
 from services.schemas.requests import SearchRequest
 from services.schemas.search_steering import SearchChanges, SearchExtension
-from services.store import IdempotencyKey, JobRecord, Store
-from services.telemetry import current_origin
 
 SEARCHES = JobResource(
     kind=JobKind.SEARCH,
@@ -28,6 +34,7 @@ SEARCHES = JobResource(
     events="`candidate`, `extended`",
     model=SearchView,
     view=search_view,
+    view_alone=whole_search_view,
 )
 router = SEARCHES.router
 
@@ -45,8 +52,7 @@ def create_search(
     response: Response,
     settings: SettingsDep,
     store: StoreDep,
-    owner_key: OwnerKey,
-    idempotency: IdempotencyKeyHeader,
+    submission: SubmissionDep,
     validate_only: bool = False,
 ) -> SearchView | Response:
     """Search architectures with the synthetic data of a frozen checkpoint.
@@ -59,7 +65,7 @@ def create_search(
         body = request.model_dump(mode="json")
         plan = SearchPlan(request=body, estimate=estimate_cost(store, body))
         return Response(plan.model_dump_json(), media_type="application/json")
-    return _submit(request, response, store, owner_key, idempotency)
+    return _submit(request, response, submission)
 
 
 @router.post("/{search_id}/clone", status_code=201, dependencies=[SUBMITS], summary="Clone a search")
@@ -68,77 +74,43 @@ def clone_search(
     response: Response,
     settings: SettingsDep,
     store: StoreDep,
-    owner_key: OwnerKey,
-    idempotency: IdempotencyKeyHeader,
+    submission: SubmissionDep,
     changes: Annotated[SearchChanges | None, Body()] = None,
 ) -> SearchView:
     """Submit a new search with the request of this one, whatever its state, except for the fields given."""
     given = {} if changes is None else changes.model_dump(mode="json", exclude_unset=True)
     request = check_search(changed_search(job, given), settings, store)
-    return _submit(request, response, store, owner_key, idempotency)
+    return _submit(request, response, submission)
 
 
-def _submit(
-    request: SearchRequest,
-    response: Response,
-    store: Store,
-    owner_key: str | None,
-    idempotency: IdempotencyKey | None,
-) -> SearchView:
-    job = store.create_job(
-        JobKind.SEARCH,
-        name=request.name,
-        request=request.model_dump(mode="json"),
-        subject_id=request.checkpoint_id,
-        progress_total=request.max_candidates,
-        origin=current_origin(),
-        priority=request.priority,
-        owner_key_id=owner_key,
-        idempotency=idempotency,
-    )
+def _submit(request: SearchRequest, response: Response, submission: Submission) -> SearchView:
+    job = submission.search(request)
     response.headers["Location"] = f"{router.prefix}/{job.id}"
     return search_view(job)
 
 
 add_list(router, SEARCHES)
-
-
-@router.get("/{search_id}", summary="Get a search")
-def get_search(job: Search, store: StoreDep) -> SearchView:
-    """One search, with its best candidate so far, and why others failed."""
-    return with_position(_whole_view(store, job), store)
-
-
-@router.patch("/{search_id}", dependencies=[SUBMITS], summary="Edit a search")
-def edit_search(job: Search, edit: JobEdit, store: StoreDep) -> SearchView:
-    """Give a search another name, or another priority, which counts while it waits."""
-    return _whole_view(store, store.edit_job(job.id, name=edit.name, priority=edit.priority))
-
-
+add_get(router, SEARCHES, "One search, with its best candidate so far, and why others failed.")
+add_edit(router, SEARCHES)
 add_delete(
     router,
     SEARCHES,
     "Its candidates go too. Final trainings of these that have not ended are cancelled; of all of them the "
     "weights go, which nobody could export any more.",
 )
-
-
-@router.post("/{search_id}/pause", dependencies=[SUBMITS], summary="Pause a search")
-def pause_search(job: Search, store: StoreDep) -> SearchView:
-    """Stop scoring; candidates in flight are stopped and evaluated again after `resume`."""
-    return _act(store, job.id, Action.PAUSE)
-
-
-@router.post("/{search_id}/resume", dependencies=[SUBMITS], summary="Resume a search")
-def resume_search(job: Search, store: StoreDep) -> SearchView:
-    """Go on where the search was paused; one that failed tries again from what it has."""
-    return _act(store, job.id, Action.RESUME)
-
-
-@router.post("/{search_id}/cancel", dependencies=[SUBMITS], summary="Cancel a search")
-def cancel_search(job: Search, store: StoreDep) -> SearchView:
-    """End a search for good; what was scored stays."""
-    return _act(store, job.id, Action.CANCEL)
+add_action(
+    router,
+    SEARCHES,
+    Action.PAUSE,
+    "Stop scoring; candidates in flight are stopped and evaluated again after `resume`.",
+)
+add_action(
+    router,
+    SEARCHES,
+    Action.RESUME,
+    "Go on where the search was paused; one that failed tries again from what it has.",
+)
+add_action(router, SEARCHES, Action.CANCEL, "End a search for good; what was scored stays.")
 
 
 @router.post("/{search_id}/extend", dependencies=[SUBMITS], summary="Extend a search")
@@ -157,15 +129,7 @@ def extend_search(
     # What it names may be gone since it was submitted, and its runner would only find that out.
     check_search(changed_search(job, {}), settings, store)
     extended = store.extend(job.id, lambda found: extended_search(found, extension), idempotency=idempotency)
-    return _whole_view(store, extended)
-
-
-def _act(store: Store, search_id: str, action: Action) -> SearchView:
-    return _whole_view(store, store.act(search_id, action))
-
-
-def _whole_view(store: Store, job: JobRecord) -> SearchView:
-    return search_view(job, best_candidate(store, job), failures(store, job))
+    return whole_search_view(store, extended)
 
 
 add_events(router, SEARCHES)

@@ -13,10 +13,9 @@ import torch
 from pydantic import ValidationError
 
 from gtn_core.errors import InvalidArchitectureError, UnknownNameError
-from nas import search_spaces
 from nas.architecture import Architecture
 from nas.drawing import draw_svg, draw_text
-from nas.search_spaces import get_search_space, search_space_names, search_space_schema
+from nas.search_spaces import SEARCH_SPACES, get_search_space
 from nas.search_spaces.base import ImageShape, SearchSpace
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -46,7 +45,7 @@ GREY: ImageShape = (1, 8, 8)
 COLOUR: ImageShape = (3, 32, 32)
 
 
-@pytest.fixture(params=search_space_names())
+@pytest.fixture(params=SEARCH_SPACES.names())
 def space(request: pytest.FixtureRequest) -> SearchSpace:
     return get_search_space(request.param, **SMALL.get(request.param, {}))
 
@@ -71,8 +70,8 @@ def fingerprint(name: str) -> str:
 
 def test_satisfies_the_protocol(space: SearchSpace) -> None:
     assert isinstance(space, SearchSpace)
-    assert space.name in search_space_names()
-    assert search_spaces.SEARCH_SPACES.description(space.name)
+    assert space.name in SEARCH_SPACES.names()
+    assert SEARCH_SPACES.description(space.name)
     assert space.config.model_config["frozen"]
 
 
@@ -80,7 +79,6 @@ def test_encodings_round_trip(space: SearchSpace) -> None:
     for architecture in draw(space, 50):
         assert architecture.space == space.name
         assert space.parse(architecture.encoding) == architecture
-        assert Architecture.parse(str(architecture)) == architecture
 
 
 def test_a_foreign_encoding_is_refused(space: SearchSpace) -> None:
@@ -149,7 +147,7 @@ def test_the_seed_alone_decides_the_weights(space: SearchSpace) -> None:
 
 
 def test_a_fresh_process_draws_and_builds_the_same() -> None:
-    names = search_space_names()
+    names = SEARCH_SPACES.names()
     script = f"""
 import importlib.util, json
 spec = importlib.util.spec_from_file_location("contract", {__file__!r})
@@ -162,7 +160,7 @@ print(json.dumps([contract.fingerprint(name) for name in {names!r}]))
 
 
 def test_a_schema_lists_every_option(space: SearchSpace) -> None:
-    properties = search_space_schema(space.name)["properties"]
+    properties = SEARCH_SPACES.schema(space.name)["properties"]
     assert set(properties) == set(type(space.config).model_fields)
     assert all("description" in option for option in properties.values())
 

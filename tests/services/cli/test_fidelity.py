@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from gtn_core.errors import DatasetError
+from nas.fidelity_spec import FidelitySpec
 from services.cli.app import app
 from services.cli.fidelity import named_estimator
 from services.lifecycle import JobKind
@@ -138,3 +139,12 @@ def finish_report(store: Store, report: dict[str, Any]) -> None:
             store.finish(job.id, "worker", result=report)
             return
         time.sleep(0.05)
+
+
+def test_the_help_tells_the_defaults_of_a_report() -> None:
+    told = {each.name: each.show_default for each in typer.main.get_command(app).commands["fidelity"].params}
+    defaults = {name: field.default for name, field in FidelitySpec.model_fields.items()}
+    names = ("candidates", "labels", "population", "truth_steps", "seed")
+    assert {name: told[name] for name in names} == {name: str(defaults[name]) for name in names}
+    assert told["estimator"] == "gtn, real_data, zero_cost and ensemble"
+    assert [each.name for each in defaults["estimators"]] == ["gtn", "real_data", "zero_cost", "ensemble"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from services.store import CandidateFilter, open_store, upgrade
+from services.store import Bounds, CandidateFilter, open_store, upgrade
 from services.store.ranked_candidates import candidate_order, filtered
 from services.store.tables import CANDIDATES, JOBS
 
@@ -65,16 +65,31 @@ def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize(
     ("only", "order_by", "index", "is_sorted"),
     [
-        (CandidateFilter("s", max_params=100), "-created_at", "search_params", True),
-        (CandidateFilter("s", max_params=5000), "-created_at", "search_created_at", False),
-        (CandidateFilter("s", max_params=5000, max_flops=10), "number", "search_flops", True),
-        (CandidateFilter("s", max_params=5000), "params", "search_params", False),
-        (CandidateFilter("s", max_params=0), "params", "search_params", False),
-        (CandidateFilter("s", min_accuracy=0.5), "number", "sqlite_autoindex_candidates", False),
+        (CandidateFilter("s", within=(Bounds("params", high=100),)), "-created_at", "search_params", True),
+        (
+            CandidateFilter("s", within=(Bounds("params", high=5000),)),
+            "-created_at",
+            "search_created_at",
+            False,
+        ),
+        (
+            CandidateFilter("s", within=(Bounds("params", high=5000), Bounds("flops", high=10))),
+            "number",
+            "search_flops",
+            True,
+        ),
+        (CandidateFilter("s", within=(Bounds("params", high=5000),)), "params", "search_params", False),
+        (CandidateFilter("s", within=(Bounds("params", high=0),)), "params", "search_params", False),
+        (
+            CandidateFilter("s", within=(Bounds("accuracy", low=0.5),)),
+            "number",
+            "sqlite_autoindex_candidates",
+            False,
+        ),
         (CandidateFilter("s", search_space="common"), "-accuracy", "search_accuracy", False),
         (CandidateFilter("s", search_space="common"), "rank", "search_reward", False),
         (CandidateFilter("s"), "-rank", "search_reward", False),
-        (CandidateFilter(min_accuracy=0.999), "number", "all_accuracy", True),
+        (CandidateFilter(within=(Bounds("accuracy", low=0.999),)), "number", "all_accuracy", True),
         (CandidateFilter(search_space="common"), "-accuracy", "space_accuracy", False),
         (CandidateFilter(search_space="rare"), "params", "space_accuracy", True),
     ],

@@ -100,22 +100,6 @@ def test_history_is_in_order_of_completion_whatever_the_clock_says(
     assert [candidate.number for candidate in store.in_flight(job.id)] == [1]
 
 
-def test_cancel_in_flight_spares_what_is_finished(
-    store: Store, running_search: MakeJob, propose: Write, succeed: Write
-):
-    job = running_search()
-    succeed(job.id, 0)
-    propose(job.id, 1)
-    propose(job.id, 2)
-    assert store.cancel_in_flight(job.id) == 2
-    assert store.cancel_in_flight(job.id) == 0
-    states = [store.get_candidate(f"{job.id}-{number}").state for number in range(3)]
-    assert states == ["succeeded", "cancelled", "cancelled"]
-    assert store.finish_candidate("runner", job.id, 1, metrics=METRICS).state is CandidateState.CANCELLED
-    assert store.get_job(job.id).progress_done == 1
-    assert [candidate.number for candidate in store.history(job.id)] == [0]
-
-
 def test_what_is_not_a_finite_number_never_gets_in(store: Store, running_search: MakeJob, propose: Write):
     job = running_search()
     propose(job.id, 0)

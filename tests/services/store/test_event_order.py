@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from services.lifecycle import Action
 from services.store import JobRecord, Store
-from services.store.events import JOBS_AT_A_TIME, record_event
+from services.store.events import record_event
 from services.store.tables import Job
 
 
@@ -80,9 +80,10 @@ def test_news_are_each_jobs_own_and_say_which_jobs_ended(
 
 
 def test_news_of_many_jobs_come_in_bounded_pieces_without_a_gap(
-    store: Store, queued_search: Callable[..., JobRecord]
+    store: Store, queued_search: Callable[..., JobRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = [queued_search(str(number)) for number in range(JOBS_AT_A_TIME + 20)]
+    monkeypatch.setattr("services.store.repository.AT_A_TIME", 20)
+    jobs = [queued_search(str(number)) for number in range(50)]
     positions = {job.id: 0 for job in reversed(jobs)}
     received: list[int] = []
     while True:

@@ -10,7 +10,15 @@ import sqlalchemy as sa
 
 from services.errors import InvalidCursorError, InvalidValueError, NotFoundError
 from services.lifecycle import CandidateState
-from services.store import CandidateFilter, CandidateRecord, JobRecord, Store, fronts, ranked_candidates
+from services.store import (
+    Bounds,
+    CandidateFilter,
+    CandidateRecord,
+    JobRecord,
+    Store,
+    fronts,
+    ranked_candidates,
+)
 from services.store.ranked_candidates import ORDER_COLUMNS
 from services.store.tables import CANDIDATES
 
@@ -113,12 +121,16 @@ def test_ranks_by_hand(store: Store, running_search: MakeJob, succeed: Write, fa
     ]
     assert store.get_candidate(f"{search.id}-2").rank == 4
     assert store.get_candidate(f"{search.id}-5").rank is None
+    named = store.get_candidates(search.id, [5, 2, 7, 1])
+    assert [(candidate.number, candidate.rank) for candidate in named] == [(5, None), (2, 4), (1, 1)]
 
 
 def test_a_rank_is_that_of_the_whole_search_however_the_page_was_filtered(store: Store, search_id: str):
     ranks = {candidate.id: candidate.rank for candidate in store.list_candidates(limit=100)}
     assert sorted(rank for rank in ranks.values() if rank is not None) == list(range(1, 20))
-    filtered = store.list_candidates(CandidateFilter(search_id=search_id, max_params=1), order_by="-seconds")
+    filtered = store.list_candidates(
+        CandidateFilter(search_id=search_id, within=(Bounds("params", high=1),)), order_by="-seconds"
+    )
     assert len(filtered) > 1
     assert all(candidate.rank == ranks[candidate.id] for candidate in filtered)
 
@@ -137,7 +149,7 @@ def test_ranks_go_by_the_reward_whatever_the_accuracy(
         assert [(each.number, each.rank) for each in ranked] == [(1, 1), (2, 2), (4, 3), (0, 4), (3, None)]
         backwards = read_all(store, only, "-rank", limit)
         assert [each.number for each in backwards] == [0, 4, 2, 1, 3]
-    few = CandidateFilter(search.id, max_params=2)
+    few = CandidateFilter(search.id, within=(Bounds("params", high=2),))
     assert [(each.number, each.rank) for each in read_all(store, few, "rank", 1)] == [(1, 1), (2, 2), (0, 4)]
     succeed(search.id, 5, accuracy=0.0, reward=0.0)
     assert store.list_candidates(only, order_by="rank", limit=1).items[0].number == 5
@@ -145,7 +157,7 @@ def test_ranks_go_by_the_reward_whatever_the_accuracy(
         session.execute(sa.update(CANDIDATES).where(CANDIDATES.columns.number == 1).values(reward=None))
     unrewarded = [(each.number, each.rank) for each in read_all(store, only, "rank", 2)]
     assert unrewarded[-2:] == [(1, None), (3, None)], "no candidate is missing"
-    for some in ({"state": CandidateState.SUCCEEDED}, {"max_params": 500}):
+    for some in ({"state": CandidateState.SUCCEEDED}, {"within": (Bounds("params", high=500),)}):
         ranked = [each.number for each in read_all(store, CandidateFilter(search.id, **some), "rank", 2)]
         assert (ranked[-1], len(ranked)) == (1, 5), some
     with pytest.raises(InvalidValueError, match="order_by is 'rank'; known: accuracy"):
@@ -184,7 +196,7 @@ def test_ranks_are_counted_within_each_search(
     at_a_time: int,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("services.store.ranks.SEARCHES_AT_A_TIME", at_a_time)
+    monkeypatch.setattr("services.store.repository.AT_A_TIME", at_a_time)
     first, second = running_search("a"), running_search("b")
     succeed(first.id, 0, owner="a", accuracy=0.2)
     succeed(second.id, 0, owner="b", accuracy=0.4)
@@ -205,16 +217,28 @@ def test_filters_in_every_order_however_few_match(
     for only, matches in [
         (CandidateFilter(state=CandidateState.FAILED), lambda c: c.state == "failed"),
         (CandidateFilter(state=CandidateState.RUNNING), lambda c: c.state == "running"),
-        (CandidateFilter(max_params=2), lambda c: c.metrics is not None and c.metrics["params"] <= 2),
-        (CandidateFilter(max_flops=10), lambda c: c.metrics is not None and c.metrics["flops"] <= 10),
-        (CandidateFilter(min_accuracy=0.5), lambda c: c.metrics is not None and c.metrics["accuracy"] >= 0.5),
+        (
+            CandidateFilter(within=(Bounds("params", high=2),)),
+            lambda c: c.metrics is not None and c.metrics["params"] <= 2,
+        ),
+        (
+            CandidateFilter(within=(Bounds("flops", high=10),)),
+            lambda c: c.metrics is not None and c.metrics["flops"] <= 10,
+        ),
+        (
+            CandidateFilter(within=(Bounds("accuracy", low=0.5),)),
+            lambda c: c.metrics is not None and c.metrics["accuracy"] >= 0.5,
+        ),
         (CandidateFilter(search_space="nasbench201"), lambda c: True),
         (CandidateFilter(search_space="other"), lambda c: False),
         (CandidateFilter(search_id="nosuchsearch"), lambda c: False),
-        (CandidateFilter(max_params=10**30), lambda c: c.metrics is not None),
-        (CandidateFilter(max_params=-(10**30)), lambda c: False),
+        (CandidateFilter(within=(Bounds("params", high=10**30),)), lambda c: c.metrics is not None),
+        (CandidateFilter(within=(Bounds("params", high=-(10**30)),)), lambda c: False),
         (
-            CandidateFilter(search_id=search_id, max_params=2, max_flops=10, min_accuracy=0.5),
+            CandidateFilter(
+                search_id=search_id,
+                within=(Bounds("params", high=2), Bounds("flops", high=10), Bounds("accuracy", low=0.5)),
+            ),
             lambda c: (
                 c.metrics is not None
                 and c.metrics["params"] <= 2
