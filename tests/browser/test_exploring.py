@@ -85,6 +85,26 @@ def test_what_a_search_finds_arrives_without_loading_the_page_again(
     assert page.evaluate("window.sameDocument")
 
 
+def test_the_end_of_a_search_reaches_a_table_that_someone_has_ordered_and_ticked(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("ordered", 8)
+    score(store, search_id, 3)
+    page = open_tab().open(f"/searches/{search_id}")
+    expect(page.get_by_role("link", name="Search from its best")).to_be_visible()
+    page.locator("#sort-number").click()
+    expect(page.locator("th[aria-sort]")).to_contain_text("Candidate")
+    page.locator("#tick-1").check()
+
+    score(store, search_id, 5, start=3)
+    store.finish(search_id, "runner", result={"exhausted": None, "timed_out": False})
+
+    expect(page.locator("#progress")).to_contain_text("Ended")
+    expect(page.locator("#candidates tbody tr")).to_have_count(8)
+    expect(page.locator("th[aria-sort]")).to_contain_text("Candidate")
+    expect(page.locator("#candidates input:checked")).to_have_id("tick-1")
+
+
 def test_a_form_that_is_submitted_by_a_double_click_acts_once(
     open_tab: Open, store: Store, make_search: Callable[..., str]
 ) -> None:

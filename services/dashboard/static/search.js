@@ -13,6 +13,7 @@ const best = bestSoFar();
 const points = everyCandidate();
 const parallel = inParallel();
 filters();
+keepPlace();
 compare();
 follow();
 
@@ -249,6 +250,21 @@ function filters() {
   });
 }
 
+/** What is ticked, and how far the table is scrolled sideways, outlives what comes in its place. */
+function keepPlace() {
+  let ticked = [], across = 0;
+  document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+    if (target.id !== "candidates") return;
+    ticked = [...target.querySelectorAll("input:checked")].map(({ id }) => id);
+    across = find("#ranked")?.scrollLeft ?? 0;
+  });
+  document.addEventListener("htmx:afterSwap", ({ detail: { target } }) => {
+    if (target.id !== "candidates") return;
+    for (const id of ticked) document.getElementById(id)?.click();
+    if (find("#ranked")) find("#ranked").scrollLeft = across;
+  });
+}
+
 function compare() {
   const judge = () => {
     const boxes = [...document.querySelectorAll("#candidates input[type=checkbox]")];
@@ -269,10 +285,11 @@ function failed(error) {
 // ---- while it runs
 
 function follow() {
-  const cheap = paced(800, () => {
-    refreshTable();
-    return points.load();
+  const table = paced(800, () => {
+    if (isBeingRead()) setTimeout(table, 800);
+    else htmx.trigger("#filter", "filtered");
   });
+  const cheap = paced(800, points.load);
   const costly = paced(5000, () => {
     for (const part of ["#importance", "#history"]) htmx.trigger(part, "renew");
     return parallel.load();
@@ -282,16 +299,17 @@ function follow() {
   document.addEventListener("htmx:afterSwap", ({ detail }) => {
     if (detail.target.id !== "progress") return;
     best.load().catch(failed);
+    table();
     cheap();
     costly();
   });
 }
 
-/** Not while someone reads on, ticks boxes, or has the keyboard in it. */
-function refreshTable() {
+/** Whether news would get in the way: on later pages, at a link that has the keyboard, amid ticks until the end. */
+function isBeingRead() {
   const table = find("#candidates");
-  const busy = table.contains(document.activeElement) || table.querySelector("input:checked");
-  if (table.dataset.first === "yes" && !busy) htmx.trigger("#filter", "filtered");
+  const isTicked = find("#progress[hx-get]") && table.querySelector("input:checked");
+  return table.dataset.first !== "yes" || Boolean(isTicked || table.querySelector(":focus-visible:not([id])"));
 }
 
 /** `work`, when asked for, but no oftener than every `least` ms, and with a tenth of the time at most. */
