@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,9 +31,13 @@ expect.set_options(timeout=PATIENCE_MS)
 def make_search(store: Store, settings: Settings, population: Population) -> Callable[..., str]:
     """Makes a queued search of its own for a test that changes one."""
 
-    def make(name: str, candidates: int = 40) -> str:
+    def make(name: str, candidates: int = 40, **changes: Any) -> str:
         request = SearchRequest(
-            name=name, checkpoint_id=population.checkpoint, search_space=SPACE, max_candidates=candidates
+            name=name,
+            checkpoint_id=population.checkpoint,
+            search_space=SPACE,
+            max_candidates=candidates,
+            **changes,
         )
         request = check_search(request, settings, store)
         job = store.create_job(
@@ -126,7 +131,42 @@ def test_a_long_name_leaves_the_rest_of_its_row_in_sight(
     for place, viewport in (("/", WIDE), ("/searches", WIDE), ("/searches", PHONE)):
         table = open_tab(viewport=viewport).open(place).get_by_role("region").filter(has_text="W" * 200).last
         assert table.evaluate("table => table.scrollWidth <= table.clientWidth"), place
+    score(store, search_id, 1)
+    tab = open_tab(viewport=PHONE)
+    for place in (
+        f"/candidates/{search_id}-0",
+        f"/compare?id={search_id}-0",
+        f"/searches/compare?id={search_id}",
+    ):
+        tab.open(place)
+        assert tab.wider_than_window() == [], place
     store.act(search_id, Action.CANCEL)
+
+
+def test_names_of_usual_length_fit_below_the_plot_of_a_comparison(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    ids = [make_search(f"CIFAR-10 regularized evolution, seed {seed}, 100 steps") for seed in range(3)]
+    for each in ids:
+        score(store, each, 3)
+    tab = open_tab(viewport=PHONE)
+    for place, candidate in (("/searches/compare", ""), ("/compare", "-0")):
+        page = tab.open(f"{place}?" + "&".join(f"id={each}{candidate}" for each in ids))
+        expect(page.locator(".u-legend tr")).to_have_count(4)
+        assert tab.wider_than_window() == [], place
+    for each in ids:
+        store.act(each, Action.CANCEL)
+
+
+def test_a_dialog_is_opened_once(open_tab: Open, population: Population) -> None:
+    page = open_tab().open(f"/searches/{population.succeeded}")
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.get_by_role("button", name="Extend …").click()
+    expect(page.locator("#extend")).to_be_visible()
+    page.get_by_role("button", name="Keep as it is").click()
+    expect(page.locator("#extend")).to_be_hidden()
+    assert said == []
 
 
 def test_a_button_that_is_pressed_while_scripts_still_come_acts_once_they_are_there(
@@ -189,6 +229,28 @@ def test_steering_from_the_page(open_tab: Open, store: Store, make_search: Calla
     page.get_by_role("button", name="Delete").click()
     page.wait_for_url("**/searches")
     assert clone not in {job.id for job in store.list_jobs(JobKind.SEARCH, limit=100)}
+
+
+def test_plots_know_whether_more_or_less_is_better(
+    open_tab: Open, store: Store, make_search: Callable[..., str], population: Population
+) -> None:
+    page = open_tab().open(f"/searches/{population.succeeded}")
+    chart = "echarts.getInstanceByDom(document.getElementById('{}-chart')).getOption()"
+    for across, step in (("params", "end"), ("accuracy", "start")):
+        page.locator("#y-axis").select_option("loss")
+        page.locator("#x-axis").select_option(across)
+        expect(page.locator("#points-api")).to_have_attribute("href", re.compile(f"x={across}&y=loss$"))
+        page.wait_for_function(f"(step) => {chart.format('points')}.series[1].step === step", arg=step)
+
+    smallest = make_search("the smallest", objectives=["params"])
+    score(store, smallest, 6)
+    warm = {}
+    for search in (population.succeeded, smallest):
+        page = open_tab().open(f"/searches/{search}")
+        expect(page.locator("#parallel-note")).to_contain_text("warm lines are better")
+        warm[search] = page.evaluate(f"{chart.format('parallel')}.visualMap[0].inRange.color")
+    assert warm[smallest] == warm[population.succeeded][::-1]
+    store.act(smallest, Action.CANCEL)
 
 
 def test_a_brush_over_the_plot_filters_the_table(open_tab: Open, population: Population) -> None:
@@ -300,6 +362,38 @@ def test_searches_are_compared_from_the_list(open_tab: Open, population: Populat
     page.get_by_role("button", name="Time").click()
     expect(legend.first).to_contain_text("time")
     assert tab.errors == []
+
+
+def test_no_more_searches_are_ticked_than_can_be_compared(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    ids = [make_search(f"ticked {number}") for number in range(7)]
+    page = open_tab().open("/searches?name=ticked")
+    expect(page.get_by_role("button", name="Compare")).to_be_disabled()
+    boxes = page.get_by_role("checkbox")
+    for place in range(6):
+        boxes.nth(place).check()
+    expect(boxes.nth(6)).to_be_disabled()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("table.compare thead th")).to_have_count(7)
+    for each in ids:
+        store.act(each, Action.CANCEL)
+
+
+def test_a_search_with_one_candidate_is_seen_on_the_plot_of_a_comparison(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("of one", 1)
+    score(store, search_id, 1)
+    page = open_tab(color_scheme="light").open(f"/searches/compare?id={search_id}")
+    expect(page.locator("#best-chart .u-legend tr")).to_have_count(2)
+    coloured = """() => {
+        const canvas = document.querySelector("#best-chart canvas");
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return data.some((red, at) => at % 4 === 0 && red === 0x1c && data[at + 1] === 0x5d);
+    }"""
+    page.wait_for_function(coloured)
+    store.act(search_id, Action.CANCEL)
 
 
 def test_the_player_steps_through_the_curriculum_by_keyboard(open_tab: Open, population: Population) -> None:

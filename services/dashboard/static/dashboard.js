@@ -51,6 +51,7 @@ setInterval(updateTimes, 5000);
 
 // For browsers that do not know the buttons' `command` yet.
 document.addEventListener("click", ({ target }) => {
+  if ("commandForElement" in HTMLButtonElement.prototype) return;
   const opener = target.closest("[data-open]");
   const dialog = opener ? document.getElementById(opener.dataset.open) : target.closest("dialog");
   if (opener && !dialog.open) dialog.showModal();

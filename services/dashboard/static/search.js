@@ -4,8 +4,9 @@ import { along, axes, onAxis, steps } from "./best_so_far.js";
 import { curve, explorable, frame, nothing } from "./charts.js";
 import { label, names, seconds, tick, written } from "./numbers.js";
 import { getJson, pageData } from "./page.js";
+import { limitTicks } from "./ticks.js";
 
-const { id, objective } = pageData("search-data");
+const { id, objective, directions } = pageData("search-data");
 const api = `/v1/searches/${id}`;
 const find = (selector) => document.querySelector(selector);
 
@@ -14,7 +15,7 @@ const points = everyCandidate();
 const parallel = inParallel();
 filters();
 keepPlace();
-compare();
+limitTicks("#candidates input[type=checkbox]", "#compare", 4);
 follow();
 
 // ---- best so far
@@ -108,7 +109,7 @@ function everyCandidate() {
       toolbox: { show: false },
       series: [
         { name: "candidates", type: "scatter", data: numbers.map((number, place) => [xs[place], ys[place], number]), symbolSize: many ? 4 : 8, cursor: "pointer", itemStyle: { color: colors.series[0], opacity: many ? 0.45 : 0.6 } },
-        { name: "Pareto front", type: "line", step: "end", data: line, symbol: "circle", symbolSize: 7, cursor: "pointer", lineStyle: { color: colors.series[1], width: 1.8 }, itemStyle: { color: colors.series[1] }, z: 3 },
+        { name: "Pareto front", type: "line", step: directions[x.value] > 0 ? "start" : "end", data: line, symbol: "circle", symbolSize: 7, cursor: "pointer", lineStyle: { color: colors.series[1], width: 1.8 }, itemStyle: { color: colors.series[1] }, z: 3 },
         { name: "best", type: "scatter", symbol: "diamond", symbolSize: 15, cursor: "pointer", data: bestPlace < 0 ? [] : [[xs[bestPlace], ys[bestPlace], cloud.best]], itemStyle: { color: colors.series[2], borderColor: colors.surface, borderWidth: 1.5 }, z: 4 },
       ],
     };
@@ -188,6 +189,7 @@ function inParallel() {
     const choices = Object.keys(found.choices);
     const rows = found.codes.map((codes, place) => [...shown.map((name) => found.choices[name][codes[choices.indexOf(name)]] ?? "–"), found.value[place]]);
     const [low, high] = [Math.min(...found.value), Math.max(...found.value)];
+    const fromCold = [colors.lineStrong, colors.series[0], colors.series[1]];
     return {
       parallel: { left: 60, right: 90, top: 56, bottom: 24 },
       parallelAxis: [
@@ -201,7 +203,7 @@ function inParallel() {
         axisLabel: { color: colors.text, fontSize: 11, backgroundColor: colors.surface, padding: [1, 4], borderRadius: 3, ...axis.axisLabel },
         z: 10,
       })),
-      visualMap: { show: false, dimension: shown.length, min: low, max: high, inRange: { color: [colors.lineStrong, colors.series[0], colors.series[1]] } },
+      visualMap: { show: false, dimension: shown.length, min: low, max: high, inRange: { color: directions[found.metric] > 0 ? fromCold : fromCold.reverse() } },
       series: [{ type: "parallel", z: 2, smooth: 0.1, lineStyle: { width: 1.2, opacity: 0.4 }, emphasis: { lineStyle: { width: 3, opacity: 1 } }, data: rows }],
     };
   });
@@ -215,7 +217,7 @@ function inParallel() {
       shown = all.filter((name) => kept.has(name));
       const which = shown.length < all.length ? ` The ${shown.length} choices of ${all.length} that explain most.` : "";
       find("#parallel-note").textContent = columns.total
-        ? `The best ${Math.ceil(columns.number.length / 2)} candidates and as many others at random; warm lines score high. Drag along an axis to pick lines out.${which}`
+        ? `The best ${Math.ceil(columns.number.length / 2)} candidates and as many others at random; warm lines are better. Drag along an axis to pick lines out.${which}`
         : "";
       draw();
     },
@@ -263,19 +265,6 @@ function keepPlace() {
     for (const id of ticked) document.getElementById(id)?.click();
     if (find("#ranked")) find("#ranked").scrollLeft = across;
   });
-}
-
-function compare() {
-  const judge = () => {
-    const boxes = [...document.querySelectorAll("#candidates input[type=checkbox]")];
-    const chosen = boxes.filter((box) => box.checked).length;
-    for (const box of boxes) box.disabled = !box.checked && chosen >= 4;
-    if (boxes.length) find("#compare").disabled = chosen < 2;
-  };
-  document.addEventListener("change", ({ target }) => {
-    if (target.matches("#candidates input[type=checkbox]")) judge();
-  });
-  addEventListener("pageshow", judge);
 }
 
 function failed(error) {
