@@ -334,6 +334,57 @@ def test_filters_and_orders_of_the_table(open_tab: Open, population: Population)
     expect(page.locator("#candidates")).to_contain_text("No candidate is like that")
 
 
+def test_a_filter_that_cannot_be_is_told_at_its_field_and_at_the_table(
+    open_tab: Open, population: Population
+) -> None:
+    tab = open_tab()
+    page = tab.open(f"/searches/{population.succeeded}")
+    rows, refused = page.locator("#candidates tbody tr"), page.locator("#refused")
+    accuracy, params = page.get_by_label("Proxy accuracy (0–1) to"), page.get_by_label("Parameters from")
+    for field, text, why in ((accuracy, "60", "less than or equal to 1"), (params, "1e3", "valid integer")):
+        field.fill(text)
+        field.press("Tab")
+        expect(refused).to_be_visible()
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(page.locator(f"#{field.get_attribute('aria-describedby')}")).to_contain_text(why)
+        assert tab.barriers() == []
+        field.fill("")
+        field.press("Tab")
+        expect(refused).to_be_hidden()
+        expect(field).to_have_attribute("aria-invalid", "false")
+    expect(page.locator("#notices")).to_be_empty()
+    for text in ("1000.5", "1e"):
+        params.press_sequentially(text)
+        params.press("Tab")
+        expect(refused).to_be_visible()
+        params.press("Control+a")
+        params.press("Delete")
+        params.press("Tab")
+        expect(refused).to_be_hidden()
+    accuracy.fill("-1")
+    accuracy.press("Tab")
+    expect(refused).to_be_visible()
+    page.get_by_role("button", name="Clear filters").click()
+    expect(refused).to_be_hidden()
+    expect(rows).to_have_count(CANDIDATES)
+
+
+def test_a_finger_scrolls_over_the_plot_until_it_is_to_select(open_tab: Open, population: Population) -> None:
+    page = open_tab(viewport=PHONE, has_touch=True, is_mobile=True).open(f"/searches/{population.succeeded}")
+    expect(page.locator("#points-note")).to_contain_text("Press “Select on the plot”")
+    page.evaluate("addEventListener('touchmove', (event) => (window.taken = event.defaultPrevented))")
+    swipe(page)
+    assert page.evaluate("window.taken") is False
+    expect(page.locator("[name=min_params]")).to_have_value("")
+
+    page.get_by_role("button", name="Select on the plot").tap()
+    swipe(page)
+
+    expect(page.locator("[name=min_params]")).not_to_have_value("")
+    assert page.evaluate("window.taken") is True
+    expect(page.get_by_role("button", name="Select on the plot")).to_have_attribute("aria-pressed", "false")
+
+
 def test_candidates_are_compared_from_the_table(open_tab: Open, population: Population) -> None:
     page = open_tab().open(f"/searches/{population.succeeded}")
     compare = page.get_by_role("button", name="Compare")
@@ -444,6 +495,28 @@ def brush(page: Page, start: tuple[float, float], end: tuple[float, float]) -> N
     page.mouse.move((x0 + x1) / 2, (y0 + y1) / 2, steps=4)
     page.mouse.move(x1, y1, steps=4)
     page.mouse.up()
+
+
+def swipe(page: Page) -> None:
+    """A finger over the scatter plot, slanted, once nothing scrolls any more."""
+    left, top = page.locator("#points-chart").evaluate(
+        """async (chart) => {
+            for (let before = null, now = NaN; before !== now; ) {
+              chart.scrollIntoView({ block: "center" });
+              before = now;
+              await new Promise((resolve) => setTimeout(resolve, 100));
+              now = chart.getBoundingClientRect().top;
+            }
+            const { left, top, width, height } = chart.getBoundingClientRect();
+            return [left + 0.3 * width, top + 0.3 * height];
+        }"""
+    )
+    touch = page.context.new_cdp_session(page)
+    for step in range(6):
+        kind = ("touchStart", "touchMove")[step > 0]
+        points = [{"x": left + step * 20, "y": top + step * 20}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
 def shown(page: Page) -> str:

@@ -115,9 +115,14 @@ function everyCandidate() {
     };
   });
 
-  function arm() {
-    chart.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: "rect", brushMode: "single" } });
+  // An armed brush takes every touch for itself: a finger that scrolls over the plot must not draw with it.
+  const byTouch = matchMedia("(pointer: coarse)").matches;
+  const gesture = byTouch ? "Press “Select on the plot” and draw on it" : "Drag over the plot";
+  function arm(on) {
+    chart.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: on && "rect", brushMode: "single" } });
+    find("#arm").setAttribute("aria-pressed", String(on));
   }
+  find("#arm").addEventListener("click", ({ target }) => arm(target.ariaPressed === "false"));
   async function load() {
     const query = `${api}/points?x=${x.value}&y=${y.value}`;
     find("#points-api").href = query;
@@ -125,9 +130,10 @@ function everyCandidate() {
     if (!find("#points-api").href.endsWith(query)) return; // other axes were chosen meanwhile
     cloud = answer;
     const some = cloud.number.length < cloud.total ? ` ${cloud.number.length.toLocaleString("en")} of ${cloud.total.toLocaleString("en")} candidates are drawn, the front and the best among them.` : "";
-    find("#points-note").textContent = cloud.total ? `Drag over the plot to filter the table; click on a point to open it.${some}` : "";
+    find("#points-note").textContent = cloud.total ? `${gesture} to filter the table; click on a point to open it.${some}` : "";
     draw();
-    if (cloud.total) arm();
+    arm(Boolean(cloud.total) && !byTouch);
+    find("#arm").hidden = !cloud.total || !byTouch;
   }
   // The brush takes the clicks on points for itself: look for the nearest one.
   chart.getZr().on("click", ({ offsetX, offsetY }) => {
@@ -153,6 +159,7 @@ function everyCandidate() {
     find("#unbrush").hidden = false;
     find("#filters").open = true;
     htmx.trigger("#filter", "filtered");
+    if (byTouch) arm(false);
   });
   function clear() {
     chart.dispatchAction({ type: "brush", areas: [] });
@@ -235,6 +242,21 @@ function filters() {
     for (const [name, value] of Object.entries(detail.parameters)) if (value === "") delete detail.parameters[name];
     if (find("#candidates").dataset.order) detail.parameters.order_by = find("#candidates").dataset.order;
   });
+  const markInvalid = () => mark(Object.fromEntries([...form.querySelectorAll("input:invalid")].map((input) => [input.name, input.validationMessage])));
+  form.addEventListener("htmx:validation:halted", markInvalid);
+  // What is no number yet, such as "1e", is no change to a browser either.
+  form.addEventListener("focusout", () => {
+    if (form.querySelector("input:invalid")) markInvalid();
+    else if (!find("#refused").hidden) htmx.trigger(form, "filtered");
+  });
+  form.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status !== 422) return;
+    event.stopPropagation(); // told at its field, it needs no notice
+    mark(Object.fromEntries(JSON.parse(event.detail.xhr.responseText).errors.map(({ field, message }) => [field, message])));
+  });
+  form.addEventListener("htmx:afterRequest", ({ detail }) => {
+    if (detail.successful) mark({});
+  });
   form.addEventListener("reset", () => setTimeout(() => htmx.trigger(form, "filtered")));
   document.addEventListener("htmx:afterSwap", () => {
     const { order } = find("#candidates").dataset;
@@ -250,6 +272,16 @@ function filters() {
     table.dataset.order = order;
     htmx.trigger(form, "filtered");
   });
+}
+
+/** Say at the fields of the filter what is wrong with them, and at the table that it is not as they ask. */
+function mark(wrong) {
+  for (const range of document.querySelectorAll("#filter .range")) {
+    const inputs = [...range.querySelectorAll("input")];
+    for (const input of inputs) input.setAttribute("aria-invalid", String(input.name in wrong));
+    range.querySelector(".wrong").textContent = inputs.map(({ name }) => wrong[name] ?? "").join(" ").trim();
+  }
+  find("#refused").hidden = !Object.keys(wrong).length;
 }
 
 /** What is ticked, and how far the table is scrolled sideways, outlives what comes in its place. */
