@@ -102,6 +102,18 @@ def test_a_refusal_is_told_at_the_top_and_leads_to_the_fields(open_tab: Callable
     expect(refused).to_be_hidden()
 
 
+def test_nothing_is_submitted_while_the_controller_is_away(tab: Tab) -> None:
+    page = tab.open("/searches/new")
+    submit = page.get_by_role("button", name="Submit search")
+    expect(page.locator("#plan")).to_contain_text("gtn-nas search")
+    page.route("**/searches/new/check", lambda route: route.abort())
+    page.get_by_label("Name").fill("away")
+    expect(submit).to_be_disabled()
+    page.unroute("**/searches/new/check")
+    expect(page.locator("#plan")).to_contain_text("--name away")
+    expect(submit).to_be_enabled()
+
+
 def test_the_command_is_copied(tab: Tab) -> None:
     page = tab.open("/searches/new")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -2,6 +2,7 @@
 // typed is there again when its options come back.
 
 const form = document.getElementById("new-search");
+const submit = form?.querySelector("button.primary");
 
 function showErrors() {
   const source = document.getElementById("plan-errors");
@@ -46,10 +47,12 @@ form?.addEventListener("change", ({ target }) => {
 }, true);
 
 form?.addEventListener("htmx:afterSwap", ({ target }) => {
-  if (target.id === "plan") return showErrors();
+  if (target.id === "plan") {
+    submit.disabled = false;
+    return showErrors();
+  }
   fillIn(target);
-  // What was said before these options came is out of date.
-  form.dispatchEvent(new Event("input"));
+  checkAgain(); // what was said before these options came is out of date
 });
 
 // What was chosen before this page's scripts came, or before one went on and then back: a browser puts the
@@ -60,3 +63,31 @@ addEventListener("pageshow", () => {
     if (options.querySelector("[data-of]").dataset.of !== select.value) htmx.trigger(select, "restored");
   }
 });
+
+// ---- while the check cannot be made
+
+form?.addEventListener("htmx:sendError", () => {
+  submit.disabled = true;
+  setTimeout(checkAgain, 3000);
+});
+
+form?.addEventListener("htmx:beforeOnLoad", (event) => {
+  if (event.detail.xhr.status !== 401) return;
+  event.preventDefault(); // htmx would go to the login, and leave behind what is typed here
+  submit.disabled = true;
+  document.getElementById("plan").replaceChildren(document.getElementById("session-ended").content.cloneNode(true));
+});
+
+// Whoever comes back from logging in elsewhere goes on here, with the token of the new session.
+document.addEventListener("visibilitychange", async () => {
+  if (document.hidden || !document.querySelector("#plan .session-ended")) return;
+  const page = await fetch("/login").then((answer) => answer.text());
+  const { content } = new DOMParser().parseFromString(page, "text/html").querySelector("meta[name=csrf-token]");
+  document.querySelector("meta[name=csrf-token]").content = content;
+  for (const field of document.querySelectorAll("[name=csrf_token]")) field.value = content;
+  checkAgain();
+});
+
+function checkAgain() {
+  form.dispatchEvent(new Event("input"));
+}
