@@ -1,6 +1,6 @@
 """How numbers and times are written on pages: a unit always, and no more digits than they are worth."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup
@@ -18,6 +18,18 @@ def ago(moment: datetime | None) -> str | Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d %H:%M:%S} UTC", _relative(passed)
     )
+
+
+def since(moment: datetime) -> Markup:
+    """How long something has been going on; scripts count on."""
+    passed = (datetime.now(UTC) - moment).total_seconds()
+    return Markup('<span data-since="{}">{}</span>').format(moment.isoformat(), seconds(passed))
+
+
+def left(value: float) -> Markup:
+    """How many seconds are left; scripts count down."""
+    end = datetime.now(UTC) + timedelta(seconds=value)
+    return Markup('<span data-until="{}">{}</span>').format(end.isoformat(), seconds(value))
 
 
 def seconds(value: float | None) -> str:

@@ -35,6 +35,8 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         ago=formats.ago,
+        since=formats.since,
+        left=formats.left,
         count=formats.count,
         short=formats.short,
         decimal=formats.decimal,

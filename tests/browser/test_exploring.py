@@ -110,6 +110,43 @@ def test_the_end_of_a_search_reaches_a_table_that_someone_has_ordered_and_ticked
     expect(page.locator("#candidates input:checked")).to_have_id("tick-1")
 
 
+def test_time_passes_on_a_page_where_nothing_else_does(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("in thought")
+    score(store, search_id, 3)
+    tab = open_tab()
+    tab.page.clock.install()
+    page = tab.open(f"/searches/{search_id}")
+    left = page.locator("#progress [data-until]")
+    left.evaluate("(left) => (left.dataset.until = new Date(Date.now() + 8000e3).toISOString())")
+    page.clock.fast_forward("02:00:00")
+    expect(page.locator("#progress [data-since]")).to_contain_text("2 h 00 min")
+    expect(left).to_contain_text("13 min")
+    store.act(search_id, Action.CANCEL)
+
+
+def test_the_focus_outlives_what_had_it(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("by keyboard", 60)
+    score(store, search_id, 40)
+    page = open_tab().open(f"/searches/{search_id}")
+    extend = page.get_by_role("button", name="Extend …")
+    extend.press("Enter")
+    expect(page.locator("#extend")).to_be_visible()
+    score(store, search_id, 4, start=40)
+    expect(page.locator("#progress")).to_contain_text("44 / 60")
+    page.keyboard.press("Escape")
+    expect(extend).to_be_focused()
+
+    page.get_by_role("button", name="Next page").press("Enter")
+    expect(page.get_by_role("button", name="First page")).to_be_focused()
+    page.get_by_role("button", name="First page").press("Enter")
+    expect(page.get_by_role("button", name="Next page")).to_be_focused()
+    store.act(search_id, Action.CANCEL)
+
+
 def test_a_form_that_is_submitted_by_a_double_click_acts_once(
     open_tab: Open, store: Store, make_search: Callable[..., str]
 ) -> None:

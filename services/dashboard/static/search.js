@@ -284,18 +284,21 @@ function mark(wrong) {
   find("#refused").hidden = !Object.keys(wrong).length;
 }
 
-/** What is ticked, and how far the table is scrolled sideways, outlives what comes in its place. */
+/** What is ticked, how far the table is scrolled sideways, and the focus outlive what comes in its place. */
 function keepPlace() {
-  let ticked = [], across = 0;
+  let ticked = [], across = 0, focused = false;
   document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
     if (target.id !== "candidates") return;
     ticked = [...target.querySelectorAll("input:checked")].map(({ id }) => id);
     across = find("#ranked")?.scrollLeft ?? 0;
+    focused = target.contains(document.activeElement);
   });
   document.addEventListener("htmx:afterSwap", ({ detail: { target } }) => {
     if (target.id !== "candidates") return;
     for (const id of ticked) document.getElementById(id)?.click();
     if (find("#ranked")) find("#ranked").scrollLeft = across;
+    // The last page has no next one, and the first no first one.
+    if (focused && document.activeElement === document.body) find("#first-page, #next-page")?.focus();
   });
 }
 
