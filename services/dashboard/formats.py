@@ -38,7 +38,7 @@ def seconds(value: float | None) -> str:
         return NOTHING
     value = max(value, 0.0)  # a clock was put back meanwhile, or another machine's is ahead
     if value < 0.9995:
-        return f"{value * 1000:.3g} ms"
+        return f"{round(value * 1000, 3):.3g} ms"
     if value < 59.95:
         return f"{value:.1f} s"
     whole = round(value)
@@ -59,7 +59,7 @@ def short(value: float | None, unit: str = "") -> str:
     if value is None:
         return NOTHING
     size, prefix = float(value), ""
-    for larger in ("k", "M", "G", "T"):
+    for larger in ("k", "M", "G", "T", "P", "E"):
         if abs(size) < 999.5:
             break
         size, prefix = size / 1000, larger
@@ -75,6 +75,13 @@ def bound(value: float) -> str:
 def decimal(value: float | None, digits: int = 3) -> str:
     """A number with so many digits after the point."""
     return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def measure(value: float | None, digits: int = 3) -> str:
+    """As `decimal`; with an exponent where that would be all zeros, or longer than anyone reads."""
+    if value and not 0.5 * 10**-digits <= abs(value) < 1e6:
+        return f"{value:.2e}"
+    return decimal(value, digits)
 
 
 def percent(value: float | None, digits: int = 1) -> str:

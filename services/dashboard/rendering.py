@@ -40,6 +40,7 @@ def _environment() -> Environment:
         count=formats.count,
         short=formats.short,
         decimal=formats.decimal,
+        measure=formats.measure,
         percent=formats.percent,
         seconds=formats.seconds,
         size=formats.size,

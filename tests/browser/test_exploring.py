@@ -484,6 +484,26 @@ def test_a_search_with_one_candidate_is_seen_on_the_plot_of_a_comparison(
     store.act(search_id, Action.CANCEL)
 
 
+def test_the_area_of_what_is_negative_is_below_its_line(
+    tab: Tab, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("negative", objectives=["loss"])
+    columns = {"seconds": [1, 2], "completion": [1, 20], "number": [0, 1], "value": [-9, -10]}
+    answer = {"objective": "loss", "direction": "min", "done": 20, "elapsed": 2, **columns}
+    tab.page.route("**/trajectory", lambda route: route.fulfill(json=answer))
+    page = tab.open(f"/searches/{search_id}")
+    expect(page.locator("#best-note")).to_contain_text("-10.000 nats")
+    is_painted = page.locator("#best-chart canvas").evaluate(
+        """(canvas) => {
+            const [left, top] = [0.5 * canvas.width, 0.07 * canvas.height];
+            const above = canvas.getContext("2d").getImageData(left, top, 20, 3);
+            return above.data.filter((_, at) => at % 4 === 3).every(Boolean);
+        }"""
+    )
+    assert not is_painted
+    store.act(search_id, Action.CANCEL)
+
+
 def test_the_player_steps_through_the_curriculum_by_keyboard(open_tab: Open, population: Population) -> None:
     page = open_tab().open(f"/checkpoints/{population.checkpoint}")
     expect(page.locator("#step-note")).to_have_text("step 1 of 3")
@@ -621,7 +641,7 @@ def test_texts_are_copied_also_where_the_browser_gives_pages_no_clipboard(
 
 
 def test_scripts_write_durations_as_the_server_does(tab: Tab) -> None:
-    values = [0.35, 4.2, 59.97, 119.6, 3599.8, 7199.9, 275_000.0]
+    values = [1e-9, 0.35, 4.2, 59.97, 119.6, 3599.8, 7199.9, 275_000.0]
 
     written = tab.open("/searches").evaluate(
         "values => import('/static/numbers.js').then(({ seconds }) => values.map(seconds))", values

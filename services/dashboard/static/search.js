@@ -32,6 +32,7 @@ function bestSoFar() {
           label: objective,
           stroke: colors.accent,
           width: 2,
+          fillTo: (plot) => plot.scales.y.min, // else to zero, which is above what is negative
           fill: `color-mix(in srgb, ${colors.accent} 10%, transparent)`,
           paths: uPlot.paths.stepped({ align: 1 }),
           points: { show: x.length < 60, size: 5, fill: colors.accent },
