@@ -57,8 +57,26 @@ VisitorDep = Annotated[Visitor, Depends(_visitor)]
 
 async def require_csrf_token(request: Request, visitor: VisitorDep) -> None:
     """Answer 403 to an action that does not come from a page made for this browser; reading is no action."""
+    if not await carries_csrf_token(request, visitor):
+        raise without_csrf_token()
+
+
+def without_csrf_token() -> Problem:
+    """Why an action is refused that does not come from a page made for this browser."""
+    return Problem(
+        FORBIDDEN,
+        "the action does not carry the token of a page that was made for this browser",
+        remedy="load the page again and repeat it (cookies must be allowed)",
+    )
+
+
+async def carries_csrf_token(request: Request, visitor: VisitorDep) -> bool:
+    """Whether an action comes from a page made for this browser; reading is no action.
+
+    Answers 403 to what a page of another origin sent.
+    """
     if request.method in SAFE_METHODS:
-        return
+        return True
     require_same_origin(request)
     given = request.headers.get(CSRF_HEADER)
     # The API takes no forms: read here, a body would be gone for whom it was meant for.
@@ -66,12 +84,7 @@ async def require_csrf_token(request: Request, visitor: VisitorDep) -> None:
     if given is None and is_page and "form" in request.headers.get("content-type", ""):
         field = (await request.form()).get(CSRF_FIELD)
         given = field if isinstance(field, str) else None
-    if visitor.fresh or not given or not _equal(given, visitor.csrf_token):
-        raise Problem(
-            FORBIDDEN,
-            "the action does not carry the token of a page that was made for this browser",
-            remedy="load the page again and repeat it (cookies must be allowed)",
-        )
+    return not visitor.fresh and given is not None and _equal(given, visitor.csrf_token)
 
 
 def require_same_origin(request: Request) -> None:

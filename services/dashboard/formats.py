@@ -1,6 +1,6 @@
 """How numbers and times are written on pages: a unit always, and no more digits than they are worth."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup
@@ -20,13 +20,25 @@ def ago(moment: datetime | None) -> str | Markup:
     )
 
 
+def since(moment: datetime) -> Markup:
+    """How long something has been going on; scripts count on."""
+    passed = (datetime.now(UTC) - moment).total_seconds()
+    return Markup('<span data-since="{}">{}</span>').format(moment.isoformat(), seconds(passed))
+
+
+def left(value: float) -> Markup:
+    """How many seconds are left; scripts count down."""
+    end = datetime.now(UTC) + timedelta(seconds=value)
+    return Markup('<span data-until="{}">{}</span>').format(end.isoformat(), seconds(value))
+
+
 def seconds(value: float | None) -> str:
     """A duration: `350 ms`, `4.2 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
     if value is None:
         return NOTHING
     value = max(value, 0.0)  # a clock was put back meanwhile, or another machine's is ahead
     if value < 0.9995:
-        return f"{value * 1000:.3g} ms"
+        return f"{round(value * 1000, 3):.3g} ms"
     if value < 59.95:
         return f"{value:.1f} s"
     whole = round(value)
@@ -47,7 +59,7 @@ def short(value: float | None, unit: str = "") -> str:
     if value is None:
         return NOTHING
     size, prefix = float(value), ""
-    for larger in ("k", "M", "G", "T"):
+    for larger in ("k", "M", "G", "T", "P", "E"):
         if abs(size) < 999.5:
             break
         size, prefix = size / 1000, larger
@@ -63,6 +75,13 @@ def bound(value: float) -> str:
 def decimal(value: float | None, digits: int = 3) -> str:
     """A number with so many digits after the point."""
     return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def measure(value: float | None, digits: int = 3) -> str:
+    """As `decimal`; with an exponent where that would be all zeros, or longer than anyone reads."""
+    if value and not 0.5 * 10**-digits <= abs(value) < 1e6:
+        return f"{value:.2e}"
+    return decimal(value, digits)
 
 
 def percent(value: float | None, digits: int = 1) -> str:

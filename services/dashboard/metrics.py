@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.dashboard.formats import NOTHING, decimal, percent, seconds, short
+from services.dashboard.formats import NOTHING, measure, percent, seconds, short
 
 NAMES = {
     "score": "proxy score",
@@ -28,7 +28,7 @@ def metric(value: float | None, name: str) -> str:
         case "accuracy":
             return percent(value, 2)
         case "loss":
-            return f"{decimal(value)} nats"
+            return f"{measure(value)} nats"
         case "params":
             return short(value)
         case "flops":
@@ -36,8 +36,8 @@ def metric(value: float | None, name: str) -> str:
         case "seconds":
             return seconds(value)
         case "latency_ms":
-            return f"{decimal(value, 2)} ms"
-    return decimal(value, 4)
+            return f"{measure(value, 2)} ms"
+    return measure(value, 4)
 
 
 def measured(metrics: Any, name: str) -> str:

@@ -35,9 +35,12 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         ago=formats.ago,
+        since=formats.since,
+        left=formats.left,
         count=formats.count,
         short=formats.short,
         decimal=formats.decimal,
+        measure=formats.measure,
         percent=formats.percent,
         seconds=formats.seconds,
         size=formats.size,

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,9 +31,13 @@ expect.set_options(timeout=PATIENCE_MS)
 def make_search(store: Store, settings: Settings, population: Population) -> Callable[..., str]:
     """Makes a queued search of its own for a test that changes one."""
 
-    def make(name: str, candidates: int = 40) -> str:
+    def make(name: str, candidates: int = 40, **changes: Any) -> str:
         request = SearchRequest(
-            name=name, checkpoint_id=population.checkpoint, search_space=SPACE, max_candidates=candidates
+            name=name,
+            checkpoint_id=population.checkpoint,
+            search_space=SPACE,
+            max_candidates=candidates,
+            **changes,
         )
         request = check_search(request, settings, store)
         job = store.create_job(
@@ -85,6 +90,63 @@ def test_what_a_search_finds_arrives_without_loading_the_page_again(
     assert page.evaluate("window.sameDocument")
 
 
+def test_the_end_of_a_search_reaches_a_table_that_someone_has_ordered_and_ticked(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("ordered", 8)
+    score(store, search_id, 3)
+    page = open_tab().open(f"/searches/{search_id}")
+    expect(page.get_by_role("link", name="Search from its best")).to_be_visible()
+    page.locator("#sort-number").click()
+    expect(page.locator("th[aria-sort]")).to_contain_text("Candidate")
+    page.locator("#tick-1").check()
+
+    score(store, search_id, 5, start=3)
+    store.finish(search_id, "runner", result={"exhausted": None, "timed_out": False})
+
+    expect(page.locator("#progress")).to_contain_text("Ended")
+    expect(page.locator("#candidates tbody tr")).to_have_count(8)
+    expect(page.locator("th[aria-sort]")).to_contain_text("Candidate")
+    expect(page.locator("#candidates input:checked")).to_have_id("tick-1")
+
+
+def test_time_passes_on_a_page_where_nothing_else_does(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("in thought")
+    score(store, search_id, 3)
+    tab = open_tab()
+    tab.page.clock.install()
+    page = tab.open(f"/searches/{search_id}")
+    left = page.locator("#progress [data-until]")
+    left.evaluate("(left) => (left.dataset.until = new Date(Date.now() + 8000e3).toISOString())")
+    page.clock.fast_forward("02:00:00")
+    expect(page.locator("#progress [data-since]")).to_contain_text("2 h 00 min")
+    expect(left).to_contain_text("13 min")
+    store.act(search_id, Action.CANCEL)
+
+
+def test_the_focus_outlives_what_had_it(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("by keyboard", 60)
+    score(store, search_id, 40)
+    page = open_tab().open(f"/searches/{search_id}")
+    extend = page.get_by_role("button", name="Extend …")
+    extend.press("Enter")
+    expect(page.locator("#extend")).to_be_visible()
+    score(store, search_id, 4, start=40)
+    expect(page.locator("#progress")).to_contain_text("44 / 60")
+    page.keyboard.press("Escape")
+    expect(extend).to_be_focused()
+
+    page.get_by_role("button", name="Next page").press("Enter")
+    expect(page.get_by_role("button", name="First page")).to_be_focused()
+    page.get_by_role("button", name="First page").press("Enter")
+    expect(page.get_by_role("button", name="Next page")).to_be_focused()
+    store.act(search_id, Action.CANCEL)
+
+
 def test_a_form_that_is_submitted_by_a_double_click_acts_once(
     open_tab: Open, store: Store, make_search: Callable[..., str]
 ) -> None:
@@ -106,7 +168,42 @@ def test_a_long_name_leaves_the_rest_of_its_row_in_sight(
     for place, viewport in (("/", WIDE), ("/searches", WIDE), ("/searches", PHONE)):
         table = open_tab(viewport=viewport).open(place).get_by_role("region").filter(has_text="W" * 200).last
         assert table.evaluate("table => table.scrollWidth <= table.clientWidth"), place
+    score(store, search_id, 1)
+    tab = open_tab(viewport=PHONE)
+    for place in (
+        f"/candidates/{search_id}-0",
+        f"/compare?id={search_id}-0",
+        f"/searches/compare?id={search_id}",
+    ):
+        tab.open(place)
+        assert tab.wider_than_window() == [], place
     store.act(search_id, Action.CANCEL)
+
+
+def test_names_of_usual_length_fit_below_the_plot_of_a_comparison(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    ids = [make_search(f"CIFAR-10 regularized evolution, seed {seed}, 100 steps") for seed in range(3)]
+    for each in ids:
+        score(store, each, 3)
+    tab = open_tab(viewport=PHONE)
+    for place, candidate in (("/searches/compare", ""), ("/compare", "-0")):
+        page = tab.open(f"{place}?" + "&".join(f"id={each}{candidate}" for each in ids))
+        expect(page.locator(".u-legend tr")).to_have_count(4)
+        assert tab.wider_than_window() == [], place
+    for each in ids:
+        store.act(each, Action.CANCEL)
+
+
+def test_a_dialog_is_opened_once(open_tab: Open, population: Population) -> None:
+    page = open_tab().open(f"/searches/{population.succeeded}")
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.get_by_role("button", name="Extend …").click()
+    expect(page.locator("#extend")).to_be_visible()
+    page.get_by_role("button", name="Keep as it is").click()
+    expect(page.locator("#extend")).to_be_hidden()
+    assert said == []
 
 
 def test_a_button_that_is_pressed_while_scripts_still_come_acts_once_they_are_there(
@@ -169,6 +266,28 @@ def test_steering_from_the_page(open_tab: Open, store: Store, make_search: Calla
     page.get_by_role("button", name="Delete").click()
     page.wait_for_url("**/searches")
     assert clone not in {job.id for job in store.list_jobs(JobKind.SEARCH, limit=100)}
+
+
+def test_plots_know_whether_more_or_less_is_better(
+    open_tab: Open, store: Store, make_search: Callable[..., str], population: Population
+) -> None:
+    page = open_tab().open(f"/searches/{population.succeeded}")
+    chart = "echarts.getInstanceByDom(document.getElementById('{}-chart')).getOption()"
+    for across, step in (("params", "end"), ("accuracy", "start")):
+        page.locator("#y-axis").select_option("loss")
+        page.locator("#x-axis").select_option(across)
+        expect(page.locator("#points-api")).to_have_attribute("href", re.compile(f"x={across}&y=loss$"))
+        page.wait_for_function(f"(step) => {chart.format('points')}.series[1].step === step", arg=step)
+
+    smallest = make_search("the smallest", objectives=["params"])
+    score(store, smallest, 6)
+    warm = {}
+    for search in (population.succeeded, smallest):
+        page = open_tab().open(f"/searches/{search}")
+        expect(page.locator("#parallel-note")).to_contain_text("warm lines are better")
+        warm[search] = page.evaluate(f"{chart.format('parallel')}.visualMap[0].inRange.color")
+    assert warm[smallest] == warm[population.succeeded][::-1]
+    store.act(smallest, Action.CANCEL)
 
 
 def test_a_brush_over_the_plot_filters_the_table(open_tab: Open, population: Population) -> None:
@@ -252,6 +371,57 @@ def test_filters_and_orders_of_the_table(open_tab: Open, population: Population)
     expect(page.locator("#candidates")).to_contain_text("No candidate is like that")
 
 
+def test_a_filter_that_cannot_be_is_told_at_its_field_and_at_the_table(
+    open_tab: Open, population: Population
+) -> None:
+    tab = open_tab()
+    page = tab.open(f"/searches/{population.succeeded}")
+    rows, refused = page.locator("#candidates tbody tr"), page.locator("#refused")
+    accuracy, params = page.get_by_label("Proxy accuracy (0–1) to"), page.get_by_label("Parameters from")
+    for field, text, why in ((accuracy, "60", "less than or equal to 1"), (params, "1e3", "valid integer")):
+        field.fill(text)
+        field.press("Tab")
+        expect(refused).to_be_visible()
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(page.locator(f"#{field.get_attribute('aria-describedby')}")).to_contain_text(why)
+        assert tab.barriers() == []
+        field.fill("")
+        field.press("Tab")
+        expect(refused).to_be_hidden()
+        expect(field).to_have_attribute("aria-invalid", "false")
+    expect(page.locator("#notices")).to_be_empty()
+    for text in ("1000.5", "1e"):
+        params.press_sequentially(text)
+        params.press("Tab")
+        expect(refused).to_be_visible()
+        params.press("Control+a")
+        params.press("Delete")
+        params.press("Tab")
+        expect(refused).to_be_hidden()
+    accuracy.fill("-1")
+    accuracy.press("Tab")
+    expect(refused).to_be_visible()
+    page.get_by_role("button", name="Clear filters").click()
+    expect(refused).to_be_hidden()
+    expect(rows).to_have_count(CANDIDATES)
+
+
+def test_a_finger_scrolls_over_the_plot_until_it_is_to_select(open_tab: Open, population: Population) -> None:
+    page = open_tab(viewport=PHONE, has_touch=True, is_mobile=True).open(f"/searches/{population.succeeded}")
+    expect(page.locator("#points-note")).to_contain_text("Press “Select on the plot”")
+    page.evaluate("addEventListener('touchmove', (event) => (window.taken = event.defaultPrevented))")
+    swipe(page)
+    assert page.evaluate("window.taken") is False
+    expect(page.locator("[name=min_params]")).to_have_value("")
+
+    page.get_by_role("button", name="Select on the plot").tap()
+    swipe(page)
+
+    expect(page.locator("[name=min_params]")).not_to_have_value("")
+    assert page.evaluate("window.taken") is True
+    expect(page.get_by_role("button", name="Select on the plot")).to_have_attribute("aria-pressed", "false")
+
+
 def test_candidates_are_compared_from_the_table(open_tab: Open, population: Population) -> None:
     page = open_tab().open(f"/searches/{population.succeeded}")
     compare = page.get_by_role("button", name="Compare")
@@ -280,6 +450,58 @@ def test_searches_are_compared_from_the_list(open_tab: Open, population: Populat
     page.get_by_role("button", name="Time").click()
     expect(legend.first).to_contain_text("time")
     assert tab.errors == []
+
+
+def test_no_more_searches_are_ticked_than_can_be_compared(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    ids = [make_search(f"ticked {number}") for number in range(7)]
+    page = open_tab().open("/searches?name=ticked")
+    expect(page.get_by_role("button", name="Compare")).to_be_disabled()
+    boxes = page.get_by_role("checkbox")
+    for place in range(6):
+        boxes.nth(place).check()
+    expect(boxes.nth(6)).to_be_disabled()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("table.compare thead th")).to_have_count(7)
+    for each in ids:
+        store.act(each, Action.CANCEL)
+
+
+def test_a_search_with_one_candidate_is_seen_on_the_plot_of_a_comparison(
+    open_tab: Open, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("of one", 1)
+    score(store, search_id, 1)
+    page = open_tab(color_scheme="light").open(f"/searches/compare?id={search_id}")
+    expect(page.locator("#best-chart .u-legend tr")).to_have_count(2)
+    coloured = """() => {
+        const canvas = document.querySelector("#best-chart canvas");
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return data.some((red, at) => at % 4 === 0 && red === 0x1c && data[at + 1] === 0x5d);
+    }"""
+    page.wait_for_function(coloured)
+    store.act(search_id, Action.CANCEL)
+
+
+def test_the_area_of_what_is_negative_is_below_its_line(
+    tab: Tab, store: Store, make_search: Callable[..., str]
+) -> None:
+    search_id = make_search("negative", objectives=["loss"])
+    columns = {"seconds": [1, 2], "completion": [1, 20], "number": [0, 1], "value": [-9, -10]}
+    answer = {"objective": "loss", "direction": "min", "done": 20, "elapsed": 2, **columns}
+    tab.page.route("**/trajectory", lambda route: route.fulfill(json=answer))
+    page = tab.open(f"/searches/{search_id}")
+    expect(page.locator("#best-note")).to_contain_text("-10.000 nats")
+    is_painted = page.locator("#best-chart canvas").evaluate(
+        """(canvas) => {
+            const [left, top] = [0.5 * canvas.width, 0.07 * canvas.height];
+            const above = canvas.getContext("2d").getImageData(left, top, 20, 3);
+            return above.data.filter((_, at) => at % 4 === 3).every(Boolean);
+        }"""
+    )
+    assert not is_painted
+    store.act(search_id, Action.CANCEL)
 
 
 def test_the_player_steps_through_the_curriculum_by_keyboard(open_tab: Open, population: Population) -> None:
@@ -330,6 +552,28 @@ def brush(page: Page, start: tuple[float, float], end: tuple[float, float]) -> N
     page.mouse.move((x0 + x1) / 2, (y0 + y1) / 2, steps=4)
     page.mouse.move(x1, y1, steps=4)
     page.mouse.up()
+
+
+def swipe(page: Page) -> None:
+    """A finger over the scatter plot, slanted, once nothing scrolls any more."""
+    left, top = page.locator("#points-chart").evaluate(
+        """async (chart) => {
+            for (let before = null, now = NaN; before !== now; ) {
+              chart.scrollIntoView({ block: "center" });
+              before = now;
+              await new Promise((resolve) => setTimeout(resolve, 100));
+              now = chart.getBoundingClientRect().top;
+            }
+            const { left, top, width, height } = chart.getBoundingClientRect();
+            return [left + 0.3 * width, top + 0.3 * height];
+        }"""
+    )
+    touch = page.context.new_cdp_session(page)
+    for step in range(6):
+        kind = ("touchStart", "touchMove")[step > 0]
+        points = [{"x": left + step * 20, "y": top + step * 20}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
 def shown(page: Page) -> str:
@@ -397,7 +641,7 @@ def test_texts_are_copied_also_where_the_browser_gives_pages_no_clipboard(
 
 
 def test_scripts_write_durations_as_the_server_does(tab: Tab) -> None:
-    values = [0.35, 4.2, 59.97, 119.6, 3599.8, 7199.9, 275_000.0]
+    values = [1e-9, 0.35, 4.2, 59.97, 119.6, 3599.8, 7199.9, 275_000.0]
 
     written = tab.open("/searches").evaluate(
         "values => import('/static/numbers.js').then(({ seconds }) => values.map(seconds))", values

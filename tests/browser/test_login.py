@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
+import gtn_core
+from services.checkpoints import store_checkpoint
 from services.settings import Settings
 from services.store import Scope, Store, open_store, upgrade
+from services.wiring import make_artifacts
 
 from .conftest import PHONE, Tab, path_of, serve
+from .population import TINY
 
 
 @pytest.fixture
@@ -66,3 +70,39 @@ def test_a_page_that_polls_goes_to_the_login_once_its_key_is_revoked(
     store.revoke_api_key(key.id)
 
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_a_form_outlives_the_session_in_which_it_was_begun(
+    open_tab: Callable[..., Tab], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = Settings(data_dir=tmp_path_factory.mktemp("sessions"))
+    upgrade(settings.resolved_database_url)
+    with open_store(settings.resolved_database_url) as store, serve(settings) as url:
+        checkpoint = gtn_core.meta_train(gtn_core.load_dataset("digits"), TINY)
+        store_checkpoint(store, make_artifacts(settings), checkpoint)
+        keys = [store.create_api_key(name, [Scope.SUBMIT]) for name in ("first", "second")]
+        page = open_tab(url).open("/login?next=/searches/new")
+
+        def log_in(page: Page, token: str) -> None:
+            page.get_by_label("API key").fill(token)
+            page.get_by_role("button", name="Log in").click()
+
+        log_in(page, keys[0][1])
+        plan, submit = page.locator("#plan"), page.get_by_role("button", name="Submit search")
+        expect(plan).to_contain_text("gtn-nas search")
+        store.revoke_api_key(keys[0][0].id)
+        page.get_by_label("Name").fill("begun before")
+        expect(plan.get_by_role("alert")).to_contain_text("Your session has ended")
+        expect(submit).to_be_disabled()
+
+        with page.expect_popup() as opened:
+            plan.get_by_role("link", name="Log in").click()
+        log_in(opened.value, keys[1][1])
+        expect(opened.value.get_by_role("heading", name="Overview")).to_be_visible()
+        page.evaluate(
+            "document.dispatchEvent(new Event('visibilitychange'))"
+        )  # a headless tab is never hidden
+
+        expect(plan).to_contain_text("begun before")
+        submit.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("begun before")

@@ -16,7 +16,7 @@ router = page_router()
 
 
 def _add_delete(kind: JobKind) -> None:
-    _, place, _ = KINDS[kind]
+    place = KINDS[kind].place
     job_of_path = find_job(kind)
 
     def delete(page: PageDep, job: Annotated[JobRecord, Depends(job_of_path)]) -> Response:
@@ -27,7 +27,7 @@ def _add_delete(kind: JobKind) -> None:
 
 
 def _add_edit(kind: JobKind) -> None:
-    _, place, _ = KINDS[kind]
+    place = KINDS[kind].place
     job_of_path = find_job(kind)
 
     def edit(
@@ -44,7 +44,7 @@ def _add_edit(kind: JobKind) -> None:
 
 
 def _add_action(kind: JobKind, action: Action) -> None:
-    _, place, _ = KINDS[kind]
+    place = KINDS[kind].place
     job_of_path = find_job(kind)
 
     def act(page: PageDep, job: Annotated[JobRecord, Depends(job_of_path)]) -> Response:

@@ -15,7 +15,7 @@ JOBS_PER_PAGE = 50
 
 
 def _add_list(kind: JobKind) -> None:
-    _, place, _ = KINDS[kind]
+    place = KINDS[kind].place
 
     def list_jobs(page: PageDep, query: JobParameters) -> HTMLResponse:
         return _list(page, kind, query)
@@ -28,20 +28,19 @@ def _list(page: Page, kind: JobKind, query: JobQuery) -> HTMLResponse:
         kind, state=query.state, name=query.name, limit=JOBS_PER_PAGE, cursor=query.cursor
     )
     counts = page.store.count_jobs()
-    noun, place, _ = KINDS[kind]
+    words = KINDS[kind]
 
     def address(**changes: str) -> str:
         """This list otherwise; what is empty is left out."""
         asked = {"state": query.state, "name": query.name, "cursor": query.cursor} | changes
         given = urlencode({key: value for key, value in asked.items() if value})
-        return f"/{place}?{given}" if given else f"/{place}"
+        return f"/{words.place}?{given}" if given else f"/{words.place}"
 
     return page.render(
         "job_list.html",
         section="/searches",
-        kinds={f"/{place}": name for name, place, _ in KINDS.values()},
-        place=f"/{place}",
-        noun=noun,
+        kinds=list(KINDS.values()),
+        kind=words,
         rows=[job_row(page.store, job) for job in jobs],
         state=query.state,
         name=query.name or "",

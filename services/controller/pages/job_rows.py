@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from services.controller.rankings import best_candidate
 from services.dashboard import formats, metrics
@@ -49,18 +50,26 @@ class JobRow:
         return (self.finished_at - self.started_at).total_seconds()
 
 
+class KindWords(NamedTuple):
+    """What a kind of job is called."""
+
+    noun: str
+    plural: str  # as a title
+    place: str  # in addresses
+    unit: str  # of its progress
+
+
 KINDS = {
-    JobKind.SEARCH: ("search", "searches", "candidates"),
-    JobKind.META_TRAINING: ("meta-training", "meta-trainings", "meta steps"),
-    JobKind.FINAL_TRAINING: ("final training", "final-trainings", "epochs"),
-    JobKind.FIDELITY_REPORT: ("fidelity report", "fidelity-reports", "scores"),
+    JobKind.SEARCH: KindWords("search", "Searches", "searches", "candidates"),
+    JobKind.META_TRAINING: KindWords("meta-training", "Meta-trainings", "meta-trainings", "meta steps"),
+    JobKind.FINAL_TRAINING: KindWords("final training", "Final trainings", "final-trainings", "epochs"),
+    JobKind.FIDELITY_REPORT: KindWords("fidelity report", "Fidelity reports", "fidelity-reports", "scores"),
 }
-"""What each kind is called, its place in addresses, and the unit of its progress."""
 
 
 def job_row(store: Store, job: JobRecord) -> JobRow:
     """The job as a row."""
-    kind, place, unit = KINDS[job.kind]
+    kind, _, place, unit = KINDS[job.kind]
     return JobRow(
         id=job.id,
         kind=kind,

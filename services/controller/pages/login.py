@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import Form, Query
 from fastapi.responses import RedirectResponse, Response
 
-from services.controller.pages.page import VisitDep, page_router
+from services.controller.pages.page import NEEDS_TOKEN, CarriesToken, VisitDep, page_router
 from services.controller.security import log_in, needs_key
 from services.controller.sessions import SESSION_COOKIE, SESSION_LIFETIME, set_cookie
 
-router = page_router()
+router = page_router(checks_token=False)
 
 Address = Annotated[str, Query(max_length=2000)]
 
@@ -26,10 +26,19 @@ def get_login(page: VisitDep, next: Address = "/") -> Response:  # noqa: A002 - 
 @router.post("/login")
 def post_login(
     page: VisitDep,
-    key: Annotated[str, Form(max_length=500)],
+    carries_token: CarriesToken,
+    key: Annotated[str, Form(max_length=500)] = "",
     next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002
 ) -> Response:
-    """Take an API key and give the browser a session for it."""
+    """Take an API key and give the browser a session for it.
+
+    A form that was made before the browser logged in, or out, in another tab, leads on or comes again.
+    """
+    if not carries_token:
+        if SESSION_COOKIE in page.request.cookies:
+            return RedirectResponse(_own(next), status_code=303)
+        wrong = "This form was out of date, and the key has not been looked at: enter it again."
+        return page.render("login.html", status=403, next=_own(next), wrong=wrong)
     token = log_in(page.request, key.strip(), page.settings, page.store)
     if token is None:
         wrong = "This API key is unknown or revoked."
@@ -39,7 +48,7 @@ def post_login(
     return response
 
 
-@router.post("/logout")
+@router.post("/logout", dependencies=[NEEDS_TOKEN])
 def post_logout(page: VisitDep) -> Response:
     """End the browser's session."""
     page.store.end_session(page.request.cookies.get(SESSION_COOKIE, ""))

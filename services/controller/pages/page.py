@@ -16,8 +16,14 @@ from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
 from services.controller.error_handlers import field_problems, problem_of
 from services.controller.problems import NOT_FOUND, UNAUTHORIZED, Problem, invalid, problem_response
 from services.controller.readiness import BackgroundDispatcher
-from services.controller.security import SUBMITS, AuthenticatedCaller, Caller
-from services.controller.sessions import Visitor, VisitorDep, require_csrf_token
+from services.controller.security import SUBMITS, AuthenticatedCaller, Caller, needs_key
+from services.controller.sessions import (
+    SESSION_COOKIE,
+    Visitor,
+    VisitorDep,
+    carries_csrf_token,
+    without_csrf_token,
+)
 from services.dashboard import render
 from services.settings import Settings
 from services.store import Store
@@ -115,16 +121,32 @@ class PageRoute(APIRoute):
         return handle_page
 
 
-def page_router() -> APIRouter:
+CarriesToken = Annotated[bool, Depends(carries_csrf_token)]
+
+
+def _require_token(request: Request, settings: SettingsDep, store: StoreDep, carried: CarriesToken) -> None:
+    """Refuse an action without the token of a page of ours; whose session is gone has to log in first."""
+    if carried:
+        return
+    if needs_key(settings, store) and SESSION_COOKIE not in request.cookies:
+        raise Problem(UNAUTHORIZED, "the session has ended")
+    raise without_csrf_token()
+
+
+NEEDS_TOKEN = Depends(_require_token)
+
+
+def page_router(*, checks_token: bool = True) -> APIRouter:
     """An empty router for the routes of one page. They are no part of the API.
 
-    Whatever they change, they change only for a page that was made for the browser that asks.
+    Whatever they change, they change only for a page that was made for the browser that asks; without
+    `checks_token` they see to that themselves.
     """
     return APIRouter(
         route_class=PageRoute,
         include_in_schema=False,
         default_response_class=HTMLResponse,
-        dependencies=[Depends(require_csrf_token)],
+        dependencies=[NEEDS_TOKEN] if checks_token else [],
     )
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, Response
 
+from nas.ranking import DIRECTIONS
 from services.controller.jobs import Search
 from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.controller.queries import SearchCandidateParameters, SearchCandidateQuery
@@ -54,13 +55,15 @@ class Progress:
 @router.get("/searches/{search_id}")
 def get_search(page: PageDep, job: Search) -> HTMLResponse:
     """The page. What needs many candidates is fetched by its scripts, so that it is there at once."""
+    metrics = _metrics(job)
     return page.render(
         "search.html",
         section="/searches",
         job=job,
         progress=_progress(page.store, job),
         objective=first_objective(job.request),
-        metrics=_metrics(job),
+        metrics=metrics,
+        directions={name: DIRECTIONS[name] for name in metrics},
         facts=search_facts(job.request),
         **_table(page.store, job, SearchCandidateQuery(limit=ROWS)),
     )

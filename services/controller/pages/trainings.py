@@ -31,8 +31,6 @@ POINTS = 2000
 """Most points of a curve that are sent at a time, and of its rare values; of more, evenly spaced ones."""
 EVENTS_SHOWN = 30
 
-MetaTraining = Annotated[JobRecord, Depends(find_job(JobKind.META_TRAINING))]
-FinalTraining = Annotated[JobRecord, Depends(find_job(JobKind.FINAL_TRAINING))]
 After = Annotated[int, Query(ge=0, lt=2**63)]
 Seen = Annotated[str, Query(max_length=64)]
 
@@ -68,45 +66,37 @@ class Progress:
         return hashlib.sha256(repr((self.row, self.figures)).encode()).hexdigest()[:16]
 
 
-@router.get("/meta-trainings/{meta_training_id}")
-def get_meta_training(page: PageDep, job: MetaTraining) -> HTMLResponse:
-    """A meta-training run, and what became of it."""
-    return _page(page, job)
+def _add_pages(kind: JobKind) -> None:
+    path = f"/{KINDS[kind].place}/{{{kind.value}_id}}"
+    job_of_path = find_job(kind)
+
+    @router.get(path)
+    def get_training(page: PageDep, job: Annotated[JobRecord, Depends(job_of_path)]) -> HTMLResponse:
+        """A training, and what became of it."""
+        return _page(page, job)
+
+    @router.get(f"{path}/progress")
+    def get_progress(
+        page: PageDep, job: Annotated[JobRecord, Depends(job_of_path)], seen: Seen = ""
+    ) -> Response:
+        """How far it is."""
+        return _progress_part(page, job, seen)
+
+    @router.get(f"{path}/curve")
+    def get_curve(
+        page: PageDep, job: Annotated[JobRecord, Depends(job_of_path)], after: After = 0
+    ) -> Response:
+        """The points of its curves that come after an event."""
+        return _curve(page.store, job, after)
 
 
-@router.get("/final-trainings/{final_training_id}")
-def get_final_training(page: PageDep, job: FinalTraining) -> HTMLResponse:
-    """The training of one candidate on real data."""
-    return _page(page, job)
-
-
-@router.get("/meta-trainings/{meta_training_id}/progress")
-def get_meta_progress(page: PageDep, job: MetaTraining, seen: Seen = "") -> Response:
-    """How far it is."""
-    return _progress_part(page, job, seen)
-
-
-@router.get("/final-trainings/{final_training_id}/progress")
-def get_final_progress(page: PageDep, job: FinalTraining, seen: Seen = "") -> Response:
-    """How far it is."""
-    return _progress_part(page, job, seen)
-
-
-@router.get("/meta-trainings/{meta_training_id}/curve")
-def get_meta_curve(page: PageDep, job: MetaTraining, after: After = 0) -> Response:
-    """The points of its curves that come after an event."""
-    return _curve(page.store, job, after)
-
-
-@router.get("/final-trainings/{final_training_id}/curve")
-def get_final_curve(page: PageDep, job: FinalTraining, after: After = 0) -> Response:
-    """The points of its curves that come after an event."""
-    return _curve(page.store, job, after)
+for _kind in TRAININGS:
+    _add_pages(_kind)
 
 
 def _page(page: Page, job: JobRecord) -> HTMLResponse:
     kind = TRAININGS[job.kind]
-    noun, place, _ = KINDS[job.kind]
+    noun, _, place, _ = KINDS[job.kind]
     types = (EventType.STATE, EventType.EDITED, EventType.WAITING, EventType.SUSPENDED)
     return page.render(
         "training.html",
@@ -146,7 +136,7 @@ def _progress_part(page: Page, job: JobRecord, seen: str) -> Response:
     progress = _progress(page.store, job)
     if progress.tag == seen:
         return Response(status_code=204)
-    _, place, _ = KINDS[job.kind]
+    place = KINDS[job.kind].place
     part = page.render("training_progress.html", job=job, place=f"/{place}", progress=progress)
     if job.state.terminal:  # the whole page shows more of the end, such as the checkpoint
         part.headers["HX-Refresh"] = "true"

@@ -1,5 +1,6 @@
 // What plots of the best value so far have in common: their steps, their two axes, and the switch between these.
 
+import { whole } from "./charts.js";
 import { label, seconds, tick } from "./numbers.js";
 
 /** A trajectory as [x, y] over an axis: after its last improvement the line goes on to where the search is. */
@@ -23,7 +24,7 @@ export function axes(axis, objective) {
   return [
     {
       label: axis === "completion" ? "candidates that have finished" : "time since the start",
-      values: (_, ticks) => ticks.map((each) => (axis === "completion" ? (each % 1 ? "" : each.toLocaleString("en")) : seconds(each))),
+      values: axis === "completion" ? whole : (_, ticks) => ticks.map(seconds),
     },
     { label: label(objective), size: 64, values: (_, ticks) => ticks.map((each) => tick(objective, each)) },
   ];

@@ -3,7 +3,7 @@
 import { color, onTheme } from "./page.js";
 
 /** The page's colours, as they are now. */
-export function palette() {
+function palette() {
   const names = ["text", "muted", "line", "line-strong", "grid", "surface", "sunken", "accent", "ok", "warn", "bad"];
   const colors = Object.fromEntries(names.map((name) => [name.replace("-s", "S"), color(`--${name}`)]));
   return { ...colors, series: [1, 2, 3, 4, 5, 6].map((number) => color(`--series-${number}`)) };
@@ -67,6 +67,11 @@ export function curve(box, make) {
   onTheme(draw);
   new ResizeObserver(() => fit()).observe(box);
   return { draw };
+}
+
+/** The values of a uPlot axis that counts: none between whole numbers. */
+export function whole(_, ticks) {
+  return ticks.map((each) => (each % 1 ? "" : each.toLocaleString("en")));
 }
 
 function size(box) {

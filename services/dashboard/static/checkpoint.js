@@ -1,6 +1,6 @@
 // The page of a checkpoint: the player of its curriculum, and its curves.
 
-import { curve } from "./charts.js";
+import { curve, whole } from "./charts.js";
 import { drawFidelity } from "./fidelity-chart.js";
 import { pageData } from "./page.js";
 
@@ -76,7 +76,7 @@ function schedule({ learning_rates: rates, momenta }) {
       { label: "momentum", scale: "momentum", stroke: colors.series[1], width: 2, dash: [8, 4], points: { show: few, size: 5, fill: colors.series[1] } },
     ],
     axes: [
-      { label: "inner step", values: (_, ticks) => ticks.map((each) => (each % 1 ? "" : each)) },
+      { label: "inner step", values: whole },
       { scale: "rate", label: "learning rate", size: 60, stroke: colors.series[0] },
       { scale: "momentum", side: 1, label: "momentum", size: 56, stroke: colors.series[1], grid: { show: false } },
     ],
@@ -93,7 +93,7 @@ function learning(byTeacher) {
       ...names.map((name) => Array.from({ length: longest }, (_, step) => (byTeacher[name][step] === undefined ? null : 100 * byTeacher[name][step]))),
     ],
     series: [{ label: "step" }, ...names.map((name, place) => ({ label: name, stroke: colors.series[place % 6], width: 2, dash: place ? [8, 4] : [] }))],
-    axes: [{ label: "training step", values: (_, ticks) => ticks.map((each) => (each % 1 ? "" : each)) }, { label: "validation accuracy (%)", size: 60 }],
+    axes: [{ label: "training step", values: whole }, { label: "validation accuracy (%)", size: 60 }],
     scales: { x: { time: false } },
     legend: { show: true },
   }));

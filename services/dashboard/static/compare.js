@@ -1,6 +1,6 @@
 // The learning curves of the compared candidates on one plot.
 
-import { curve } from "./charts.js";
+import { curve, whole } from "./charts.js";
 import { pageData } from "./page.js";
 
 const box = document.getElementById("curves-chart");
@@ -11,7 +11,7 @@ if (box) {
   curve(box, (colors) => ({
     data: [Array.from({ length: longest }, (_, step) => step + 1), ...curves.map(({ loss }) => Array.from({ length: longest }, (_, step) => loss[step] ?? null))],
     series: [{ label: "inner step" }, ...curves.map(({ label }, place) => ({ label, stroke: colors.series[place], width: 2, dash: dashes[place] }))],
-    axes: [{ label: "inner step", values: (_, ticks) => ticks.map((each) => (each % 1 ? "" : each)) }, { label: "loss (nats)", size: 56 }],
+    axes: [{ label: "inner step", values: whole }, { label: "loss (nats)", size: 56 }],
     scales: { x: { time: false } },
     legend: { show: true },
   }));

@@ -1,5 +1,6 @@
 // What every page has: the theme's switch, times that stay current, copy buttons, requests by htmx.
 
+import { seconds } from "./numbers.js";
 import { isDark, notify } from "./page.js";
 
 const root = document.documentElement;
@@ -10,11 +11,11 @@ function switchTheme() {
   root.dispatchEvent(new Event("themechange"));
 }
 
-function span(seconds) {
+function span(passed) {
   for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]]) {
-    if (seconds >= length) return `${Math.floor(seconds / length)} ${unit}`;
+    if (passed >= length) return `${Math.floor(passed / length)} ${unit}`;
   }
-  return `${Math.floor(seconds)} s`;
+  return `${Math.floor(passed)} s`;
 }
 
 function updateTimes() {
@@ -23,6 +24,12 @@ function updateTimes() {
     const text = passed < 5 ? "just now" : `${span(passed)} ago`;
     if (time.textContent !== text) time.textContent = text;
   }
+}
+
+function countOn() {
+  const from = (moment) => (Date.now() - Date.parse(moment)) / 1000;
+  for (const each of document.querySelectorAll("[data-since]")) each.textContent = seconds(from(each.dataset.since));
+  for (const each of document.querySelectorAll("[data-until]")) each.textContent = seconds(Math.max(1, -from(each.dataset.until)));
 }
 
 async function copy(button) {
@@ -48,14 +55,21 @@ document.addEventListener("click", (event) => {
   if (button) copy(button);
 });
 setInterval(updateTimes, 5000);
+setInterval(countOn, 1000);
 
 // For browsers that do not know the buttons' `command` yet.
 document.addEventListener("click", ({ target }) => {
+  if ("commandForElement" in HTMLButtonElement.prototype) return;
   const opener = target.closest("[data-open]");
   const dialog = opener ? document.getElementById(opener.dataset.open) : target.closest("dialog");
   if (opener && !dialog.open) dialog.showModal();
   if (target.closest("[data-close]")) dialog.close();
 });
+
+// The button that opened it may have been replaced by news meanwhile.
+document.addEventListener("close", ({ target }) => {
+  if (document.activeElement === document.body) document.querySelector(`[data-open="${target.id}"]`)?.focus();
+}, true);
 
 // A second click while the answer is on its way would extend, clone or train twice.
 document.addEventListener("submit", (event) => {

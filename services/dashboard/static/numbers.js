@@ -20,7 +20,7 @@ export function label(metric) {
 
 /** 18594 as "18.6 k". */
 export function short(value) {
-  for (const [size, prefix] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+  for (const [size, prefix] of [[1e18, "E"], [1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
     if (Math.abs(value) >= size * 0.9995) return `${digits(value / size)} ${prefix}`;
   }
   return digits(value);
@@ -28,7 +28,7 @@ export function short(value) {
 
 /** A duration in words: rounded first, so that no 60 is left over. */
 export function seconds(value) {
-  if (value < 0.9995) return `${digits(value * 1000)} ms`;
+  if (value < 0.9995) return `${digits(Number((value * 1000).toFixed(3)))} ms`;
   if (value < 59.95) return `${digits(value)} s`;
   const whole = Math.round(value), two = (number) => String(Math.floor(number)).padStart(2, "0");
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
@@ -41,12 +41,12 @@ export function written(metric, value) {
   if (value === null || value === undefined) return "–";
   switch (metric) {
     case "accuracy": return `${(100 * value).toFixed(2)} %`;
-    case "loss": return `${value.toFixed(3)} nats`;
+    case "loss": return `${measure(value, 3)} nats`;
     case "params": return short(value);
     case "flops": return `${short(value)}FLOPs`;
     case "seconds": return seconds(value);
-    case "latency_ms": return `${value.toFixed(2)} ms`;
-    default: return value.toFixed(4);
+    case "latency_ms": return `${measure(value, 2)} ms`;
+    default: return measure(value, 4);
   }
 }
 
@@ -55,6 +55,12 @@ export function tick(metric, value) {
   if (metric === "accuracy") return digits(100 * value);
   if (metric === "params" || metric === "flops") return short(value);
   return digits(value);
+}
+
+/** So many places; an exponent where those would be all zeros, or longer than anyone reads. */
+function measure(value, places) {
+  const size = Math.abs(value);
+  return size && (size < 0.5 * 10 ** -places || size >= 1e6) ? value.toExponential(2) : value.toFixed(places);
 }
 
 function digits(value) {

@@ -4,8 +4,9 @@ import { along, axes, onAxis, steps } from "./best_so_far.js";
 import { curve, explorable, frame, nothing } from "./charts.js";
 import { label, names, seconds, tick, written } from "./numbers.js";
 import { getJson, pageData } from "./page.js";
+import { limitTicks } from "./ticks.js";
 
-const { id, objective } = pageData("search-data");
+const { id, objective, directions } = pageData("search-data");
 const api = `/v1/searches/${id}`;
 const find = (selector) => document.querySelector(selector);
 
@@ -13,7 +14,8 @@ const best = bestSoFar();
 const points = everyCandidate();
 const parallel = inParallel();
 filters();
-compare();
+keepPlace();
+limitTicks("#candidates input[type=checkbox]", "#compare", 4);
 follow();
 
 // ---- best so far
@@ -30,6 +32,7 @@ function bestSoFar() {
           label: objective,
           stroke: colors.accent,
           width: 2,
+          fillTo: (plot) => plot.scales.y.min, // else to zero, which is above what is negative
           fill: `color-mix(in srgb, ${colors.accent} 10%, transparent)`,
           paths: uPlot.paths.stepped({ align: 1 }),
           points: { show: x.length < 60, size: 5, fill: colors.accent },
@@ -107,15 +110,20 @@ function everyCandidate() {
       toolbox: { show: false },
       series: [
         { name: "candidates", type: "scatter", data: numbers.map((number, place) => [xs[place], ys[place], number]), symbolSize: many ? 4 : 8, cursor: "pointer", itemStyle: { color: colors.series[0], opacity: many ? 0.45 : 0.6 } },
-        { name: "Pareto front", type: "line", step: "end", data: line, symbol: "circle", symbolSize: 7, cursor: "pointer", lineStyle: { color: colors.series[1], width: 1.8 }, itemStyle: { color: colors.series[1] }, z: 3 },
+        { name: "Pareto front", type: "line", step: directions[x.value] > 0 ? "start" : "end", data: line, symbol: "circle", symbolSize: 7, cursor: "pointer", lineStyle: { color: colors.series[1], width: 1.8 }, itemStyle: { color: colors.series[1] }, z: 3 },
         { name: "best", type: "scatter", symbol: "diamond", symbolSize: 15, cursor: "pointer", data: bestPlace < 0 ? [] : [[xs[bestPlace], ys[bestPlace], cloud.best]], itemStyle: { color: colors.series[2], borderColor: colors.surface, borderWidth: 1.5 }, z: 4 },
       ],
     };
   });
 
-  function arm() {
-    chart.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: "rect", brushMode: "single" } });
+  // An armed brush takes every touch for itself: a finger that scrolls over the plot must not draw with it.
+  const byTouch = matchMedia("(pointer: coarse)").matches;
+  const gesture = byTouch ? "Press “Select on the plot” and draw on it" : "Drag over the plot";
+  function arm(on) {
+    chart.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: on && "rect", brushMode: "single" } });
+    find("#arm").setAttribute("aria-pressed", String(on));
   }
+  find("#arm").addEventListener("click", ({ target }) => arm(target.ariaPressed === "false"));
   async function load() {
     const query = `${api}/points?x=${x.value}&y=${y.value}`;
     find("#points-api").href = query;
@@ -123,9 +131,10 @@ function everyCandidate() {
     if (!find("#points-api").href.endsWith(query)) return; // other axes were chosen meanwhile
     cloud = answer;
     const some = cloud.number.length < cloud.total ? ` ${cloud.number.length.toLocaleString("en")} of ${cloud.total.toLocaleString("en")} candidates are drawn, the front and the best among them.` : "";
-    find("#points-note").textContent = cloud.total ? `Drag over the plot to filter the table; click on a point to open it.${some}` : "";
+    find("#points-note").textContent = cloud.total ? `${gesture} to filter the table; click on a point to open it.${some}` : "";
     draw();
-    if (cloud.total) arm();
+    arm(Boolean(cloud.total) && !byTouch);
+    find("#arm").hidden = !cloud.total || !byTouch;
   }
   // The brush takes the clicks on points for itself: look for the nearest one.
   chart.getZr().on("click", ({ offsetX, offsetY }) => {
@@ -151,6 +160,7 @@ function everyCandidate() {
     find("#unbrush").hidden = false;
     find("#filters").open = true;
     htmx.trigger("#filter", "filtered");
+    if (byTouch) arm(false);
   });
   function clear() {
     chart.dispatchAction({ type: "brush", areas: [] });
@@ -187,6 +197,7 @@ function inParallel() {
     const choices = Object.keys(found.choices);
     const rows = found.codes.map((codes, place) => [...shown.map((name) => found.choices[name][codes[choices.indexOf(name)]] ?? "–"), found.value[place]]);
     const [low, high] = [Math.min(...found.value), Math.max(...found.value)];
+    const fromCold = [colors.lineStrong, colors.series[0], colors.series[1]];
     return {
       parallel: { left: 60, right: 90, top: 56, bottom: 24 },
       parallelAxis: [
@@ -200,7 +211,7 @@ function inParallel() {
         axisLabel: { color: colors.text, fontSize: 11, backgroundColor: colors.surface, padding: [1, 4], borderRadius: 3, ...axis.axisLabel },
         z: 10,
       })),
-      visualMap: { show: false, dimension: shown.length, min: low, max: high, inRange: { color: [colors.lineStrong, colors.series[0], colors.series[1]] } },
+      visualMap: { show: false, dimension: shown.length, min: low, max: high, inRange: { color: directions[found.metric] > 0 ? fromCold : fromCold.reverse() } },
       series: [{ type: "parallel", z: 2, smooth: 0.1, lineStyle: { width: 1.2, opacity: 0.4 }, emphasis: { lineStyle: { width: 3, opacity: 1 } }, data: rows }],
     };
   });
@@ -214,7 +225,7 @@ function inParallel() {
       shown = all.filter((name) => kept.has(name));
       const which = shown.length < all.length ? ` The ${shown.length} choices of ${all.length} that explain most.` : "";
       find("#parallel-note").textContent = columns.total
-        ? `The best ${Math.ceil(columns.number.length / 2)} candidates and as many others at random; warm lines score high. Drag along an axis to pick lines out.${which}`
+        ? `The best ${Math.ceil(columns.number.length / 2)} candidates and as many others at random; warm lines are better. Drag along an axis to pick lines out.${which}`
         : "";
       draw();
     },
@@ -231,6 +242,21 @@ function filters() {
     if (detail.elt !== form) return;
     for (const [name, value] of Object.entries(detail.parameters)) if (value === "") delete detail.parameters[name];
     if (find("#candidates").dataset.order) detail.parameters.order_by = find("#candidates").dataset.order;
+  });
+  const markInvalid = () => mark(Object.fromEntries([...form.querySelectorAll("input:invalid")].map((input) => [input.name, input.validationMessage])));
+  form.addEventListener("htmx:validation:halted", markInvalid);
+  // What is no number yet, such as "1e", is no change to a browser either.
+  form.addEventListener("focusout", () => {
+    if (form.querySelector("input:invalid")) markInvalid();
+    else if (!find("#refused").hidden) htmx.trigger(form, "filtered");
+  });
+  form.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status !== 422) return;
+    event.stopPropagation(); // told at its field, it needs no notice
+    mark(Object.fromEntries(JSON.parse(event.detail.xhr.responseText).errors.map(({ field, message }) => [field, message])));
+  });
+  form.addEventListener("htmx:afterRequest", ({ detail }) => {
+    if (detail.successful) mark({});
   });
   form.addEventListener("reset", () => setTimeout(() => htmx.trigger(form, "filtered")));
   document.addEventListener("htmx:afterSwap", () => {
@@ -249,17 +275,32 @@ function filters() {
   });
 }
 
-function compare() {
-  const judge = () => {
-    const boxes = [...document.querySelectorAll("#candidates input[type=checkbox]")];
-    const chosen = boxes.filter((box) => box.checked).length;
-    for (const box of boxes) box.disabled = !box.checked && chosen >= 4;
-    if (boxes.length) find("#compare").disabled = chosen < 2;
-  };
-  document.addEventListener("change", ({ target }) => {
-    if (target.matches("#candidates input[type=checkbox]")) judge();
+/** Say at the fields of the filter what is wrong with them, and at the table that it is not as they ask. */
+function mark(wrong) {
+  for (const range of document.querySelectorAll("#filter .range")) {
+    const inputs = [...range.querySelectorAll("input")];
+    for (const input of inputs) input.setAttribute("aria-invalid", String(input.name in wrong));
+    range.querySelector(".wrong").textContent = inputs.map(({ name }) => wrong[name] ?? "").join(" ").trim();
+  }
+  find("#refused").hidden = !Object.keys(wrong).length;
+}
+
+/** What is ticked, how far the table is scrolled sideways, and the focus outlive what comes in its place. */
+function keepPlace() {
+  let ticked = [], across = 0, focused = false;
+  document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+    if (target.id !== "candidates") return;
+    ticked = [...target.querySelectorAll("input:checked")].map(({ id }) => id);
+    across = find("#ranked")?.scrollLeft ?? 0;
+    focused = target.contains(document.activeElement);
   });
-  addEventListener("pageshow", judge);
+  document.addEventListener("htmx:afterSwap", ({ detail: { target } }) => {
+    if (target.id !== "candidates") return;
+    for (const id of ticked) document.getElementById(id)?.click();
+    if (find("#ranked")) find("#ranked").scrollLeft = across;
+    // The last page has no next one, and the first no first one.
+    if (focused && document.activeElement === document.body) find("#first-page, #next-page")?.focus();
+  });
 }
 
 function failed(error) {
@@ -269,10 +310,11 @@ function failed(error) {
 // ---- while it runs
 
 function follow() {
-  const cheap = paced(800, () => {
-    refreshTable();
-    return points.load();
+  const table = paced(800, () => {
+    if (isBeingRead()) setTimeout(table, 800);
+    else htmx.trigger("#filter", "filtered");
   });
+  const cheap = paced(800, points.load);
   const costly = paced(5000, () => {
     for (const part of ["#importance", "#history"]) htmx.trigger(part, "renew");
     return parallel.load();
@@ -282,16 +324,17 @@ function follow() {
   document.addEventListener("htmx:afterSwap", ({ detail }) => {
     if (detail.target.id !== "progress") return;
     best.load().catch(failed);
+    table();
     cheap();
     costly();
   });
 }
 
-/** Not while someone reads on, ticks boxes, or has the keyboard in it. */
-function refreshTable() {
+/** Whether news would get in the way: on later pages, at a link that has the keyboard, amid ticks until the end. */
+function isBeingRead() {
   const table = find("#candidates");
-  const busy = table.contains(document.activeElement) || table.querySelector("input:checked");
-  if (table.dataset.first === "yes" && !busy) htmx.trigger("#filter", "filtered");
+  const isTicked = find("#progress[hx-get]") && table.querySelector("input:checked");
+  return table.dataset.first !== "yes" || Boolean(isTicked || table.querySelector(":focus-visible:not([id])"));
 }
 
 /** `work`, when asked for, but no oftener than every `least` ms, and with a tenth of the time at most. */

@@ -21,7 +21,7 @@ if (box) {
         dash: dashes[place],
         spanGaps: true,
         paths: uPlot.paths.stepped({ align: 1 }),
-        points: { show: false },
+        points: { show: (plot, index) => plot.data[index].filter((value) => value != null).length < 2 },
         value: (_, value) => written(objective, value),
       })),
     ],

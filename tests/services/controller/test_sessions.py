@@ -162,6 +162,37 @@ def test_logging_out_ends_the_session_for_good(logged_in: Callable[[Scope], Test
     assert http.get("/v1/searches", headers={"Cookie": f"{SESSION_COOKIE}={stolen}"}).status_code == 401
 
 
+def test_an_action_after_the_session_is_gone_leads_to_the_login(
+    logged_in: Callable[[Scope], TestClient],
+) -> None:
+    http = logged_in(Scope.ADMIN)
+    form = {CSRF_FIELD: csrf_token(http), "name": "x", "scope": "read"}
+    for cookies in ({}, {VISITOR_COOKIE: "of the login page after logging out elsewhere"}):
+        http.cookies.clear()
+        http.cookies.update(cookies)
+        answer = http.post("/settings/keys", data=form)
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=%2F")
+        forged = http.post("/settings/keys", data=form, headers={"Origin": "http://evil.example"})
+        assert forged.status_code == 403
+
+
+def test_a_form_to_log_in_that_is_out_of_date_leads_on_or_comes_again(browser: Start) -> None:
+    http = browser(api_key=BOOTSTRAP)
+    form = {CSRF_FIELD: csrf_token(http, "/login"), "key": BOOTSTRAP, "next": "/searches"}
+    http.cookies.clear()
+
+    again = http.post("/login", data=form)
+    assert (again.status_code, SESSION_COOKIE in http.cookies) == (403, False)
+    assert "out of date" in again.text
+    assert 'value="/searches"' in again.text
+
+    assert log_in(http, BOOTSTRAP).status_code == 303
+    session = http.cookies[SESSION_COOKIE]
+    onwards = http.post("/login", data=form | {"key": "wrong"})
+    assert (onwards.status_code, onwards.headers["Location"]) == (303, "/searches")
+    assert http.cookies[SESSION_COOKIE] == session
+
+
 def test_logging_in_again_changes_the_token(logged_in: Callable[[Scope], TestClient]) -> None:
     http = logged_in(Scope.READ)
     first = http.cookies[SESSION_COOKIE], csrf_token(http)

@@ -13,6 +13,15 @@ def test_values_have_units() -> None:
     assert metric(None, "accuracy") == "–"
 
 
+def test_values_of_any_size_are_short_and_not_all_zeros() -> None:
+    assert metric(1e9, "loss") == "1.00e+09 nats"
+    assert metric(1e-12, "loss") == "1.00e-12 nats"
+    assert metric(0.0, "loss") == "0.000 nats"
+    assert metric(-2e-7, "score") == "-2.00e-07"
+    assert metric(9e15, "flops") == "9 PFLOPs"
+    assert metric(1e-9, "seconds") == "0 ms"
+
+
 def test_differences_have_signs() -> None:
     assert difference(0.021, "accuracy") == "+2.1 pp"
     assert difference(-0.021, "accuracy") == "−2.1 pp"

@@ -42,6 +42,13 @@ def test_a_list_is_filtered_by_state_and_paged(
     assert http.get("/searches?cursor=nosuch").status_code == 422
 
 
+def test_a_page_that_refuses_says_once_why(http: TestClient) -> None:
+    page = http.get("/searches?state=nosuch").text
+    assert "<code>state</code>" in page
+    assert page.count("Input should be") == 1
+    assert "there is nothing at /nosuch" in http.get("/nosuch", headers={"Accept": "text/html"}).text
+
+
 def test_a_list_is_searched_by_name_within_a_state(
     http: TestClient, store: Store, search_body: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
