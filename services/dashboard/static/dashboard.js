@@ -68,7 +68,8 @@ document.addEventListener("click", ({ target }) => {
 
 // The button that opened it may have been replaced by news meanwhile.
 document.addEventListener("close", ({ target }) => {
-  if (document.activeElement === document.body) document.querySelector(`[data-open="${target.id}"]`)?.focus();
+  const { activeElement: focused, body } = document;
+  if (focused === body || target.contains(focused)) document.querySelector(`[data-open="${target.id}"]`)?.focus();
 }, true);
 
 // A second click while the answer is on its way would extend, clone or train twice.

@@ -330,11 +330,11 @@ function follow() {
   });
 }
 
-/** Whether news would get in the way: on later pages, at a link that has the keyboard, amid ticks until the end. */
+/** Whether news would get in the way: on later pages, or on the way there, at a link that has the keyboard, amid ticks. */
 function isBeingRead() {
   const table = find("#candidates");
   const isTicked = find("#progress[hx-get]") && table.querySelector("input:checked");
-  return table.dataset.first !== "yes" || Boolean(isTicked || table.querySelector(":focus-visible:not([id])"));
+  return table.dataset.first !== "yes" || Boolean(isTicked || table.querySelector(".htmx-request, :focus-visible:not([id])"));
 }
 
 /** `work`, when asked for, but no oftener than every `least` ms, and with a tenth of the time at most. */
