@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from nas.search_spaces.base import ImageShape
+from nas.short_number import short
 
 if TYPE_CHECKING:
     from nas.cost import Part
@@ -144,11 +145,3 @@ def _arrows(boxes: int) -> str:
 def shape_text(shape: tuple[int, ...] | None) -> str:
     """`16 × 32 × 32` (channels, height, width); a dash where the shape is unknown."""
     return " × ".join(map(str, shape)) if shape else "–"
-
-
-def short(number: int) -> str:
-    """Three digits and a letter: 14464 as 14.5k."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * size:  # what would be rounded to it
-            return f"{number / size:.3g}{letter}"
-    return str(number)

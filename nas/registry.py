@@ -77,7 +77,8 @@ class Registry(Generic[Factory]):
         Raises pydantic.ValidationError, also for an option that it has no field for, unless it allows them.
         """
         model = _self_description(self.get(name)).Config
-        _strict(model).model_validate(options)
+        if (strict := _strict(model)) is not model:
+            strict.model_validate(options)
         return model.model_validate(options)
 
     def schema(self, name: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What grows for ever unless somebody tidies up: unnamed artifacts, events, failures, answers, logs."""
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -101,27 +102,14 @@ class Housekeeping:
         if time.monotonic() < self._next_round or self.forget():
             return
         self._next_round = time.monotonic() + PAUSE_SECONDS  # if anything fails
-        self._collect_logs()
-        self._collect_artifacts()
-        self._next_round = time.monotonic() + PERIOD_SECONDS
-
-    def _collect_logs(self) -> None:
-        try:
-            logs = collect_logs(self._store, self._settings, clock=self._clock)
-        except ConflictError as error:
-            log.warning("logs not collected", reason=str(error))
-        else:
-            if logs:
+        with _left_to_its_owner("logs"):
+            if logs := collect_logs(self._store, self._settings, clock=self._clock):
                 log.info("logs of deleted searches collected", logs=logs)
-
-    def _collect_artifacts(self) -> None:
-        try:
+        with _left_to_its_owner("artifacts"):
             removed = collect_artifacts(self._store, self._artifacts, clock=self._clock)
-        except ConflictError as error:
-            log.warning("artifacts not collected", reason=str(error))
-        else:
             if removed.artifacts:
                 log.info("artifacts collected", artifacts=removed.artifacts, size_bytes=removed.size_bytes)
+        self._next_round = time.monotonic() + PERIOD_SECONDS
 
     def forget(self) -> int:
         """Drop old answers, and what the retention settings name, a batch of each; answers how many rows."""
@@ -133,3 +121,11 @@ class Housekeeping:
             if days:
                 touched += drop(self._clock() - timedelta(days=days), BATCH)
         return touched
+
+
+@contextmanager
+def _left_to_its_owner(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ConflictError as error:
+        log.warning(f"{what} not collected", reason=str(error))

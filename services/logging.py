@@ -6,7 +6,6 @@ loggers (uvicorn, Alembic, Ray) pass through the same formatter.
 
 import io
 import logging
-import os
 import sys
 from typing import Any, TextIO
 
@@ -15,7 +14,7 @@ from opentelemetry import trace
 from structlog.typing import EventDict, ExcInfo, Processor
 
 from services.redaction import Redact, redactor
-from services.settings import Settings, misspelt
+from services.settings import Settings, misspelt, names_given
 from services.visible import hanging, visible
 
 TOO_TALKATIVE = (
@@ -55,8 +54,7 @@ def configure_logging(settings: Settings, *, process: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
-    files = [path.name.upper() for path in settings.secrets_dir.iterdir()] if settings.secrets_dir else []
-    for name, meant in misspelt([*os.environ, *files]).items():
+    for name, meant in misspelt(names_given(settings)).items():
         structlog.get_logger(__name__).warning("no such setting", given=name, meant=meant)
 
 

@@ -231,6 +231,12 @@ def sqlite_url(file: Path) -> str:
     return f"sqlite:///{quote(str(file))}"
 
 
+def names_given(settings: Settings) -> list[str]:
+    """All variables of the environment, and those that files of secrets stand for."""
+    files = [path.name.upper() for path in settings.secrets_dir.iterdir()] if settings.secrets_dir else []
+    return [*os.environ, *files]
+
+
 def misspelt(variables: Iterable[str]) -> dict[str, str]:
     """Environment variables that are no settings and are nearly the name of one, with that name.
 

@@ -66,8 +66,7 @@ def needs_train_data(name: str, config: BaseModel) -> bool:
 
     Where that depends on its configuration, the configuration tells.
     """
-    of_all = getattr(ESTIMATORS.get(name), "needs_train_data", True)
-    return bool(getattr(config, "needs_train_data", of_all))
+    return bool(_told(name, config, "needs_train_data", otherwise=True))
 
 
 def ranked_by(name: str, config: BaseModel) -> Any:
@@ -75,7 +74,12 @@ def ranked_by(name: str, config: BaseModel) -> Any:
 
     Where that depends on its configuration, the configuration tells.
     """
-    return getattr(config, "ranked_by", getattr(ESTIMATORS.get(name), "ranked_by", "score"))
+    return _told(name, config, "ranked_by", otherwise="score")
+
+
+def _told(name: str, config: BaseModel, attribute: str, *, otherwise: Any) -> Any:
+    """What the configuration says of the named estimator, else its class."""
+    return getattr(config, attribute, getattr(ESTIMATORS.get(name), attribute, otherwise))
 
 
 def check_fit(config: BaseModel, space: SearchSpace) -> None:

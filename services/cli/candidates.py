@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from nas.short_number import short
 from services.cli.tables import Column, Rows
 from services.visible import hanging
 
@@ -50,8 +51,8 @@ def _metrics(candidate: "CandidateView") -> tuple[str, ...]:
     return (
         "" if score in {None, metrics.accuracy} else f"{score:.4g}",
         f"{metrics.accuracy:.2%}",
-        _short(metrics.params),
-        _short(metrics.flops),
+        short(metrics.params),
+        short(metrics.flops),
         "" if latency is None else f"{latency:.3g}",
     )
 
@@ -73,13 +74,6 @@ def describe(candidate: "CandidateDetail", drawing: str) -> str:
         accuracy = "" if training.test_accuracy is None else f", test accuracy {training.test_accuracy:.2%}"
         lines.append(f"final training {training.id} ({training.state}){accuracy}")
     return "\n".join([*lines, "", drawing])
-
-
-def _short(number: int) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * limit:  # what would be rounded to it
-            return f"{number / limit:.3g}{unit}"
-    return str(number)
 
 
 def _exact(value: object) -> str:

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 import re
 from collections.abc import Callable
 from functools import wraps
@@ -90,7 +89,7 @@ def takes_settings(*names: str) -> Callable[[Callable[Concatenate["Settings", P]
 
             settings = load_settings(**{name: given.pop(name) for name in names})
             if "log_level" not in names:  # what logs says so there
-                _advise_of_misspelt_settings()
+                _advise_of_misspelt_settings(settings)
             command(settings, **given)  # type: ignore[call-arg]  # Typer calls by name
 
         _, *own = inspect.signature(command).parameters.values()
@@ -104,10 +103,10 @@ def takes_settings(*names: str) -> Callable[[Callable[Concatenate["Settings", P]
     return decorate
 
 
-def _advise_of_misspelt_settings() -> None:
-    from services.settings import misspelt
+def _advise_of_misspelt_settings(settings: "Settings") -> None:
+    from services.settings import misspelt, names_given
 
-    for name, meant in misspelt(os.environ).items():
+    for name, meant in misspelt(names_given(settings)).items():
         advise(f"there is no setting {name}; did you mean {meant}?")
 
 

@@ -74,9 +74,7 @@ class Lane:
         for ended in self._launcher.shutdown():
             if ended.pid is not None and ended.exit_code != 0:
                 with suppress(StoreUnavailableError):  # their leases run out
-                    self._store.requeue_dead(
-                        owner_prefix("search-runner", ended.pid), ended.job_id, on_purpose=True
-                    )
+                    self._take_back(ended.pid, ended.job_id, on_purpose=True)
 
     def _look_after_runners(self) -> None:
         self._exits.extend(self._launcher.reap())
@@ -136,8 +134,7 @@ class Lane:
                     self._waiting_jobs.tell(job_id, f"a runner; the last one said: {said}")
             return None  # no fault of its own, and its lease is the pause before the next attempt
         if runner_exit.pid is not None:  # dead for certain: nobody need wait for its lease to run out
-            prefix = owner_prefix("search-runner", runner_exit.pid)
-            had_claimed |= bool(self._store.requeue_dead(prefix, job_id))
+            had_claimed |= self._take_back(runner_exit.pid, job_id)
         job = self._find(job_id)
         if job is None or runner_exit.exit_code == 0 or job.state.terminal:
             return self._forget(job_id)
@@ -145,6 +142,11 @@ class Lane:
         if job.state is JobState.QUEUED and not had_claimed:  # other deaths the store counts
             self._early_deaths[job_id] = self._early_deaths.get(job_id, 0) + 1
         return None
+
+    def _take_back(self, pid: int, job_id: str, *, on_purpose: bool = False) -> bool:
+        """Free the job of a runner that is dead; whether it was running."""
+        prefix = owner_prefix("search-runner", pid)
+        return bool(self._store.requeue_dead(prefix, job_id, on_purpose=on_purpose))
 
     def _is_useless(self, job_id: str) -> bool:
         """Whether a runner has had nothing to do with its job for longer than it takes to let go of it.

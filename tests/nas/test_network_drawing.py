@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas.cost import Part, network_parts
-from nas.network_drawing import draw_network, short
+from nas.network_drawing import draw_network
 from nas.search_spaces import get_search_space
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -54,9 +54,3 @@ def test_every_box_lies_within_the_picture(name: str) -> None:
             assert shift + float(box.attrib["x"]) + float(box.attrib["width"]) <= width
             assert float(box.attrib["y"]) >= 0
             assert float(box.attrib["y"]) + float(box.attrib["height"]) <= height
-
-
-def test_short_numbers() -> None:
-    assert [short(number) for number in (0, 999, 1000, 14464, 999_499, 999_600, 2_500_000, 3 * 10**9)] == [
-        "0", "999", "1k", "14.5k", "999k", "1M", "2.5M", "3G",
-    ]  # fmt: skip
