@@ -5,43 +5,23 @@
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from heapq import heappop, heappush
 from itertools import count, takewhile
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from nas.algorithms import get_algorithm
-from nas.algorithms.base import ConstrainedAlgorithm, LineageAlgorithm, MultiFidelityAlgorithm
+from nas.algorithms.base import ConstrainedAlgorithm, MultiFidelityAlgorithm
 from nas.architecture import Architecture
+from nas.constraint_check import ConstraintCheck
 from nas.estimators.base import CandidateScore, EstimatorData
+from nas.proposals import NewArchitecture, NothingNew, find_new_architecture
 from nas.ranking import reward
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import ImageShape
 from nas.search_spec import SearchSpec
-
-if TYPE_CHECKING:
-    from torch import nn
-
-MAX_REFUSALS = 200
-"""Architectures of the algorithm that are refused for one candidate before the search looks for itself."""
-
-MAX_MISFITS_ASKED = 30
-"""Of them beyond a constraint, before that: each that is new costs a look at the whole network."""
-
-MAX_DRAWS = 50
-"""Random ones that follow where all that were asked for are known, before the walk over neighbours."""
-
-MAX_STEPS = 1000
-"""Steps for one candidate towards what the constraints admit, before the walk over neighbours."""
-
-MAX_WALK = 20_000
-"""Architectures that the walk visits for one candidate before the space counts as exhausted."""
-
-MAX_MISFITS = 500
-"""Different architectures beyond a constraint, for one candidate, before the space counts as exhausted."""
 
 
 def _never() -> bool:
@@ -162,7 +142,7 @@ class Search:
         self._numbers = {proposal.number for proposal in proposals}
         self._next_number = 0
         self._proposed = {proposal.canonical_hash: proposal.number for proposal in proposals}
-        self._excesses: dict[str, float] = {}  # by canonical hash, as far as they are known
+        self._constraint_check = ConstraintCheck(spec, self.space, image_shape, num_classes)
         self._should_stop = _never  # the one of the proposal that is looked for
         self._in_flight: dict[int, Proposal] = {}
         self._judged: dict[int, list[tuple[float, bool]]] = {}  # rewards and answers at rungs, in flight
@@ -262,49 +242,31 @@ class Search:
         if self.exhausted is not None or len(self._numbers) >= self.spec.max_candidates:
             return None
         number = self._free_number()
-        if (initial := self._next_initial()) is not None:
-            return self._take(number, initial, self.space.canonical_hash(initial))
-        rng = np.random.default_rng([self.spec.seed, number])
-        misfits: dict[str, Architecture] = {}  # by canonical hash
-        for architecture, parents in self._offers(rng, misfits):
-            canonical_hash = self.space.canonical_hash(architecture)
-            if canonical_hash not in self._proposed:
-                if self._excess(architecture) == 0:
-                    return self._take(number, architecture, canonical_hash, parents)
-                misfits[canonical_hash] = architecture
-                if len(misfits) >= MAX_MISFITS:
-                    break
-            self._stop_if_told()
-        self.exhausted = (
-            f"no new architecture of {self.space.name} was found after {len(self._numbers)} candidates"
+        new = self._next_initial() or find_new_architecture(
+            self.algorithm,
+            self.space,
+            self._proposed,
+            self._constraint_check.excess,
+            np.random.default_rng([self.spec.seed, number]),
+            self._stop_if_told,
         )
-        if misfits:
-            given = self.spec.constraints.model_dump(exclude_none=True)
-            limits = ", ".join(f"{name}={limit}" for name, limit in given.items())
-            self.exhausted += f"; {len(misfits)} others violate the constraints ({limits})"
-        return None
+        if isinstance(new, NothingNew):
+            self.exhausted = self._why_exhausted(new.misfits)
+            return None
+        parents = self._numbers_of(new.parents)
+        self._numbers.add(number)
+        self._proposed[new.canonical_hash] = number
+        return Proposal(number, new.architecture, new.canonical_hash, self.spec.seed, parents)
 
-    def _next_initial(self) -> Architecture | None:
+    def _next_initial(self) -> NewArchitecture | None:
         """The first of those given that is left and admitted; None once there is none."""
         while self._initial:
             architecture = self._initial[0]
-            is_new = self.space.canonical_hash(architecture) not in self._proposed
-            if is_new and self._is_admitted(architecture):
-                return architecture
+            canonical_hash = self.space.canonical_hash(architecture)
+            if canonical_hash not in self._proposed and self._is_admitted(architecture):
+                return NewArchitecture(architecture, canonical_hash)
             self._initial.popleft()
         return None
-
-    def _take(
-        self,
-        number: int,
-        architecture: Architecture,
-        canonical_hash: str,
-        parents: Sequence[Architecture] = (),
-    ) -> Proposal:
-        numbers = self._numbers_of(parents)
-        self._numbers.add(number)
-        self._proposed[canonical_hash] = number
-        return Proposal(number, architecture, canonical_hash, self.spec.seed, numbers)
 
     def _free_number(self) -> int:
         """The lowest number that no candidate has; the same again until one takes it."""
@@ -317,82 +279,22 @@ class Search:
         hashes = (self.space.canonical_hash(parent) for parent in parents)
         return tuple(self._proposed[each] for each in hashes if each in self._proposed)
 
-    def _offers(
-        self, rng: np.random.Generator, misfits: Mapping[str, Architecture]
-    ) -> Iterator[tuple[Architecture, tuple[Architecture, ...]]]:
-        """What the algorithm asks for, with its parents; when refused too often, a walk through the space.
-
-        `misfits` are those of the offers so far that turned out to be beyond a constraint.
-        """
-        beyond = 0
-        for _ in range(MAX_REFUSALS):
-            architecture = self.algorithm.ask(rng)
-            yield architecture, self._parents()
-            beyond += self._excess(architecture) > 0
-            if beyond >= MAX_MISFITS_ASKED:
-                break
-        # Who waits for the answers to what is in flight repeats itself: with more slots, begin elsewhere.
-        if not misfits:
-            for _ in range(MAX_DRAWS):
-                yield self.space.sample(rng), ()
-        # Where hardly anything is within the limits, draws and the neighbours of a misfit are misfits again:
-        # go on from the nearest one, and never away from the limits.
+    def _why_exhausted(self, misfits: int) -> str:
+        why = f"no new architecture of {self.space.name} was found after {len(self._numbers)} candidates"
         if misfits:
-            architecture = min(misfits.values(), key=self._excess)
-            for _ in range(MAX_STEPS):
-                if len(misfits) > MAX_MISFITS // 4:  # leave the walk the rest
-                    break
-                child = self.space.mutate(architecture, rng)
-                yield child, ()
-                if self._excess(child) <= self._excess(architecture):
-                    architecture = child
-        # Over neighbours, the nearest to the constraints and the earliest first: it reaches what is left of a
-        # small space for certain, and the nearest free architecture of a large one.
-        queue, visited = [(self._excess(architecture), 0, architecture)], {architecture}
-        while queue:
-            for neighbour in self.space.neighbours(heappop(queue)[-1]):
-                if neighbour not in visited:
-                    if len(visited) >= MAX_WALK:
-                        return
-                    visited.add(neighbour)
-                    yield neighbour, ()
-                    heappush(queue, (self._excess(neighbour), len(visited), neighbour))
-
-    def _parents(self) -> tuple[Architecture, ...]:
-        return self.algorithm.parents if isinstance(self.algorithm, LineageAlgorithm) else ()
-
-    def _stop_if_told(self) -> None:
-        if self._should_stop():
-            raise _Stopped
+            given = self.spec.constraints.model_dump(exclude_none=True)
+            limits = ", ".join(f"{name}={limit}" for name, limit in given.items())
+            why += f"; {misfits} others violate the constraints ({limits})"
+        return why
 
     def _is_admitted(self, architecture: Architecture) -> bool:
         """What the algorithm asks, and perhaps of many at a time."""
         self._stop_if_told()
-        return self._excess(architecture) == 0
+        return self._constraint_check.excess(architecture) == 0
 
-    def _excess(self, architecture: Architecture) -> float:
-        """How far it is beyond the constraints; 0 if they admit it, or if its cost cannot be known."""
-        constraints = self.spec.constraints
-        if constraints.max_params is None and constraints.max_flops is None:
-            return 0.0
-        canonical_hash = self.space.canonical_hash(architecture)
-        if canonical_hash not in self._excesses:
-            self._excesses[canonical_hash] = self._measured_excess(architecture)
-        return self._excesses[canonical_hash]
-
-    def _measured_excess(self, architecture: Architecture) -> float:
-        from nas.cost import network_cost  # it imports PyTorch, which searches without constraints can spare
-
-        try:
-            cost = network_cost(lambda: self._build(architecture), self.image_shape)
-        except Exception:  # whatever a space raises: this one is left to fail its evaluation, which says why
-            return 0.0
-        return self.spec.constraints.excess(params=cost.params, flops=cost.flops)
-
-    def _build(self, architecture: Architecture) -> "nn.Module":
-        return self.space.build(
-            architecture, image_shape=self.image_shape, num_classes=self.num_classes, seed=self.spec.seed
-        )
+    def _stop_if_told(self) -> None:
+        if self._should_stop():
+            raise _Stopped
 
 
 def _rewards_at_rungs(result: CandidateResult) -> list[float]:
