@@ -221,6 +221,12 @@ class Search:
         self._tell(result)
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """The `initial_architectures` that are beyond a constraint, and therefore no candidates."""
+        given = self.spec.initial_architectures
+        return tuple(each for each in given if self._constraint_check.excess(self.space.parse(each)) > 0)
+
+    @property
     def finished(self) -> bool:
         """True when nothing is left to propose or to wait for."""
         return not (self._again or self._in_flight) and (

@@ -105,7 +105,8 @@ class SearchSpec(StrictModel):
     initial_architectures: Annotated[tuple[str, ...], Field(max_length=MAX_INITIAL)] = Field(
         (),
         description="Encodings of what is evaluated first, in this order; then the algorithm, which learns "
-        "from them, proposes its own. Equal ones count once; those beyond a constraint are left out.",
+        "from them, proposes its own. Equal ones count once; those beyond a constraint are left out, which "
+        "the result tells.",
     )
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)] = Field(
         ("accuracy",),

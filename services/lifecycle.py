@@ -17,6 +17,9 @@ from enum import StrEnum
 
 from services.errors import IllegalTransitionError
 
+LONGEST_LEASE_SECONDS = 86_400
+"""A lease that claims to last longer was given by a clock that has been put back since."""
+
 
 class JobKind(StrEnum):
     """The kinds of long work; all share one life cycle."""

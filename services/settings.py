@@ -16,6 +16,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from services.lifecycle import LONGEST_LEASE_SECONDS
 from services.loopback import is_loopback
 
 MOST_DAYS = 36_500
@@ -97,7 +98,7 @@ class Settings(BaseSettings):
     )
 
     lease_seconds: float = Field(
-        30.0, gt=0, le=86_400, description="A runner silent for so long has lost its job."
+        30.0, gt=0, le=LONGEST_LEASE_SECONDS, description="A runner silent for so long has lost its job."
     )
     poll_seconds: float = Field(1.0, gt=0, le=3600, description="How often idle processes look for work.")
     max_running_searches: int = Field(

@@ -38,7 +38,7 @@ def watch(client: "Client", job: "Job", description: str) -> "Job":
         raise
     if ended.state is JobState.FAILED:
         advise(f"it goes on from where it was with: gtn-nas resume {job.id}")
-    advise_of_early_end(ended)
+    advise_of_missing(ended)
     return succeeded(ended, description)
 
 
@@ -61,10 +61,12 @@ def measured(value: float, metric: str, *, decimals: int = 1) -> str:
     return f"accuracy {value:.{decimals}%}" if metric == "accuracy" else f"{metric} {value:,.4g}"
 
 
-def advise_of_early_end(job: "Job") -> None:
-    """Tell why there are fewer candidates than a search was asked for."""
+def advise_of_missing(job: "Job") -> None:
+    """Tell why a search has fewer candidates than it was asked for, or not all that were given."""
     if early := ending(job):
         advise(f"it ended early: {early}")
+    if left_out := (job.model_dump().get("result") or {}).get("left_out"):
+        advise(f"left out, as they are beyond the constraints: {', '.join(left_out)}")
 
 
 def ending(job: "Job") -> str:

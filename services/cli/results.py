@@ -18,7 +18,7 @@ from services.cli.console import (
     say_written,
     write_result,
 )
-from services.cli.progress import advise_of_early_end
+from services.cli.progress import advise_of_missing
 from services.cli.tables import print_table
 from services.export_formats import ExportFormat
 
@@ -77,7 +77,7 @@ def rank(
     if as_json:
         print_json(candidates)
         return
-    advise_of_early_end(job)
+    advise_of_missing(job)
     if candidates:
         print_table(candidate_rows(candidates))
     else:

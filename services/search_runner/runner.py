@@ -57,4 +57,8 @@ def _evaluate_candidates(lease: Lease, backend: Backend) -> JsonObject:
             engine.run(search, data, StoreObserver(backend.store, lease))
     if not search.finished:
         lease.raise_if_stopped()
-    return {"exhausted": search.exhausted, "timed_out": not search.finished}
+    return {
+        "exhausted": search.exhausted,
+        "timed_out": not search.finished,
+        "left_out": list(search.left_out),
+    }

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from services.lifecycle import Action, JobKind, JobState
+from services.lifecycle import LONGEST_LEASE_SECONDS, Action, JobKind, JobState
 from services.store.events import record_event
 from services.store.extensions import LIMITS
 from services.store.json_values import check_json
@@ -158,7 +158,7 @@ class LeaseRepository(Repository):
         """
         with self._database.write() as session:
             now = self._now(session)
-            expired = sa.select(Job).where(Job.lease_expires_at <= now)
+            expired = sa.select(Job).where(_has_run_out(now))
             rows = session.scalars(expired.with_for_update(skip_locked=True)).all()
             return [job_record(job) for job in rows if _take_back(session, job, now)]
 
@@ -188,7 +188,7 @@ def _queued_in_turn(
     kinds: Collection[JobKind], now: datetime, starting: Collection[str] = ()
 ) -> sa.Select[Job]:
     """The queued jobs of these kinds that nobody holds, in the order in which they should start."""
-    free = sa.or_(Job.lease_expires_at.is_(None), Job.lease_expires_at <= now)
+    free = sa.or_(Job.lease_expires_at.is_(None), _has_run_out(now))
     other = aliased(Job)
     running_of_key = (
         sa.select(sa.func.count())
@@ -205,6 +205,11 @@ def _queued_in_turn(
         .where(Job.kind.in_(kinds), Job.state == JobState.QUEUED, free)
         .order_by(Job.priority.desc(), running_of_key, Job.created_at, Job.id)
     )
+
+
+def _has_run_out(now: datetime) -> sa.ColumnElement[bool]:
+    longest = now + timedelta(seconds=LONGEST_LEASE_SECONDS)
+    return sa.or_(Job.lease_expires_at <= now, Job.lease_expires_at > longest)
 
 
 def _asks_for_more(job: Job, fulfilled: JsonObject | None) -> bool:

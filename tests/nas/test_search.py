@@ -12,7 +12,7 @@ from nas.architecture import Architecture
 from nas.choice_table import differences
 from nas.estimators.base import CandidateScore
 from nas.search import CandidateResult, Failure, Proposal, Search, rung_metric
-from nas.search_spec import SearchSpec
+from nas.search_spec import Constraints, SearchSpec
 
 from .letter_search import ALGORITHMS, evaluated, make_search, make_spec, run
 
@@ -95,7 +95,10 @@ def test_given_architectures_beyond_a_constraint_are_left_out() -> None:
     spec = make_spec(
         initial_architectures=["cccccc", "abcabc"], constraints={"max_params": 100}, max_candidates=3
     )
-    assert run(make_search(spec))[0].proposal.architecture.encoding == "abcabc"
+    search = make_search(spec)
+    assert run(search)[0].proposal.architecture.encoding == "abcabc"
+    assert search.left_out == ("cccccc",)
+    assert make_search(spec.model_copy(update={"constraints": Constraints()})).left_out == ()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))

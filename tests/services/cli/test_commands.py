@@ -552,6 +552,16 @@ def test_it_is_told_why_a_search_ended_early(run: Run, store: Store, search_id: 
     assert facts["ended"] == "no new architecture was found after 3 candidates"
 
 
+def test_it_is_told_which_given_architectures_are_no_candidates(
+    run: Run, store: Store, search_id: str
+) -> None:
+    result = {"exhausted": None, "timed_out": False, "left_out": ["first", "second"]}
+    store.finish(search_id, "runner", result=result)
+    told = "left out, as they are beyond the constraints: first, second"
+    assert run("follow", search_id).stderr.splitlines()[-1] == told
+    assert run("rank", search_id).stderr.splitlines() == [told]
+
+
 def test_status_tells_how_many_candidates_failed_and_why(
     run: Run, store: Store, search_id: str, propose: Callable[..., None]
 ) -> None:

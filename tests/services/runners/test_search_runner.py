@@ -160,6 +160,7 @@ def test_an_extended_search_goes_on_from_what_it_has(
     assert start_runner(search).wait(200) == 0
     job, history = store.get_job(search), store.history(search)
     assert (job.state, job.progress_done, job.progress_total) == (JobState.SUCCEEDED, 7, 7)
+    assert job.result == {"exhausted": None, "timed_out": False, "left_out": []}
     assert history[:3] == first
     assert sorted(candidate.number for candidate in history) == list(range(7))
     assert len({candidate.canonical_hash for candidate in history}) == 7

@@ -88,6 +88,17 @@ def test_an_expired_lease_is_requeued_and_its_old_owner_fenced_off(
     assert (store.get_job(job.id), store.events_after(job.id), store.in_flight(job.id)) == before
 
 
+def test_a_lease_of_a_clock_that_was_years_ahead_has_run_out(store: Store, running_search: MakeJob, clock):
+    clock.advance(3 * 365 * 86_400)
+    job, paused = running_search(lease_seconds=30), running_search(lease_seconds=30)
+    store.act(paused.id, Action.PAUSE)
+    store.act(paused.id, Action.RESUME)
+    clock.advance(-3 * 365 * 86_400)
+    assert store.claim(JobKind.SEARCH, "quick", 30).id == paused.id
+    assert [each.id for each in store.requeue_expired()] == [job.id]
+    assert store.claim(JobKind.SEARCH, "quick", 30).id == job.id
+
+
 def test_a_lease_that_ran_out_but_was_not_taken_is_still_held(store: Store, running_search: MakeJob, clock):
     job = running_search(lease_seconds=30)
     clock.advance(3600)
