@@ -17,8 +17,8 @@ import structlog
 from joblib import cpu_count
 
 from services import processes
-from services.controller.runner_locks import acquire, controller_lives
 from services.controller.security import require_key_beyond_loopback
+from services.dispatch.runner_locks import acquire, controller_lives
 from services.errors import ServiceError
 from services.heap import heap_environment
 from services.lease import owner_prefix

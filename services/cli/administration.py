@@ -217,7 +217,7 @@ def collect_garbage(
 
     Example: `gtn-nas db collect --dry-run`
     """
-    from services.housekeeping import collect_artifacts
+    from services.dispatch.housekeeping import collect_artifacts
     from services.wiring import make_artifacts, make_store
 
     with make_store(settings) as store:

@@ -6,6 +6,7 @@ from pathlib import Path
 import structlog
 
 from nas.slot import release_memory
+from services.dispatch.silent_runners import SilentRunners
 from services.errors import ConflictError, ServiceError, StoreUnavailableError
 from services.execution import Ending, execute, find_job
 from services.lease import Lease, new_owner
@@ -16,7 +17,6 @@ from services.meta_worker.job_state import discard_ended, state_folder
 from services.meta_worker.meta_training_job import run_meta_training
 from services.settings import Settings
 from services.shutdown import Shutdown
-from services.silent_runners import SilentRunners
 from services.store import JobRecord, JsonObject
 from services.wiring import Backend, make_backend
 

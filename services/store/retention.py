@@ -21,7 +21,7 @@ KEPT_EVENTS = [EventType.STATE, EventType.EXTENDED, EventType.SUSPENDED]
 
 
 class RetentionRepository(Repository):
-    """For `services.housekeeping`."""
+    """For `services.dispatch.housekeeping`."""
 
     def database_id(self) -> str:
         """What tells this database from every other."""

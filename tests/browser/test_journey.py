@@ -10,12 +10,13 @@ from playwright.sync_api import expect
 
 import gtn_core
 from services.checkpoints import store_checkpoint
+from services.dispatch.lanes import make_dispatcher
 from services.execution import Ending
 from services.meta_worker.worker import Worker
 from services.settings import Settings
 from services.shutdown import Shutdown
 from services.store import open_store, upgrade
-from services.wiring import make_artifacts, make_dispatcher
+from services.wiring import make_artifacts
 
 from .conftest import Tab, serve
 from .population import TINY

@@ -33,7 +33,8 @@ SLIM = (
 from fastapi.testclient import TestClient
 from services.controller.app import create_app
 from services.settings import Settings
-from services.wiring import make_dispatcher, make_store
+from services.dispatch.lanes import make_dispatcher
+from services.wiring import make_store
 
 settings = Settings(ray_jobs_url="http://127.0.0.1:9")
 make_dispatcher(make_store(settings), settings)

@@ -13,11 +13,11 @@ from typing import NoReturn
 import pytest
 import structlog.testing
 
-from services.controller import runner_locks
-from services.controller.dispatcher import Dispatcher
-from services.controller.lane import STARTING_SECONDS, Lane
-from services.controller.launcher import Launcher, RunnerExit, SubprocessLauncher
-from services.controller.waiting_jobs import ROOM_SECONDS
+from services.dispatch import runner_locks
+from services.dispatch.dispatcher import Dispatcher
+from services.dispatch.lane import STARTING_SECONDS, Lane
+from services.dispatch.launcher import Launcher, RunnerExit, SubprocessLauncher
+from services.dispatch.waiting_jobs import ROOM_SECONDS
 from services.errors import ClusterUnavailableError, StoreUnavailableError
 from services.lifecycle import Action, JobKind, JobState
 from services.processes import start
@@ -37,7 +37,7 @@ time.sleep(600)
 CONTROLLER = """
 import os, sys, time
 from pathlib import Path
-from services.controller.launcher import SubprocessLauncher
+from services.dispatch.launcher import SubprocessLauncher
 SubprocessLauncher(os.environ, Path({folder!r}), [sys.executable, "-c", {runner!r}]).launch({search!r})
 Path({folder!r}, "started").touch()
 time.sleep(600)
@@ -93,9 +93,9 @@ def test_a_runner_that_finds_the_database_unfit_is_followed_by_another_after_a_p
     launched: list[str] = []
     monkeypatch.setattr(launcher, "launch", lambda job: (launched.append(job), launch(job)))
     launch = type(launcher).launch.__get__(launcher)
-    monkeypatch.setattr("services.controller.lane.UNCLAIMED_PAUSE_SECONDS", 0)
+    monkeypatch.setattr("services.dispatch.lane.UNCLAIMED_PAUSE_SECONDS", 0)
     wait_until(lambda: dispatcher.step() or len(launched) > 4)  # more often than a runner may die
-    monkeypatch.setattr("services.controller.lane.UNCLAIMED_PAUSE_SECONDS", 600)
+    monkeypatch.setattr("services.dispatch.lane.UNCLAIMED_PAUSE_SECONDS", 600)
     wait_until(lambda: dispatcher.step() or not launcher.active())
     before = len(launched)
     for _ in range(3):
@@ -207,7 +207,7 @@ def test_a_runner_that_is_killed_with_its_controller_has_not_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As one that starts Ray when Ctrl-C is pressed: it hears of that too late."""
-    monkeypatch.setattr("services.controller.launcher.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("services.dispatch.launcher.GRACE_SECONDS", 0.1)
     search = queue_search().id
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     dispatcher, _ = make_dispatcher(deaf + CLAIM_AND_SLEEP.format(url=store))
@@ -225,7 +225,7 @@ def test_a_runner_that_hangs_is_killed_before_another_gets_its_search(
     wait_until: WaitUntil,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.controller.lane.LETTING_GO_SECONDS", 1.0)
+    monkeypatch.setattr("services.dispatch.lane.LETTING_GO_SECONDS", 1.0)
     search = queue_search().id
     dispatcher, launcher = make_dispatcher(CLAIM_AND_SLEEP.format(url=store))
     dispatcher.step()
@@ -276,7 +276,7 @@ class ClusterWithoutRoom(Launcher):
 def test_a_search_that_is_resumed_gets_the_time_that_any_runner_has_to_begin(
     store: Store, queue_search: QueueSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.controller.lane.LETTING_GO_SECONDS", -1.0)
+    monkeypatch.setattr("services.dispatch.lane.LETTING_GO_SECONDS", -1.0)
     cluster, search = ClusterWithoutRoom(), queue_search().id
     lane = Lane(store, cluster, [JobKind.SEARCH], max_running=1, max_attempts=3)
     lane.step()
@@ -287,7 +287,7 @@ def test_a_search_that_is_resumed_gets_the_time_that_any_runner_has_to_begin(
     lane.step()
     cluster.has_room = True
     now = time.monotonic()
-    monkeypatch.setattr("services.controller.lane.time.monotonic", lambda: now + STARTING_SECONDS)
+    monkeypatch.setattr("services.dispatch.lane.time.monotonic", lambda: now + STARTING_SECONDS)
     lane.step()
     assert cluster.ended == [search], "once only"
 
@@ -328,7 +328,7 @@ def test_a_search_says_that_it_waits_for_room_on_the_cluster(
         lane.step()
     assert store.get_job(search).waiting_for is None  # a moment is no wait
     now = time.monotonic()
-    monkeypatch.setattr("services.controller.waiting_jobs.time.monotonic", lambda: now + ROOM_SECONDS + 1)
+    monkeypatch.setattr("services.dispatch.waiting_jobs.time.monotonic", lambda: now + ROOM_SECONDS + 1)
     lane.step()
     assert store.get_job(search).waiting_for == "room on the cluster: no node has begun its runner"
 
@@ -446,10 +446,12 @@ def test_runners_that_slept_with_the_controllers_machine_keep_their_searches(
     dispatcher.step()
     search = queue_search().id
     assert store.claim(JobKind.SEARCH, "runner", 0, job_id=search) is not None
-    monkeypatch.setattr("services.silent_runners.LONGEST_GAP", timedelta(0))  # any gap is a suspension
+    monkeypatch.setattr(
+        "services.dispatch.silent_runners.LONGEST_GAP", timedelta(0)
+    )  # any gap is a suspension
     dispatcher.step()
     assert store.get_job(search).state is JobState.RUNNING
-    monkeypatch.setattr("services.silent_runners.RENEWAL_SECONDS", 0.0)
+    monkeypatch.setattr("services.dispatch.silent_runners.RENEWAL_SECONDS", 0.0)
     dispatcher.step()
     assert store.get_job(search).state is JobState.QUEUED
 

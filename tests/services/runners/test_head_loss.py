@@ -14,11 +14,12 @@ import pytest
 
 from gtn_core import FrozenCheckpoint
 from services.checkpoints import store_checkpoint
+from services.dispatch.lanes import make_dispatcher
 from services.lifecycle import JobState
 from services.processes import start, stop
 from services.settings import Settings
 from services.store import JobRecord, Store
-from services.wiring import Backend, child_environment, make_dispatcher
+from services.wiring import Backend, child_environment
 
 from ...ports import free_port
 from .conftest import PLUGIN, with_plugin

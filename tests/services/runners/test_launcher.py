@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.controller.launcher import RunnerExit, SubprocessLauncher
+from services.dispatch.launcher import RunnerExit, SubprocessLauncher
 
 SLEEP = "import time; time.sleep(600)"
 MakeLauncher = Callable[[str], SubprocessLauncher]
@@ -94,7 +94,7 @@ def test_a_runner_outlives_a_controller_that_is_killed_and_goes_to_one_of_its_da
     code = f"""
 import os, sys, time
 from pathlib import Path
-from services.controller.launcher import SubprocessLauncher
+from services.dispatch.launcher import SubprocessLauncher
 sleeper = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
 SubprocessLauncher(os.environ, Path({str(tmp_path)!r}), sleeper, database_id="ours").launch("a1")
 time.sleep(600)

@@ -10,10 +10,10 @@ import pytest
 
 from services.client import Client, ControllerUnreachableError
 from services.controller.cluster import cluster_view
+from services.dispatch.ray_jobs import RayJobs
 from services.errors import ClusterUnavailableError
 from services.local_stack import LocalStack
 from services.loopback import is_loopback, names_loopback
-from services.ray_jobs import RayJobs
 from services.settings import Settings
 from services.shutdown import Shutdown
 from services.store import Store

@@ -340,10 +340,12 @@ def test_jobs_of_workers_that_slept_as_well_are_not_taken_over(
     assert worker.work_once() is None
     job = queue_meta_training()
     assert store.claim(job.kind, "another", 0, job_id=job.id) is not None
-    monkeypatch.setattr("services.silent_runners.LONGEST_GAP", timedelta(0))  # any gap is a suspension
+    monkeypatch.setattr(
+        "services.dispatch.silent_runners.LONGEST_GAP", timedelta(0)
+    )  # any gap is a suspension
     assert worker.work_once() is None
     assert store.get_job(job.id).lease_owner == "another"
-    monkeypatch.setattr("services.silent_runners.RENEWAL_SECONDS", 0.0)
+    monkeypatch.setattr("services.dispatch.silent_runners.RENEWAL_SECONDS", 0.0)
     assert worker.work_once() is Ending.SUCCEEDED
 
 

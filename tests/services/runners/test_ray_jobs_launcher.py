@@ -10,14 +10,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from services.controller.launcher import RunnerExit
-from services.controller.ray_jobs_launcher import RayJobsLauncher
+from services.dispatch.lanes import make_dispatcher
+from services.dispatch.launcher import RunnerExit
+from services.dispatch.ray_jobs import RayJobs
+from services.dispatch.ray_jobs_launcher import RayJobsLauncher
 from services.errors import ClusterUnavailableError
 from services.lifecycle import JobKind, JobState
-from services.ray_jobs import RayJobs
 from services.settings import Settings
 from services.store import Store
-from services.wiring import make_dispatcher
 
 from ...ports import free_port
 from .conftest import ray_head
@@ -98,7 +98,7 @@ sys.exit('out of luck')
     after.launch("a1")  # it died: the next one is a new job
     wait_until(lambda: after.reap() and started.read_text() == "a1 auto\n" * 2)
 
-    monkeypatch.setattr("services.controller.ray_jobs_launcher.KEPT", timedelta(0))
+    monkeypatch.setattr("services.dispatch.ray_jobs_launcher.KEPT", timedelta(0))
     after.launch("a1")  # also after old ones were forgotten
     assert RayJobs(jobs_url).get(first.submission_id) is None
     wait_until(lambda: started.read_text() == "a1 auto\n" * 3)

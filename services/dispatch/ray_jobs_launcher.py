@@ -6,10 +6,10 @@ from uuid import uuid4
 
 import structlog
 
-from services.controller.launcher import RunnerExit
+from services.dispatch.launcher import RunnerExit
+from services.dispatch.ray_jobs import RayJob, RayJobs
 from services.execution import Ending
 from services.exit_codes import EXIT_CODES
-from services.ray_jobs import RayJob, RayJobs
 
 LOG_LINES = 30
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from services.dispatch.ray_jobs import RayJobs
 from services.errors import ClusterUnavailableError
-from services.ray_jobs import RayJobs
 
 
 class LoginPage(BaseHTTPRequestHandler):

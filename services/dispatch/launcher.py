@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from services import processes
-from services.controller import runner_locks
+from services.dispatch import runner_locks
 
 GRACE_SECONDS = 15.0
 """How long runners may take to put their search back into the queue when the controller ends."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from services.dispatch.silent_runners import SilentRunners
 from services.lifecycle import JobState
-from services.silent_runners import SilentRunners
 from services.store import JobRecord, Store
 
 

@@ -10,8 +10,8 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from services.artifacts import ArtifactStore
+from services.dispatch.housekeeping import PAUSE_SECONDS, Housekeeping, collect_artifacts, collect_logs
 from services.errors import ConflictError
-from services.housekeeping import PAUSE_SECONDS, Housekeeping, collect_artifacts, collect_logs
 from services.lifecycle import Action, JobKind
 from services.meta_worker.job_state import discard_ended, state_folder
 from services.ownership import OWNER_FILE, require_ownership
@@ -350,7 +350,7 @@ def test_what_could_not_be_collected_is_tried_again_soon(
 ):
     housekeeping = Housekeeping(store, artifacts, Settings(data_dir=tmp_path), in_two_days)
     now = [1000.0]
-    monkeypatch.setattr("services.housekeeping.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("services.dispatch.housekeeping.time", SimpleNamespace(monotonic=lambda: now[0]))
     orphan = artifacts.put(b"orphan")
     with monkeypatch.context() as away:
         away.setattr(ArtifactStore, "stored", _raise_connection_error)

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import structlog
 
-from services.controller.launcher import Launcher, RunnerExit
-from services.controller.waiting_jobs import WaitingJobs
+from services.dispatch.launcher import Launcher, RunnerExit
+from services.dispatch.waiting_jobs import WaitingJobs
 from services.errors import ClusterUnavailableError, LeaseLostError, NotFoundError, StoreUnavailableError
 from services.execution import Ending
 from services.exit_codes import EXIT_CODES

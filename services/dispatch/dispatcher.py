@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from services.controller.lane import Lane
+from services.dispatch.lane import Lane
+from services.dispatch.silent_runners import SilentRunners
 from services.errors import ClusterUnavailableError, ServiceError
-from services.silent_runners import SilentRunners
 from services.store import Store
 
 log = structlog.get_logger(__name__)
