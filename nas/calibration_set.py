@@ -1,6 +1,7 @@
 """Calibration sets: architectures whose order is known, for meta-training that teaches it.
 
-A table gives the order, or longer real training does. Fidelity is then to be measured on other architectures.
+A table gives the order, or longer real training does. The architectures are drawn by seeds of their own, so
+that a fidelity report compares others, but for the few that chance has in both.
 """
 
 import math
@@ -11,13 +12,14 @@ import torch
 from torch import nn
 
 from gtn_core import DatasetSplits, RankingReference, SyntheticCurriculum
+from gtn_core.randomness import derive_seed
 from nas.estimators import estimator_data, make_estimator
 from nas.estimators.failures import failure_of
 from nas.estimators.panel import sample
 from nas.search_spaces.base import SearchSpace
-from nas.true_accuracies import TrueAccuracy
+from nas.true_accuracies import TrueAccuracy, draw_candidates
 
-CALIBRATION_SEED = 0
+CALIBRATION_SEED = derive_seed(0, "calibration set")
 """Of architectures and trainings: all meta-trainings on one split of a data set share the set."""
 
 CALIBRATION_BATCH = 64
@@ -56,6 +58,14 @@ def train_calibration_set(
         if not math.isnan(accuracy):
             entries.append(TrueAccuracy(architecture, accuracy))
     return entries
+
+
+def draw_calibration_set(
+    table: Sequence[TrueAccuracy], space: SearchSpace, *, architectures: int, seed: int
+) -> list[TrueAccuracy]:
+    """Architectures of a table whose accuracies count as true ones. Raises DatasetError when it has fewer."""
+    own_seed = derive_seed(seed, "calibration set")
+    return draw_candidates(table, space, number=architectures, population="unique", seed=own_seed)
 
 
 def ranking_reference(space: SearchSpace, entries: Sequence[TrueAccuracy], name: str) -> RankingReference:

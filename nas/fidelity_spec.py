@@ -136,7 +136,14 @@ def make_fidelity_report(
             if outcome.failure is None
         ]
     else:
-        drawn = draw_candidates(table, space, number=number, population=spec.population, seed=spec.seed)
+        drawn = draw_candidates(
+            table,
+            space,
+            number=spec.candidates,
+            labels=spec.labels,
+            population=spec.population,
+            seed=spec.seed,
+        )
     left = len(drawn) - spec.labels  # fewer than asked for where real trainings failed
     if left < 2:
         raise DatasetError(

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -64,11 +65,18 @@ def parse_true_accuracies(text: str, space: SearchSpace, *, name: str) -> list[T
 
 
 def draw_candidates(
-    table: Sequence[TrueAccuracy], space: SearchSpace, *, number: int, population: Population, seed: int
+    table: Sequence[TrueAccuracy],
+    space: SearchSpace,
+    *,
+    number: int,
+    labels: int = 0,
+    population: Population,
+    seed: int,
 ) -> list[TrueAccuracy]:
-    """Draw `number` distinct entries uniformly from the population. Raises DatasetError when it has fewer.
+    """Draw `number` distinct entries uniformly from the population, and behind them `labels` others.
 
-    A larger number begins with the same entries: what comes after them can serve as labels.
+    Labels are isomorphic to none of the entries: what is known of a network says nothing of itself. Raises
+    DatasetError when the population has fewer.
     """
     if population == "unique":
         first: dict[str, TrueAccuracy] = {}
@@ -80,8 +88,18 @@ def draw_candidates(
             f"cannot draw {number} candidates: the table has {len(table)} architectures in population "
             f"{population!r}; give 1 to {len(table)}"
         )
-    order = np.random.default_rng(seed).permutation(len(table))
-    return [table[index] for index in order[:number]]
+    order = [table[index] for index in np.random.default_rng(seed).permutation(len(table))]
+    drawn = order[:number]
+    if labels:
+        networks = {space.canonical_hash(entry.architecture) for entry in drawn}
+        rest = (each for each in order[number:] if space.canonical_hash(each.architecture) not in networks)
+        drawn += islice(rest, labels)
+    if len(drawn) < number + labels:
+        raise DatasetError(
+            f"cannot draw {labels} labels beside {number} candidates: the table has {len(drawn) - number} "
+            f"other architectures in population {population!r}; lower one of the two"
+        )
+    return drawn
 
 
 def _read_row(row: Sequence[str], space: SearchSpace, place: str) -> TrueAccuracy:

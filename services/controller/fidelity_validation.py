@@ -23,7 +23,8 @@ def check_fidelity_report(
         spec.search_space,
         settings,
         "table",
-        number=request.candidates + request.labels,
+        number=request.candidates,
+        labels=request.labels,
         population=request.population,
         seed=request.seed,
     )

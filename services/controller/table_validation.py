@@ -17,10 +17,11 @@ def check_table(
     field: str,
     *,
     number: int,
+    labels: int = 0,
     population: Population,
     seed: int,
 ) -> AccuracyTable:
-    """The table, its path made absolute. Answers 422 when rows are wrong or there are fewer than `number`.
+    """The table, its path made absolute. Answers 422 when rows are wrong or there are too few.
 
     What a path leads to is seen by the worker that reads it.
     """
@@ -29,7 +30,7 @@ def check_table(
     space = get_search_space(search_space.name, **search_space.options)
     try:
         rows = parse_true_accuracies(table.csv or "", space, name="of the request")
-        draw_candidates(rows, space, number=number, population=population, seed=seed)
+        draw_candidates(rows, space, number=number, labels=labels, population=population, seed=seed)
     except DatasetError as error:
         raise invalid_field(
             f"{field}.csv", str(error), None, "a header, then an encoding and an accuracy"

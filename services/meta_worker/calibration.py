@@ -6,11 +6,17 @@ from pathlib import Path
 
 from gtn_core import DatasetSplits, RankingReference
 from gtn_core.files import write_atomically
-from nas.calibration_set import CALIBRATION_BATCH, CALIBRATION_SEED, ranking_reference, train_calibration_set
+from nas.calibration_set import (
+    CALIBRATION_BATCH,
+    CALIBRATION_SEED,
+    draw_calibration_set,
+    ranking_reference,
+    train_calibration_set,
+)
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
 from nas.slot import own_device
-from nas.true_accuracies import TrueAccuracy, draw_candidates
+from nas.true_accuracies import TrueAccuracy
 from services.accuracy_tables import read_table
 from services.lease import Lease
 from services.schemas.accuracy_tables import CalibrationSet
@@ -34,9 +40,7 @@ def requested_reference(
     space = get_search_space(request.learner_space.name, **request.learner_space.options)
     if asked.table is not None:
         table = read_table(asked.table, space)
-        entries = draw_candidates(
-            table, space, number=asked.architectures, population="unique", seed=request.seed
-        )
+        entries = draw_calibration_set(table, space, architectures=asked.architectures, seed=request.seed)
         return ranking_reference(space, entries, "a table of true accuracies")
     entries = _trained(asked, space, splits, lease, data_dir / "calibration-sets")
     return ranking_reference(space, entries, f"validation accuracies after {asked.steps} real steps")

@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from gtn_core import DatasetError, DatasetSplits, Split, load_dataset
-from nas.calibration_set import ranking_reference, train_calibration_set
+from nas.calibration_set import draw_calibration_set, ranking_reference, train_calibration_set
+from nas.estimators.panel import sample
+from nas.fidelity_spec import FidelitySpec
 from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
+from nas.true_accuracies import TrueAccuracy, draw_candidates
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +65,15 @@ def test_a_reference_builds_its_architectures_here_and_elsewhere(
     assert str(reference).startswith("three cells (nasbench201")
     with pytest.raises(DatasetError, match="at least two different"):
         ranking_reference(space, entries[:1], "one cell")
+
+
+def test_a_fidelity_report_compares_other_architectures_than_those_that_were_taught(
+    digits: DatasetSplits, space: SearchSpace
+) -> None:
+    """By the seeds that both have where none is given."""
+    taught = {each.architecture for each in train_calibration_set(space, digits, architectures=8, steps=1)}
+    assert not taught & set(sample(space, 8, FidelitySpec().seed))
+    table = [TrueAccuracy(each, number) for number, each in enumerate(sample(space, 400, 1))]
+    drawn = draw_calibration_set(table, space, architectures=10, seed=0)
+    compared = draw_candidates(table, space, number=10, population="unique", seed=0)
+    assert len({each.accuracy for each in drawn} & {each.accuracy for each in compared}) <= 2

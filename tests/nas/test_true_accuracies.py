@@ -79,8 +79,22 @@ def test_candidates_are_distinct_and_fixed_by_the_seed(toy_space: Any) -> None:
     )
     assert first == second != other
     assert len({entry.accuracy for entry in first}) == 20
-    more = draw_candidates(table, toy_space, number=50, population="all", seed=1)
-    assert more[:20] == first, "what comes after them may be labels"
+
+
+def test_labels_are_of_other_networks_than_the_candidates(toy_space: Any) -> None:
+    words = [f"00{first}{second}13" for first in "0123" for second in "0123"]
+    table = [toy(written) for word in words for written in (word, word[::-1])]
+    drawn = draw_candidates(table, toy_space, number=8, labels=4, population="all", seed=0)
+    compared, labels = (
+        {toy_space.canonical_hash(each.architecture) for each in part} for part in (drawn[:8], drawn[8:])
+    )
+    assert len(drawn) == 12
+    assert not compared & labels
+    assert drawn[:8] == draw_candidates(table, toy_space, number=8, population="all", seed=0)
+    with pytest.raises(
+        DatasetError, match=r"cannot draw 30 labels beside 8 candidates: the table has \d+ other"
+    ):
+        draw_candidates(table, toy_space, number=8, labels=30, population="all", seed=0)
 
 
 @pytest.mark.parametrize("number", [0, 3])
