@@ -8,10 +8,11 @@ from typing import Any
 import ray
 
 from gtn_core.errors import GtnNasError
+from nas.candidates import CandidateResult, Proposal
 from nas.cluster.shared_measurements import shared_measurements
 from nas.estimators import ESTIMATORS, EstimatorData, make_estimator, needs_torch, needs_train_data
 from nas.evaluation import Evaluation, evaluate, evaluation_of
-from nas.search import CandidateResult, Proposal, Search
+from nas.search import Search
 from nas.search_spaces import get_search_space
 from nas.slot import device_of, prepare_slot
 
