@@ -465,7 +465,7 @@ class Buggy(nn.Module):
 class ForeignEstimator:
     """One of another package, which answers with numpy's numbers."""
 
-    name, config, needs_train_data = "foreign", None, False
+    name, config = "foreign", None
 
     def __init__(self, **changed: Any) -> None:
         self.changed = changed
