@@ -28,7 +28,7 @@ from conditions import conditions, write_results
 
 from gtn_core.curriculum import SyntheticCurriculum
 from nas import EstimatorData, Search, SearchSpec
-from nas.search import CandidateResult, Proposal
+from nas.candidates import CandidateResult, Proposal
 from nas.tune_engine import TuneEngine
 
 SETUPS: dict[str, dict[str, Any]] = {

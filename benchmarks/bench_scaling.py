@@ -42,7 +42,8 @@ from simulation import (
 
 from nas import EstimatorData, SerialEngine
 from nas.actor_engine import ActorEngine
-from nas.search import CandidateResult, Engine
+from nas.candidates import CandidateResult
+from nas.search import Engine
 from nas.tune_engine import TuneEngine
 
 ENGINES: dict[str, type[Any]] = {"tune": TuneEngine, "actors": ActorEngine}

@@ -47,9 +47,10 @@ from simulation import (
 
 from nas import EstimatorData, SearchSpec
 from nas.actor_engine import ActorEngine
+from nas.candidates import Proposal
 from nas.cluster.evaluator import Evaluator, Job, stored_job
 from nas.evaluation import evaluation_of
-from nas.search import Engine, Proposal
+from nas.search import Engine
 from nas.tune_engine import TuneEngine
 from services.client import Client
 from services.local_stack import LocalStack

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
 from nas import EstimatorData, Search, SearchSpec, estimator_data
-from nas.search import CandidateResult, Proposal
+from nas.candidates import CandidateResult, Proposal
 
 INNER_STEPS, BATCH_SIZE = 10, 32
 

@@ -1,5 +1,6 @@
 from .algorithms import get_algorithm
 from .architecture import Architecture
+from .candidates import CandidateResult, Failure, Proposal
 from .cost import Cost, network_cost
 from .estimators import (
     CandidateFailed,
@@ -10,7 +11,7 @@ from .estimators import (
     score_candidate,
 )
 from .named_config import NamedConfig
-from .search import CandidateResult, Engine, Failure, Proposal, Search, SearchObserver
+from .search import Engine, Search, SearchObserver
 from .search_spaces import get_search_space
 from .search_spec import Constraints, Objective, Resources, SearchSpec, validate_spec
 from .serial_engine import SerialEngine, search_in_process

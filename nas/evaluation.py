@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nas.candidates import CandidateResult, Failure, Proposal, rung_metric
 from nas.estimators.base import (
     CandidateFailed,
     CandidateScore,
@@ -15,7 +16,6 @@ from nas.estimators.base import (
 from nas.estimators.failures import failure_of
 from nas.latency import device_name, latency_ms
 from nas.ranking import reward
-from nas.search import CandidateResult, Failure, Proposal, rung_metric
 from nas.search_spaces.base import ImageShape, SearchSpace
 from nas.search_spec import SearchSpec
 from nas.slot import release_memory

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from gtn_core.errors import DatasetError
 from gtn_core.randomness import derive_seed
 from gtn_core.strict_model import StrictModel
-from nas.estimators import ESTIMATORS, check_fit, make_estimator
+from nas.estimators import estimator_config, make_estimator
 from nas.estimators.base import EstimatorData
 from nas.estimators.panel import sample
 from nas.fidelity import FidelityProgress, FidelityReport, Known, fidelity_report, score_candidates
@@ -91,7 +91,7 @@ def validate_fidelity_spec(spec: FidelitySpec) -> FidelitySpec:
                 f"{estimator.name} learns from labelled architectures: ask for at least 5, or leave it out",
             )
         try:
-            check_fit(ESTIMATORS.config(estimator.name, **given), space)
+            estimator_config(estimator.name, **given).check(space)
         except ValidationError as error:
             raise located(error, "estimators", str(place)) from None
     filled = NamedConfig(name=spec.search_space.name, **space.config.model_dump(mode="json"))

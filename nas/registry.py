@@ -46,6 +46,7 @@ class Registry(Generic[Factory]):
     kind: str
     group: str
     built_in: tuple[Factory, ...]
+    config_base: type[BaseModel] = BaseModel  # what configurations have to be
 
     def names(self) -> list[str]:
         """All names, sorted; plugins are not imported for it."""
@@ -119,9 +120,10 @@ class Registry(Generic[Factory]):
             )
         if not isinstance(loaded.description, str):
             raise self._broken(entry_point, f"has the description {loaded.description!r}; expected text")
-        if not (isinstance(loaded.Config, type) and issubclass(loaded.Config, BaseModel)):
+        if not (isinstance(loaded.Config, type) and issubclass(loaded.Config, self.config_base)):
+            expected = f"{self.config_base.__module__}.{self.config_base.__name__}"
             raise self._broken(
-                entry_point, f"has the Config {loaded.Config!r}; expected a subclass of pydantic.BaseModel"
+                entry_point, f"has the Config {loaded.Config!r}; expected a subclass of {expected}"
             )
         try:
             loaded.Config.model_json_schema()

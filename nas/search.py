@@ -5,9 +5,8 @@
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count, takewhile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -15,8 +14,9 @@ import numpy as np
 from nas.algorithms import get_algorithm
 from nas.algorithms.base import ConstrainedAlgorithm, MultiFidelityAlgorithm
 from nas.architecture import Architecture
+from nas.candidates import CandidateResult, Proposal, Recall, rewards_at_rungs, rung_metric
 from nas.constraint_check import ConstraintCheck
-from nas.estimators.base import CandidateScore, EstimatorData
+from nas.estimators.base import EstimatorData
 from nas.proposals import NewArchitecture, NothingNew, find_new_architecture
 from nas.ranking import reward
 from nas.search_spaces import get_search_space
@@ -30,55 +30,6 @@ def _never() -> bool:
 
 class _Stopped(Exception):  # noqa: N818 - a way out, not an error
     """Whoever asked for a proposal wants none any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A candidate to evaluate. `seed` is the search's own: see `Search`."""
-
-    number: int  # 0-based, unique in its search
-    architecture: Architecture
-    canonical_hash: str
-    seed: int
-    parents: tuple[int, ...] = ()  # numbers of the candidates it was made from, where the algorithm tells
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a candidate has no score."""
-
-    reason: str  # "non-finite", "out of memory", "bad shape", "constraint", "worker lost" or "error"
-    detail: str
-    rewards_at_rungs: tuple[float, ...] = ()  # what the algorithm had heard of it: see `Search.ended`
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateResult:
-    """What became of a proposal: exactly one of score and failure is there.
-
-    `notes` are what the record says of it beside numbers: `reused_from`, the candidate of another search
-    whose score it is; `latency_device`, where latency was measured. `rung` is set while the evaluation is
-    not at its end: see `MultiFidelityAlgorithm`.
-    """
-
-    proposal: Proposal
-    score: CandidateScore | None = None
-    failure: Failure | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
-    rung: int | None = None
-
-    def __post_init__(self) -> None:
-        if (self.score is None) == (self.failure is None):
-            raise ValueError(f"candidate {self.proposal.number} needs either a score or a failure")
-
-
-Recall = Callable[[Proposal], CandidateResult | None]
-"""Finds the score that a proposal was given before, under the same conditions."""
-
-
-def rung_metric(rung: int) -> str:
-    """Under which name a score keeps the candidate's reward at a rung, so that a replay can tell it again."""
-    return f"reward_at_rung_{rung}"
 
 
 class SearchObserver(Protocol):
@@ -241,7 +192,7 @@ class Search:
     def _tell_rungs(self, result: CandidateResult) -> None:
         """What the algorithm heard of a candidate before it was complete, from the record."""
         if isinstance(self.algorithm, MultiFidelityAlgorithm):
-            for rung, reached in enumerate(_rewards_at_rungs(result)):
+            for rung, reached in enumerate(rewards_at_rungs(result)):
                 self.algorithm.goes_on(rung, reached)
 
     def _draw(self) -> Proposal | None:
@@ -301,11 +252,3 @@ class Search:
     def _stop_if_told(self) -> None:
         if self._should_stop():
             raise _Stopped
-
-
-def _rewards_at_rungs(result: CandidateResult) -> list[float]:
-    """From the first rung to the last at which the algorithm judged the candidate."""
-    if result.score is None:
-        return list(result.failure.rewards_at_rungs) if result.failure else []
-    metrics = takewhile(result.score.extra.__contains__, map(rung_metric, count()))
-    return [result.score.extra[name] for name in metrics]

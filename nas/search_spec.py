@@ -3,12 +3,13 @@
 import math
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gtn_core.errors import InvalidArchitectureError
 from gtn_core.strict_model import StrictModel
 from nas.algorithms import ALGORITHMS
-from nas.estimators import ESTIMATORS, check_fit, ranked_by, trains
+from nas.estimators import ESTIMATORS, estimator_config
+from nas.estimators.base import EstimatorConfig
 from nas.estimators.readouts import SUMS_OVER_STEPS
 from nas.latency import LatencySetting
 from nas.named_config import NamedConfig
@@ -164,7 +165,7 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
     if "objectives" not in spec.model_fields_set:
         completed["objectives"] = (own_objective(spec.estimator),)
     completed_spec = spec.model_copy(update=completed)
-    estimator = ESTIMATORS.config(completed_spec.estimator.name, **completed_spec.estimator.options)
+    estimator = estimator_config(completed_spec.estimator.name, **completed_spec.estimator.options)
     _check_objectives(completed_spec, estimator)
     _check_fit(completed_spec, estimator)
     return completed_spec
@@ -173,7 +174,7 @@ def validate_spec(spec: SearchSpec) -> SearchSpec:
 def own_objective(estimator: NamedConfig) -> Objective:
     """What a search with this estimator works for where nobody says. Raises as `validate_spec` does."""
     complete = _complete("estimator", estimator, ESTIMATORS)
-    objective: Objective = ranked_by(complete.name, ESTIMATORS.config(complete.name, **complete.options))
+    objective = estimator_config(complete.name, **complete.options).ranked_by
     if objective not in OBJECTIVES:
         message = f"estimator {estimator.name!r} is ranked_by {objective!r}; known: {', '.join(OBJECTIVES)}"
         raise PluginError("estimator", estimator.name, message)
@@ -220,9 +221,9 @@ def _check_readout(spec: SearchSpec) -> None:
         )
 
 
-def _check_objectives(spec: SearchSpec, estimator: BaseModel) -> None:
+def _check_objectives(spec: SearchSpec, estimator: EstimatorConfig) -> None:
     """A network that nobody trained guesses, and what guesses best is no better than the others."""
-    if trains(estimator):
+    if estimator.trains:
         return
     for place, objective in enumerate(spec.objectives):
         if objective in ("accuracy", "loss"):
@@ -235,7 +236,7 @@ def _check_objectives(spec: SearchSpec, estimator: BaseModel) -> None:
             )
 
 
-def _check_fit(spec: SearchSpec, estimator: BaseModel) -> None:
+def _check_fit(spec: SearchSpec, estimator: EstimatorConfig) -> None:
     """The space can be made and holds what is to be evaluated first, and the estimator can look at it."""
     try:
         space = get_search_space(spec.search_space.name, **spec.search_space.options)
@@ -251,7 +252,7 @@ def _check_fit(spec: SearchSpec, estimator: BaseModel) -> None:
             message = f"search space {space.name!r} cannot read {encoding!r}: its `parse` raised {error!r}"
             raise PluginError("search space", space.name, message) from error
     try:
-        check_fit(estimator, space)
+        estimator.check(space)
     except ValidationError as error:
         raise located(error, "estimator") from None
 

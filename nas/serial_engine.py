@@ -6,11 +6,12 @@ from collections.abc import Callable
 import torch
 
 from nas.architecture import Architecture
+from nas.candidates import CandidateResult, Proposal
 from nas.estimators import make_estimator
 from nas.estimators.base import CandidateScore, Estimator, EstimatorData
 from nas.evaluation import Evaluation, evaluate, evaluation_of
 from nas.ranking import rank
-from nas.search import CandidateResult, Proposal, Search, SearchObserver
+from nas.search import Search, SearchObserver
 from nas.search_spec import SearchSpec, validate_spec
 
 

@@ -8,15 +8,16 @@ import time
 import zlib
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nas.architecture import Architecture
-from nas.estimators.base import CandidateScore, EstimatorData
+from nas.estimators.base import CandidateScore, EstimatorConfig, EstimatorData
 from nas.search_spaces.base import SearchSpace
 
 
-class SimulatedConfig(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SimulatedConfig(EstimatorConfig):
+    needs_train_data: ClassVar[bool] = False
+    needs_torch: ClassVar[bool] = False
 
     sleep_seconds: float = Field(1.0, ge=0, description="Mean time of a candidate.")
     spread: float = Field(0.0, ge=0, lt=1, description="Candidates take up to this share more or less.")
@@ -31,8 +32,6 @@ class Simulated:
     name: ClassVar[str] = "simulated"
     description: ClassVar[str] = "Sleeps, then scores by a hash."
     Config: ClassVar[type[SimulatedConfig]] = SimulatedConfig
-    needs_train_data: ClassVar[bool] = False
-    needs_torch: ClassVar[bool] = False
 
     def __init__(self, data: EstimatorData, config: SimulatedConfig, device: Any) -> None:  # noqa: ARG002
         self.config = config

@@ -9,11 +9,12 @@ from collections import deque
 from contextlib import closing
 
 from nas.actor_engine.pool import Answer, Worker, WorkerPool
+from nas.candidates import Proposal
 from nas.cluster.active_search import MAX_RETRIES, STOP_POLL_SECONDS, ActiveSearch
 from nas.cluster.evaluator import WorkerSetupError, stored_job
 from nas.cluster.waiting import RoomWatch
 from nas.estimators import EstimatorData
-from nas.search import Proposal, Search, SearchObserver
+from nas.search import Search, SearchObserver
 
 
 class ActorEngine:

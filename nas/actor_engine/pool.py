@@ -10,8 +10,8 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
+from nas.candidates import CandidateResult, Proposal
 from nas.cluster.evaluator import Evaluator, Job
-from nas.search import CandidateResult, Proposal
 from nas.search_spec import Resources
 
 

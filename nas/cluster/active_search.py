@@ -11,9 +11,10 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
+from nas.candidates import CandidateResult, Failure, Proposal
 from nas.cluster.slots import Slots
 from nas.cluster.waiting import RoomWatch, Waiting
-from nas.search import CandidateResult, Failure, Proposal, Search, SearchObserver
+from nas.search import Search, SearchObserver
 
 MAX_RETRIES = 2
 """How often a candidate is evaluated again after its worker died."""

@@ -8,10 +8,11 @@ from typing import Any
 import ray
 
 from gtn_core.errors import GtnNasError
+from nas.candidates import CandidateResult, Proposal
 from nas.cluster.shared_measurements import shared_measurements
-from nas.estimators import ESTIMATORS, EstimatorData, make_estimator, needs_torch, needs_train_data
+from nas.estimators import EstimatorData, estimator_config, make_estimator
 from nas.evaluation import Evaluation, evaluate, evaluation_of
-from nas.search import CandidateResult, Proposal, Search
+from nas.search import Search
 from nas.search_spaces import get_search_space
 from nas.slot import device_of, prepare_slot
 
@@ -31,11 +32,11 @@ class Job:
 @contextmanager
 def stored_job(search: Search, data: EstimatorData) -> Iterator[Any]:
     """An ObjectRef of the search's job, with training data only if needed, for as long as workers run."""
-    spec, name = search.spec, search.spec.estimator.name
-    if not needs_train_data(name, ESTIMATORS.config(name, **spec.estimator.options)):
+    spec, estimator = search.spec, search.spec.estimator
+    config = estimator_config(estimator.name, **estimator.options)
+    if not config.needs_train_data:
         data = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
-    shares = getattr(ESTIMATORS.get(name), "shares_measurements", False)
-    with shared_measurements() if shares else nullcontext() as measurements:
+    with shared_measurements() if config.shares_measurements else nullcontext() as measurements:
         data = replace(data, measurements=measurements)
         yield ray.put(Job(evaluation_of(spec, search.shares, data), data))
 
@@ -52,7 +53,7 @@ class Evaluator:
         self._results: Iterator[CandidateResult] = iter(())
         self.broken: str | None = None
         try:
-            uses_torch = needs_torch(estimator.name)
+            uses_torch = estimator_config(estimator.name, **estimator.options).needs_torch
             self._device = device = prepare_slot(resources) if uses_torch else device_of(resources)
             self._space = get_search_space(space.name, **space.options)
             self._estimator = make_estimator(estimator.name, job.data, device=device, **estimator.options)

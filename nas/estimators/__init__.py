@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, cast
 
 from nas.architecture import Architecture
-from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
+from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorConfig, EstimatorData
 from nas.estimators.brief_training import score_by_training
 from nas.estimators.calibrated import Calibrated
 from nas.estimators.ensemble import Ensemble
@@ -30,6 +28,7 @@ ESTIMATORS: Registry[Callable[[EstimatorData, Any, torch.device], Estimator]] = 
     kind="estimator",
     group="gtn_nas.estimators",
     built_in=(GTN, GTNThenReal, RealData, ZeroCost, Ensemble, Calibrated),
+    config_base=EstimatorConfig,
 )
 
 
@@ -40,56 +39,17 @@ def make_estimator(
 
     Raises UnknownNameError, or pydantic.ValidationError for a bad option.
     """
-    on: Any = device
-    if needs_torch(name):
+    complete, on = estimator_config(name, **config), device
+    if complete.needs_torch:
         import torch
 
         on = torch.device(device)
-    return ESTIMATORS.get(name)(data, ESTIMATORS.config(name, **config), on)
+    return ESTIMATORS.get(name)(data, complete, cast("torch.device", on))
 
 
-def needs_torch(name: str) -> bool:
-    """Whether the named estimator uses PyTorch, as all do that do not say otherwise.
-
-    One with the class attribute `needs_torch = False` is spared its import: 150 MB and two seconds a worker.
-    """
-    return bool(getattr(ESTIMATORS.get(name), "needs_torch", True))
-
-
-def trains(config: BaseModel) -> bool:
-    """Whether an estimator of this configuration trains candidates, as all do that do not say otherwise."""
-    return bool(getattr(config, "trains", True))
-
-
-def needs_train_data(name: str, config: BaseModel) -> bool:
-    """Whether real training data must be shipped to the named estimator, as to all that do not say otherwise.
-
-    Where that depends on its configuration, the configuration tells.
-    """
-    return bool(_told(name, config, "needs_train_data", otherwise=True))
-
-
-def ranked_by(name: str, config: BaseModel) -> Any:
-    """The objective of the named estimator's searches where nobody says: its score, unless it says otherwise.
-
-    Where that depends on its configuration, the configuration tells.
-    """
-    return _told(name, config, "ranked_by", otherwise="score")
-
-
-def _told(name: str, config: BaseModel, attribute: str, *, otherwise: Any) -> Any:
-    """What the configuration says of the named estimator, else its class."""
-    return getattr(config, attribute, getattr(ESTIMATORS.get(name), attribute, otherwise))
-
-
-def check_fit(config: BaseModel, space: SearchSpace) -> None:
-    """Whether an estimator of this configuration can look at architectures of the space, if it can tell.
-
-    Raises pydantic.ValidationError, located at the option at fault.
-    """
-    check = getattr(config, "check", None)
-    if check is not None:
-        check(space)
+def estimator_config(name: str, /, **options: Any) -> EstimatorConfig:
+    """The named estimator's own configuration. Raises as `make_estimator` does."""
+    return cast(EstimatorConfig, ESTIMATORS.config(name, **options))
 
 
 def score_candidate(
@@ -112,12 +72,8 @@ __all__ = [
     "CandidateScore",
     "Estimator",
     "EstimatorData",
-    "check_fit",
+    "estimator_config",
     "estimator_data",
     "make_estimator",
-    "needs_torch",
-    "needs_train_data",
-    "ranked_by",
     "score_candidate",
-    "trains",
 ]

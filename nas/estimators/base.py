@@ -5,9 +5,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from gtn_core.config import InnerOptimizerName
+from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.estimators.measurements import Measurements
 from nas.search_spaces.base import SearchSpace
@@ -55,13 +55,50 @@ class CandidateScore:
         return self.extra.get("score", self.accuracy)
 
 
+class EstimatorConfig(StrictModel):
+    """Options of an estimator, which are the fields, and what the service asks about it.
+
+    Each answer may be overridden, by a property where it depends on the options, else by a constant:
+    `needs_train_data: ClassVar[bool] = False`.
+    """
+
+    @property
+    def trains(self) -> bool:
+        """Whether accuracies and losses are those of a network that has learned something."""
+        return True
+
+    @property
+    def needs_train_data(self) -> bool:
+        """Whether real training data must be shipped to it; without, `train_images` is empty."""
+        return True
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether it uses PyTorch; without, a worker is spared its import: 150 MB and two seconds."""
+        return True
+
+    @property
+    def shares_measurements(self) -> bool:
+        """Whether the workers of a search are to share measurements: see `EstimatorData.measurements`."""
+        return False
+
+    @property
+    def ranked_by(self) -> str:
+        """The objective of a search for which nobody names one."""
+        return "score"
+
+    @property
+    def readouts(self) -> tuple[str, ...] | None:
+        """The readouts that an ensemble may count; None: nobody knows before an evaluation."""
+        return None
+
+    def check(self, space: SearchSpace) -> None:
+        """Raise pydantic.ValidationError, located at an option, for a space that it cannot look at."""
+
+
 @runtime_checkable
 class Estimator(Protocol):
-    """Gives an architecture a proxy score. Deterministic in (architecture, seed) on one device.
-
-    Candidates are ranked by the score where a search names no objective, unless the class or its
-    configuration has another attribute `ranked_by`, such as "accuracy".
-    """
+    """Gives an architecture a proxy score. Deterministic in (architecture, seed) on one device."""
 
     @property
     def name(self) -> str:
@@ -69,13 +106,8 @@ class Estimator(Protocol):
         ...
 
     @property
-    def config(self) -> BaseModel:
+    def config(self) -> EstimatorConfig:
         """The estimator's own frozen parameters: one JSON Schema per estimator."""
-        ...
-
-    @property
-    def needs_train_data(self) -> bool:
-        """Whether real training data must be shipped to it; without, `train_images` is empty."""
         ...
 
     def estimate(self, space: SearchSpace, architecture: Architecture, *, seed: int) -> CandidateScore:

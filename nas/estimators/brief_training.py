@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from gtn_core.randomness import derive_seed, seeded_noise
-from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
 from nas.device_errors import is_out_of_memory
-from nas.estimators.base import CandidateFailed, CandidateScore
+from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorConfig
 from nas.estimators.readouts import TRAINING_READOUTS, TrainingReadout, gain, sums_of_losses
 from nas.estimators.schedules import beginning
 from nas.search_spaces.base import ImageShape, SearchSpace
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 ScoringPrecision = Literal["float32", "bfloat16"]
 
 
-class BriefTrainingConfig(StrictModel):
+class BriefTrainingConfig(EstimatorConfig):
     """How often a candidate is trained, what it is measured on, and by what it is judged."""
 
     readout: TrainingReadout = Field(
@@ -61,16 +60,17 @@ class BriefTrainingConfig(StrictModel):
         None, ge=1, description="Most validation images to measure on; null: all."
     )
 
+    readouts: ClassVar[tuple[str, ...]] = TRAINING_READOUTS
+
     @property
     def ranked_by(self) -> Literal["accuracy", "score"]:
-        """The objective of a search for which nobody names one."""
+        """The accuracy, unless another readout is the score."""
         return "accuracy" if self.readout == "accuracy" else "score"
 
 
 class BriefTraining(ABC):
     """An estimator that trains candidates on a curriculum, as far as it is asked to."""
 
-    readouts: ClassVar[tuple[str, ...]] = TRAINING_READOUTS
     config: BriefTrainingConfig
     _validation: Split
 

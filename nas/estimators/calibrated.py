@@ -41,6 +41,8 @@ class CalibratedConfig(PanelConfig):
         "predicted", description="The prediction; nothing else is the score."
     )
 
+    readouts: ClassVar[tuple[str, ...]] = ("predicted", "log_rank")
+
     @field_validator("labels")
     @classmethod
     def _they_order_something(cls, labels: tuple[Label, ...]) -> tuple[Label, ...]:
@@ -69,9 +71,6 @@ class Calibrated:
     name: ClassVar[str] = "calibrated"
     description: ClassVar[str] = "The ensemble corrected by a Gaussian process fitted to labelled candidates."
     Config: ClassVar[type[CalibratedConfig]] = CalibratedConfig
-    readouts: ClassVar[tuple[str, ...]] = ("predicted", "log_rank")
-    needs_train_data: ClassVar[bool] = True  # unless its configuration tells that no member does
-    shares_measurements: ClassVar[bool] = True  # its panel does
 
     def __init__(self, data: EstimatorData, config: CalibratedConfig, device: torch.device) -> None:
         self.config = config

@@ -21,6 +21,8 @@ class EnsembleConfig(PanelConfig):
 
     readout: Literal["log_rank"] = Field("log_rank", description="The aggregate; nothing else is the score.")
 
+    readouts: ClassVar[tuple[str, ...]] = ("log_rank",)
+
 
 class Ensemble:
     """Ranks every readout among a fixed sample of the space and adds up the logarithms."""
@@ -28,9 +30,6 @@ class Ensemble:
     name: ClassVar[str] = "ensemble"
     description: ClassVar[str] = "Log-rank aggregation of other estimators' readouts; needs no labels."
     Config: ClassVar[type[EnsembleConfig]] = EnsembleConfig
-    readouts: ClassVar[tuple[str, ...]] = ("log_rank",)
-    needs_train_data: ClassVar[bool] = True  # unless its configuration tells that no member does
-    shares_measurements: ClassVar[bool] = True  # its panel does
 
     def __init__(self, data: EstimatorData, config: EnsembleConfig, device: torch.device) -> None:
         self.config = config

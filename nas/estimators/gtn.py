@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class GTNConfig(BriefTrainingConfig):
     """How often a candidate goes through the curriculum, and what it is judged by."""
 
+    needs_train_data: ClassVar[bool] = False
+
     passes: int = Field(1, ge=1, le=100, description="Passes over the curriculum, its rates included.")
 
 
@@ -32,7 +34,6 @@ class GTN(BriefTraining):
         "Brief training on the synthetic curriculum, measured on real validation data."
     )
     Config: ClassVar[type[GTNConfig]] = GTNConfig
-    needs_train_data: ClassVar[bool] = False
 
     def __init__(self, data: EstimatorData, config: GTNConfig, device: torch.device) -> None:
         self.config = config

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class GTNThenRealConfig(RealBatchesConfig, GTNConfig):
     """How many passes over the curriculum come before how many real steps."""
 
+    needs_train_data: ClassVar[bool] = True
+
 
 class GTNThenReal(BriefTraining):
     """Trains on the curriculum, then on real batches with the same inner optimizer; readouts cover both."""
@@ -28,7 +30,6 @@ class GTNThenReal(BriefTraining):
     name: ClassVar[str] = "gtn_then_real"
     description: ClassVar[str] = "The synthetic curriculum as a warm start, then brief training on real data."
     Config: ClassVar[type[GTNThenRealConfig]] = GTNThenRealConfig
-    needs_train_data: ClassVar[bool] = True
 
     def __init__(self, data: EstimatorData, config: GTNThenRealConfig, device: torch.device) -> None:
         self.config = config

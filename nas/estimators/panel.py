@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from gtn_core.errors import UnknownNameError
-from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
-from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorData
+from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, EstimatorConfig, EstimatorData
 from nas.estimators.failures import failure_of
 from nas.estimators.measurements import OwnMeasurements, measure_all
 from nas.estimators.readouts import gain
@@ -46,28 +45,25 @@ class Member(NamedConfig):
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:
-        from nas.estimators import ESTIMATORS
-
         try:
             config = self.config
         except (UnknownNameError, PluginError) as error:
             raise ValueError(str(error)) from error
-        # What it measures as it is configured, where that makes a difference.
-        known = getattr(config, "readouts", getattr(ESTIMATORS.get(self.name), "readouts", None))
         for readout in self.readouts:
-            if known is not None and readout not in known:
-                raise ValueError(f"{self.name} has no readout {readout!r}; it has {', '.join(known)}")
+            if config.readouts is not None and readout not in config.readouts:
+                known = ", ".join(config.readouts)
+                raise ValueError(f"{self.name} has no readout {readout!r}; it has {known}")
         return self
 
     @property
-    def config(self) -> BaseModel:
+    def config(self) -> EstimatorConfig:
         """The estimator's own configuration. Raises UnknownNameError, or ValidationError for a bad option."""
-        from nas.estimators import ESTIMATORS
+        from nas.estimators import estimator_config
 
-        return ESTIMATORS.config(self.name, **self.options)
+        return estimator_config(self.name, **self.options)
 
 
-class PanelConfig(StrictModel):
+class PanelConfig(EstimatorConfig):
     """Who is asked, and how large the sample is that tells what is much and what is little."""
 
     members: tuple[Member, ...] = Field(
@@ -80,27 +76,23 @@ class PanelConfig(StrictModel):
     )
     reference_seed: int = Field(0, ge=0, le=2**32 - 1, description="Fixes which architectures these are.")
 
+    shares_measurements: ClassVar[bool] = True  # of the reference sample
+
     @property
     def trains(self) -> bool:
         """Whether one of the members does: accuracy and loss are then that one's."""
-        from nas.estimators import trains
-
-        return any(trains(member.config) for member in self.members)
+        return any(member.config.trains for member in self.members)
 
     @property
     def needs_train_data(self) -> bool:
         """Whether one of the members does."""
-        from nas.estimators import needs_train_data
-
-        return any(needs_train_data(member.name, member.config) for member in self.members)
+        return any(member.config.needs_train_data for member in self.members)
 
     def check(self, space: SearchSpace) -> None:
         """Raises pydantic.ValidationError, located at an option that the space refuses a member."""
-        from nas.estimators import check_fit
-
         for place, member in enumerate(self.members):
             try:
-                check_fit(member.config, space)
+                member.config.check(space)
             except ValidationError as error:
                 raise located(error, "members", str(place)) from None
 

@@ -21,7 +21,6 @@ class RealData(BriefTraining):
     name: ClassVar[str] = "real_data"
     description: ClassVar[str] = "Brief training on real batches: the control of the gtn estimator."
     Config: ClassVar[type[RealBatchesConfig]] = RealBatchesConfig
-    needs_train_data: ClassVar[bool] = True
 
     def __init__(self, data: EstimatorData, config: RealBatchesConfig, device: torch.device) -> None:
         self.config = config

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, ValidationError
 
 from gtn_core.randomness import torch_generator
-from gtn_core.strict_model import StrictModel
 from nas.architecture import Architecture
-from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
+from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorConfig, EstimatorData
 from nas.estimators.brief_training import candidate_cost, out_of_memory_fails_the_candidate, started
 from nas.estimators.readouts import gain
 from nas.estimators.resident_data import validation_split
@@ -51,7 +50,7 @@ PROXIES: tuple[Proxy, ...] = (
 AZ_NAS_TERMS = ("expressivity", "progressivity", "trainability")
 
 
-class ZeroCostConfig(StrictModel):
+class ZeroCostConfig(EstimatorConfig):
     """Which proxies are measured, on how many images, and which one is the score."""
 
     readout: Proxy = Field("naswot", description="The proxy that is the score; all measured are reported.")
@@ -63,10 +62,8 @@ class ZeroCostConfig(StrictModel):
         "final training; null: the candidate as the search has it.",
     )
 
-    @property
-    def trains(self) -> bool:
-        """Whether accuracies and losses are those of a network that has learned something."""
-        return False
+    trains: ClassVar[bool] = False
+    needs_train_data: ClassVar[bool] = False
 
     @property
     def readouts(self) -> tuple[str, ...]:
@@ -87,8 +84,6 @@ class ZeroCost:
     name: ClassVar[str] = "zero_cost"
     description: ClassVar[str] = "Zero-cost proxies of the untrained network; its accuracy says nothing."
     Config: ClassVar[type[ZeroCostConfig]] = ZeroCostConfig
-    readouts: ClassVar[tuple[str, ...]] = (*PROXIES, "gradient_norm")
-    needs_train_data: ClassVar[bool] = False
 
     def __init__(self, data: EstimatorData, config: ZeroCostConfig, device: torch.device) -> None:
         self.config = config

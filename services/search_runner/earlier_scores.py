@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from nas.search import CandidateResult, Proposal
+from nas.candidates import CandidateResult, Proposal
 from services.errors import NotFoundError, StoreUnavailableError
 from services.search_runner.results import stored_result
 from services.store import Store

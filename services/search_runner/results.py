@@ -1,8 +1,8 @@
 """Candidates between the search and its record: metrics are numbers, notes are the text among them."""
 
 from nas.architecture import Architecture
+from nas.candidates import CandidateResult, Failure, Proposal
 from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Failure, Proposal
 from services.store import CandidateRecord, JsonObject
 from services.store.json_values import storable
 

@@ -2,8 +2,8 @@
 
 import structlog
 
+from nas.candidates import CandidateResult, Proposal
 from nas.ranking import reward
-from nas.search import CandidateResult, Proposal
 from services.lease import Lease
 from services.objectives import first_objective
 from services.search_runner.results import stored_error, stored_metrics

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from nas.candidates import CandidateResult, Failure, Proposal
 from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Failure, Proposal, Search
+from nas.search import Search
 from nas.search_spec import SearchSpec
 
 IMAGE_SHAPE, NUM_CLASSES = (1, 4, 4), 3

@@ -18,10 +18,11 @@ from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
 from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
 from nas.actor_engine import ActorEngine
+from nas.candidates import CandidateResult, Proposal
 from nas.cluster import NoRoomError, RoomWatch, WorkerSetupError
 from nas.estimators.base import CandidateScore
 from nas.estimators.panel import sample
-from nas.search import CandidateResult, Engine, Proposal
+from nas.search import Engine
 from nas.search_spaces import get_search_space
 from nas.tune_engine import TuneEngine
 

@@ -13,8 +13,8 @@ from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
 from nas import Search, SearchSpec, estimator_data
 from nas.actor_engine import ActorEngine
+from nas.candidates import CandidateResult, Proposal
 from nas.cluster import WorkerSetupError
-from nas.search import CandidateResult, Proposal
 from nas.tune_engine import TuneEngine
 
 pytestmark = pytest.mark.xdist_group("ray")

@@ -26,7 +26,8 @@ from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
 from nas import EstimatorData, Search, SearchSpec, estimator_data
 from nas.actor_engine import ActorEngine
-from nas.search import CandidateResult, Engine, Failure, Proposal
+from nas.candidates import CandidateResult, Failure, Proposal
+from nas.search import Engine
 from nas.tune_engine import TuneEngine
 from services.processes import start
 

@@ -18,6 +18,7 @@ from gtn_core.inner_loop import train_on_curriculum
 from gtn_core.randomness import derive_seed
 from nas import get_search_space, network_cost
 from nas.architecture import Architecture
+from nas.candidates import CandidateResult, Failure, Proposal
 from nas.estimators import (
     ESTIMATORS,
     CandidateFailed,
@@ -32,7 +33,6 @@ from nas.estimators.readouts import TrainingReadout
 from nas.estimators.real_batches import RATES, RealBatches, RealBatchesConfig
 from nas.estimators.resident_data import synthetic_curriculum
 from nas.evaluation import evaluate, evaluation_of
-from nas.search import CandidateResult, Failure, Proposal
 from nas.search_spaces.base import SearchSpace
 from nas.search_spec import SearchSpec
 
@@ -465,7 +465,7 @@ class Buggy(nn.Module):
 class ForeignEstimator:
     """One of another package, which answers with numpy's numbers."""
 
-    name, config, needs_train_data = "foreign", None, False
+    name, config = "foreign", None
 
     def __init__(self, **changed: Any) -> None:
         self.changed = changed

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nas.candidates import CandidateResult
 from nas.estimators.base import CandidateScore
 from nas.evaluation import Evaluation, evaluate
-from nas.search import CandidateResult, Search
+from nas.search import Search
 from nas.search_spec import SearchSpec
 
 SCORE = CandidateScore(0.75, 1.0, (2.0, 1.0), 100, 1000, 0.5, {"own": 3.0, "score": 7.0})

@@ -9,25 +9,19 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from pydantic import BaseModel
 
 from nas.architecture import Architecture
-from nas.estimators.base import CandidateFailed, CandidateScore
+from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorConfig
 from nas.fidelity import FidelityProgress, Interval, measure_fidelity, score_candidates
 from nas.scatter import scatter_svg
 from nas.true_accuracies import TrueAccuracy
-
-
-class NoConfig(BaseModel):
-    pass
 
 
 class HandMade:
     """An estimator whose accuracy is a function of the encoding and the seed, and that takes two seconds."""
 
     name = "hand_made"
-    config = NoConfig()
-    needs_train_data = False
+    config = EstimatorConfig()
 
     def __init__(self, accuracy: Callable[[str, int], float]) -> None:
         self.accuracy = accuracy

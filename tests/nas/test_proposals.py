@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from nas.architecture import Architecture
+from nas.candidates import CandidateResult, Failure
 from nas.choice_table import differences
 from nas.constraint_check import ConstraintCheck
 from nas.estimators.base import CandidateScore
 from nas.proposals import MAX_MISFITS_ASKED
-from nas.search import CandidateResult, Failure, Search
+from nas.search import Search
 from nas.search_spec import SearchSpec
 
 from .letter_search import ALGORITHMS, evaluated, make_search, make_spec, run

@@ -143,7 +143,7 @@ def test_a_configuration_may_complete_itself(
         ("nameless", r"lacks the class attribute\(s\) name, description, Config"),
         ("stairs", "calls itself 'steps'"),
         ("unschemed", "has a Config without a JSON Schema: Cannot generate"),
-        ("bare", r"has the Config <class 'dict'>; expected a subclass of pydantic\.BaseModel"),
+        ("bare", r"has the Config <class 'dict'>; expected a subclass of pydantic\.main\.BaseModel"),
         ("untold", "has the description None; expected text"),
     ],
 )

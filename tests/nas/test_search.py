@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from nas.architecture import Architecture
+from nas.candidates import CandidateResult, Failure, Proposal, rung_metric
 from nas.choice_table import differences
 from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Failure, Proposal, Search, rung_metric
+from nas.search import Search
 from nas.search_spec import Constraints, SearchSpec
 
 from .letter_search import ALGORITHMS, evaluated, make_search, make_spec, run

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gtn_core.errors import UnknownNameError
-from nas.estimators import ESTIMATORS
+from nas.estimators import ESTIMATORS, estimator_config
 from nas.named_config import NamedConfig
 from nas.registry import PluginError
 from nas.search_spaces import SEARCH_SPACES
@@ -222,12 +222,22 @@ def test_estimators_of_other_packages_rank_by_their_score_unless_they_say_otherw
     monkeypatch.syspath_prepend(PLUGIN)
     spec = SearchSpec(estimator=NamedConfig(name="scripted"))
     assert validate_spec(spec).objectives == ("score",)
-    scripted = ESTIMATORS.get("scripted")
-    monkeypatch.setattr(scripted, "ranked_by", "accuracy", raising=False)
+    config = type(estimator_config("scripted"))
+    monkeypatch.setattr(config, "ranked_by", "accuracy")
     assert validate_spec(spec).objectives == ("accuracy",)
-    monkeypatch.setattr(scripted, "ranked_by", "beauty")
+    monkeypatch.setattr(config, "ranked_by", "beauty")
     with pytest.raises(PluginError, match="'scripted' is ranked_by 'beauty'; known: score, accuracy"):
         validate_spec(spec)
+
+
+def test_an_estimator_whose_options_cannot_be_asked_is_told_what_they_have_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(PLUGIN)
+    monkeypatch.setattr(ESTIMATORS.get("scripted"), "Config", type("Options", (BaseModel,), {}))
+    expected = r"'scripted' .* expected a subclass of nas\.estimators\.base\.EstimatorConfig"
+    with pytest.raises(PluginError, match=expected):
+        validate_spec(SearchSpec(estimator=NamedConfig(name="scripted")))
 
 
 def test_a_space_that_fails_at_reading_is_named_as_the_culprit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import load_dataset
 from gtn_core.errors import UnknownNameError
 from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data, search_in_process
+from nas.candidates import CandidateResult, Proposal
 from nas.estimators import make_estimator
 from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Proposal
 
 
 class Record:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scipy import stats
 
 from nas.architecture import Architecture
-from nas.estimators import ESTIMATORS, CandidateFailed, EstimatorData, make_estimator, needs_train_data
+from nas.estimators import CandidateFailed, EstimatorData, estimator_config, make_estimator
 from nas.estimators.base import CandidateScore
 from nas.estimators.calibrated import LogRankProcess
 from nas.estimators.log_rank import log_rank, normal_scores, relative_ranks
@@ -300,4 +300,4 @@ def test_training_data_are_shipped_to_a_panel_only_for_a_member_that_needs_them(
     options: dict[str, Any] = {"members": members}
     if name == "calibrated":
         options["labels"] = [{"architecture": str(number), "accuracy": number} for number in range(5)]
-    assert needs_train_data(name, ESTIMATORS.config(name, **options)) is needs
+    assert estimator_config(name, **options).needs_train_data is needs

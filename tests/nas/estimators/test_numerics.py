@@ -15,10 +15,10 @@ from gtn_core.graphed_training import train_graphed
 from gtn_core.inner_loop import train_on_curriculum
 from gtn_core.randomness import seeded_initialisation
 from nas import get_search_space
+from nas.candidates import Proposal
 from nas.estimators import EstimatorData, estimator_data, make_estimator
 from nas.evaluation import evaluate, evaluation_of
 from nas.memory_format import channels_last_if_it_runs
-from nas.search import Proposal
 from nas.search_spaces.base import SearchSpace
 from nas.search_spec import SearchSpec
 

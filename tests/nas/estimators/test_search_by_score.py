@@ -1,8 +1,8 @@
 """A whole search whose reward is the score of an estimator that trains nothing."""
 
 from nas import Search, SearchSpec, SerialEngine, validate_spec
+from nas.candidates import CandidateResult, Proposal
 from nas.estimators import EstimatorData
-from nas.search import CandidateResult, Proposal
 
 
 class Keeper:

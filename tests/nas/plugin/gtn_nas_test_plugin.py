@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gtn_core.errors import InvalidArchitectureError
 from nas.architecture import Architecture
-from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorData
+from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorConfig, EstimatorData
 from nas.search_spaces.base import ImageShape, SearchSpace
 from nas.search_spaces.choices import ChoiceSpace, Choose
 
@@ -73,8 +73,9 @@ class Letters(ChoiceSpace):
             )
 
 
-class ScriptedConfig(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class ScriptedConfig(EstimatorConfig):
+    needs_train_data: ClassVar[bool] = False
+    needs_torch: ClassVar[bool] = False
 
     script: dict[str, Literal["fail", "raise", "break", "break once", "die once", "die"]] = Field(
         {}, description="By encoding."
@@ -92,8 +93,6 @@ class Scripted:
     name: ClassVar[str] = "scripted"
     description: ClassVar[str] = "Does as it is told."
     Config: ClassVar[type[ScriptedConfig]] = ScriptedConfig
-    needs_train_data: ClassVar[bool] = False
-    needs_torch: ClassVar[bool] = False
 
     def __init__(self, data: EstimatorData, config: ScriptedConfig, device: torch.device) -> None:
         if config.broken:

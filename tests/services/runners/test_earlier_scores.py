@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from gtn_core import FrozenCheckpoint
+from nas.candidates import CandidateResult, Proposal
 from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Proposal, Search
+from nas.search import Search
 from services.lease import Lease
 from services.lifecycle import JobKind
 from services.schemas.requests import SearchRequest

@@ -10,8 +10,9 @@ import pytest
 from gtn_core import FrozenCheckpoint
 from nas.algorithms.base import MultiFidelityAlgorithm
 from nas.architecture import Architecture
+from nas.candidates import CandidateResult, Failure, Proposal
 from nas.estimators.base import CandidateScore
-from nas.search import CandidateResult, Failure, Proposal, Search
+from nas.search import Search
 from services.lease import Lease
 from services.lifecycle import Action, JobKind
 from services.schemas.requests import SearchRequest
