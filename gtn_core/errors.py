@@ -1,4 +1,4 @@
-"""The hierarchy of errors, drawn once.
+"""The errors of the method, drawn once; those of plugins, Ray workers and services stand where they arise.
 
     GtnNasError
     ├── UnknownNameError          a name that no registry holds

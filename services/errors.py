@@ -12,6 +12,7 @@ GtnNasError
     ├── StoreUnavailableError     the database cannot be reached
     │   └── ArtifactsUnavailableError     ... or the artifact store
     ├── ClusterUnavailableError   Ray cannot be reached, or was lost during a search
+    │   └── UnknownToRayError         ... or answers, and knows no such job
     ├── BusyError                 as much of the kind is under way as there may be at once
     ├── SchemaMismatchError       the database is older or newer than the code
     └── ArtifactCorruptError      stored bytes are not those that were put there

@@ -24,10 +24,25 @@ LONGEST_LEASE_SECONDS = 86_400
 class JobKind(StrEnum):
     """The kinds of long work; all share one life cycle."""
 
-    META_TRAINING = "meta_training"
     SEARCH = "search"
+    META_TRAINING = "meta_training"
     FINAL_TRAINING = "final_training"
     FIDELITY_REPORT = "fidelity_report"
+
+    @property
+    def noun(self) -> str:
+        """What people call one: "final training"."""
+        return "meta-training" if self is JobKind.META_TRAINING else self.value.replace("_", " ")
+
+    @property
+    def plural(self) -> str:
+        """What they call several."""
+        return f"{self.noun}{'es' if self is JobKind.SEARCH else 's'}"
+
+    @property
+    def place(self) -> str:
+        """Where they lie, in addresses: "final-trainings"."""
+        return self.plural.replace(" ", "-")
 
 
 class JobState(StrEnum):

@@ -1,4 +1,4 @@
-"""What a search works for, as its request says."""
+"""What a search works for, and how it scores, as its request says."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,3 +11,13 @@ def first_objective(request: Mapping[str, Any]) -> "Metric":
     """What a search's algorithm heeds, and what its candidates are ranked by; accuracy for other jobs."""
     objective: Metric = (request.get("objectives") or ["accuracy"])[0]
     return objective
+
+
+def scoring_conditions(request: Mapping[str, Any], *, seeded: bool = True) -> dict[str, Any]:
+    """What the scores of a search depend on: only those of equal conditions can be compared.
+
+    With `seeded=False` what they depend on beside chance, which is also what they cost.
+    """
+    parts = ("checkpoint_id", "search_space", "estimator", *(["seed"] if seeded else []))
+    on_gpus = bool(request.get("resources", {}).get("gpus_per_candidate"))  # which round otherwise
+    return {"on_gpus": on_gpus, **{part: request.get(part) for part in parts}}

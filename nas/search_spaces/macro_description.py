@@ -1,8 +1,5 @@
 """A macro space in words: its stages, and what may be chosen in each. Plain data, from JSON or TOML."""
 
-import json
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -72,15 +69,3 @@ class MacroDescription(StrictModel):
     stages: tuple[StageDescription, ...] = Field(
         min_length=1, max_length=16, description="The stages, first to last."
     )
-
-
-def read_description(path: Path) -> dict[str, Any]:
-    """The fields of a TOML or JSON file, to be validated by the space.
-
-    Raises ValueError naming the file when it cannot be read as either.
-    """
-    try:
-        text = path.read_text()
-        return tomllib.loads(text) if path.suffix == ".toml" else dict(json.loads(text))
-    except (OSError, UnicodeDecodeError, TypeError, ValueError) as error:
-        raise ValueError(f"cannot read a search space from {path}: {error}") from error

@@ -29,7 +29,7 @@ def fidelity(
     checkpoint: Annotated[
         str, typer.Option(help="A checkpoint file, or an id, the start of one or `latest` at the controller.")
     ] = "latest",
-    space: Annotated[str, typer.Option(help="Search space of the table.")] = "nasbench201",
+    space: Annotated[str, typer.Option(help="Search space of the table, or its file.")] = "nasbench201",
     candidates: Annotated[
         int | None, typer.Option("--candidates", "-n", min=2, help="How many to draw.", show_default="100")
     ] = None,
@@ -78,7 +78,7 @@ def fidelity(
     Example: `gtn-nas fidelity --checkpoint digits.gtn --table accuracies.csv --estimator gtn:passes=4 --json`
     """
     spec = given(
-        search_space={"name": space, **options.key_values(space_option)},
+        search_space=options.named_space("space", space, space_option),
         candidates=candidates,
         estimators=[named_estimator(text) for text in estimator or ()] or None,
         labels=labels,

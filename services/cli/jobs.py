@@ -88,22 +88,9 @@ def follow(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
     """
     with connect(url) as client:
         found = client.get_job(job)
-        ended = watch(client, found, _called(found))
+        ended = watch(client, found, found.kind.noun)
     if as_json:
         print_json(ended)
-
-
-def _called(job: "Job") -> str:
-    """As the command that submits one says."""
-    from services import schemas
-
-    names = {
-        schemas.MetaTrainingView: "meta-training",
-        schemas.SearchView: "search",
-        schemas.FinalTrainingView: "final training",
-        schemas.FidelityReportView: "fidelity report",
-    }
-    return names[type(job)]
 
 
 def _list(client: "Client", kind: Kind, state: JobState | None, name: str | None, limit: int) -> "list[Job]":

@@ -114,23 +114,18 @@ def _option(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
+def named_space(what: str, name: str | None, options: list[str] | None) -> dict[str, Any] | None:
+    """As `named_config`; a file's name stands for the macro space that the file describes."""
+    if name is not None and Path(name).suffix in (".toml", ".json"):
+        return {"name": "macro", "description": read_mapping(Path(name)), **key_values(options)}
+    return named_config(what, name, options)
+
+
 def named_config(what: str, name: str | None, options: list[str] | None) -> dict[str, Any] | None:
     """`nasbench201` and `["channels=8"]` as `{"name": "nasbench201", "channels": 8}`; None when not given."""
     if name is None and options:
         raise typer.BadParameter(f"--{what}-option is given without --{what}; name what it is an option of")
-    if name is not None and what == "space" and Path(name).suffix in (".toml", ".json"):
-        return {"name": "macro", "description": _description(Path(name)), **key_values(options)}
     return None if name is None else {"name": name, **key_values(options)}
-
-
-def _description(path: Path) -> dict[str, Any]:
-    """A macro space that a file describes."""
-    from nas.search_spaces.macro_description import read_description
-
-    try:
-        return read_description(path)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def key_values(pairs: list[str] | None) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def up(settings: "Settings") -> None:
 
 @options.takes_settings(*options.CONTROLLER)
 def serve(settings: "Settings") -> None:
-    """Run the controller alone: the HTTP API, and the dispatching of searches.
+    """Run the controller alone: the HTTP API, the pages, and the dispatching of jobs.
 
     It listens beyond loopback only when an API key exists.
 

@@ -40,7 +40,7 @@ def train_gtn(
         int | None, typer.Option(min=1, help="Height and width to scale images down to.")
     ] = None,
     learner_space: Annotated[
-        str | None, typer.Option(help="Also meta-train on learners drawn from this search space.")
+        str | None, typer.Option(help="Also meta-train on learners of this search space, or its file.")
     ] = None,
     learner_space_option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE, such as channels=8.")
@@ -88,7 +88,7 @@ def train_gtn(
     """
     named = load_preset(preset) if preset else {}
     configuration = {**named, **options.read_mapping(config), **options.key_values(set_)}
-    cells = options.named_config("learner-space", learner_space, learner_space_option)
+    cells = options.named_space("learner-space", learner_space, learner_space_option)
     calibration = given(
         table=options.table(calibration_table),
         architectures=calibration_architectures,
@@ -186,7 +186,7 @@ def search(
     limits = given(max_params=max_params, max_flops=max_flops, max_latency_ms=max_latency_ms)
     resources = given(cpus_per_candidate=cpus_per_candidate, gpus_per_candidate=gpus_per_candidate)
     request = written | given(
-        search_space=options.named_config("space", space, space_option),
+        search_space=options.named_space("space", space, space_option),
         algorithm=options.named_config("algorithm", algorithm, algorithm_option),
         estimator=options.named_config("estimator", estimator, estimator_option),
         initial_architectures=options.lines("initial", initial) or None,

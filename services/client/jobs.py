@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import get_args
 
 import httpx2
 
@@ -14,14 +15,7 @@ from services.client.network import Request
 from services.given import given
 from services.schemas import EventView, FidelityReportView, FinalTrainingView, MetaTrainingView, SearchView
 
-Job = MetaTrainingView | SearchView | FinalTrainingView | FidelityReportView
-
-COLLECTIONS: dict[str, type[Job]] = {
-    "searches": SearchView,
-    "meta-trainings": MetaTrainingView,
-    "final-trainings": FinalTrainingView,
-    "fidelity-reports": FidelityReportView,
-}
+Job = SearchView | MetaTrainingView | FinalTrainingView | FidelityReportView
 
 
 class JobCalls(Connection):
@@ -102,8 +96,8 @@ class JobCalls(Connection):
 
     async def _find(self, job_id: str) -> tuple[str, Job]:
         """The job and its path. Raises ApiError 404 when no collection has it."""
-        for collection, model in COLLECTIONS.items():
-            path = path_of(collection, job_id)
+        for model in get_args(Job):
+            path = path_of(model.kind.place, job_id)
             try:
                 return path, await self._get(path, model)
             except ApiError as error:

@@ -1,1 +1,1 @@
-"""The controller: the HTTP API and the dispatcher of searches."""
+"""The controller: the HTTP API and the pages."""

@@ -30,59 +30,23 @@ Errors are problem details (RFC 9457), `application/problem+json`. Lists are pag
 `cursor`. A POST that creates something can be repeated safely with an `Idempotency-Key`. Event streams are
 server-sent events, resumable with `Last-Event-ID`. Within `/v1` only additions are made.
 """
-_SEARCH_OPERATIONS = (
-    "get_search", "edit_search", "pause_search", "resume_search", "cancel_search", "extend_search",
-    "clone_search", "delete_search",
-    "list_search_candidates", "get_pareto_front", "get_trajectory", "get_points", "get_importance",
-    "get_choices", "download_candidates",
-)  # fmt: skip
-_CANDIDATE_OPERATIONS = (
-    "get_candidate", "retrain_candidate", "export_candidate", "get_candidate_cost", "get_lineage",
-    "get_similar", "get_cells", "get_network",
-)  # fmt: skip
-_CHECKPOINT_OPERATIONS = (
-    "get_checkpoint",
-    "download_checkpoint",
-    "get_samples",
-    "get_frames",
-    "get_curriculum",
-    "get_curves",
-)
-_META_TRAINING_OPERATIONS = (
-    "get_meta_training",
-    "edit_meta_training",
-    "cancel_meta_training",
-    "resume_meta_training",
-)
-_FINAL_TRAINING_OPERATIONS = (
-    "get_final_training",
-    "edit_final_training",
-    "cancel_final_training",
-    "resume_final_training",
-)
-_FIDELITY_REPORT_OPERATIONS = (
-    "get_fidelity_report",
-    "edit_fidelity_report",
-    "cancel_fidelity_report",
-    "resume_fidelity_report",
-)
 _ITS_ID, _FIRST_ID = "$response.body#/id", "$response.body#/items/0/id"
-LINKS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
-    ("create_meta_training", "201"): ("meta_training_id", _ITS_ID, _META_TRAINING_OPERATIONS),
-    ("list_meta_trainings", "200"): ("meta_training_id", _FIRST_ID, _META_TRAINING_OPERATIONS),
-    ("create_checkpoint", "201"): ("checkpoint_id", _ITS_ID, _CHECKPOINT_OPERATIONS),
-    ("list_checkpoints", "200"): ("checkpoint_id", _FIRST_ID, _CHECKPOINT_OPERATIONS),
-    ("create_search", "201"): ("search_id", _ITS_ID, _SEARCH_OPERATIONS),
-    ("clone_search", "201"): ("search_id", _ITS_ID, _SEARCH_OPERATIONS),
-    ("list_searches", "200"): ("search_id", _FIRST_ID, _SEARCH_OPERATIONS),
-    ("list_search_candidates", "200"): ("candidate_id", _FIRST_ID, _CANDIDATE_OPERATIONS),
-    ("list_candidates", "200"): ("candidate_id", _FIRST_ID, _CANDIDATE_OPERATIONS),
-    ("retrain_candidate", "202"): ("final_training_id", _ITS_ID, _FINAL_TRAINING_OPERATIONS),
-    ("list_final_trainings", "200"): ("final_training_id", _FIRST_ID, _FINAL_TRAINING_OPERATIONS),
-    ("create_fidelity_report", "201"): ("fidelity_report_id", _ITS_ID, _FIDELITY_REPORT_OPERATIONS),
-    ("list_fidelity_reports", "200"): ("fidelity_report_id", _FIRST_ID, _FIDELITY_REPORT_OPERATIONS),
+LINKS = {
+    ("create_meta_training", "201"): ("meta_training_id", _ITS_ID),
+    ("list_meta_trainings", "200"): ("meta_training_id", _FIRST_ID),
+    ("create_checkpoint", "201"): ("checkpoint_id", _ITS_ID),
+    ("list_checkpoints", "200"): ("checkpoint_id", _FIRST_ID),
+    ("create_search", "201"): ("search_id", _ITS_ID),
+    ("clone_search", "201"): ("search_id", _ITS_ID),
+    ("list_searches", "200"): ("search_id", _FIRST_ID),
+    ("list_search_candidates", "200"): ("candidate_id", _FIRST_ID),
+    ("list_candidates", "200"): ("candidate_id", _FIRST_ID),
+    ("retrain_candidate", "202"): ("final_training_id", _ITS_ID),
+    ("list_final_trainings", "200"): ("final_training_id", _FIRST_ID),
+    ("create_fidelity_report", "201"): ("fidelity_report_id", _ITS_ID),
+    ("list_fidelity_reports", "200"): ("fidelity_report_id", _FIRST_ID),
 }
-"""By operation id and status: the parameter that an answer gives, where it is, and who takes it."""
+"""By operation id and status: the parameter that an answer gives to all who take it, and where it is."""
 _REFERENCE = "#/components/schemas/{model}"
 _PAGE = re.compile(r"\bPage[_\[](\w+?)(?:View|Entry)[_\]]")
 
@@ -126,6 +90,7 @@ def _completed(document: Json) -> Json:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             _complete_operation(operation, path, method)
+    _link_operations([each for methods in document["paths"].values() for each in methods.values()])
     renamed: Json = _rename_pages(document)
     return renamed
 
@@ -147,11 +112,16 @@ def _complete_operation(operation: Json, path: str, method: str) -> None:
             response["headers"] = {
                 "Location": {"description": "path of what was created", "schema": {"type": "string"}}
             }
-        if links := LINKS.get((operation["operationId"], status)):
-            parameter, expression, targets = links
-            response["links"] = {
-                target: {"operationId": target, "parameters": {parameter: expression}} for target in targets
-            }
+
+
+def _link_operations(operations: list[Json]) -> None:
+    by_id = {operation["operationId"]: operation for operation in operations}
+    for (source, status), (parameter, expression) in LINKS.items():
+        by_id[source]["responses"][status]["links"] = {
+            target: {"operationId": target, "parameters": {parameter: expression}}
+            for target, operation in by_id.items()
+            if _has_parameter(operation, parameter)
+        }
 
 
 _READ_CELLS = ("/cells.svg", "/cost", "/network.svg", "/lineage", "/similar", "/choices", "/importance")

@@ -5,6 +5,7 @@ from statistics import median
 
 from services.controller.views import candidate_view, search_view
 from services.lifecycle import CandidateState, JobKind
+from services.objectives import scoring_conditions
 from services.schemas import CandidateView, CostEstimate, FailureSummary, SearchView
 from services.store import CandidateFilter, CandidateRecord, JobRecord, JsonObject, Store, candidate_id
 
@@ -52,7 +53,7 @@ def latest_final_training(store: Store, candidate_id: str) -> JobRecord | None:
 def estimate_cost(store: Store, request: JsonObject) -> CostEstimate | None:
     """Judge a search by the latest one that scored candidates of the same kind in the same way."""
     for job in store.list_jobs(JobKind.SEARCH, limit=SEARCHES_COMPARED):
-        if all(job.request[part] == request[part] for part in ("checkpoint_id", "search_space", "estimator")):
+        if scoring_conditions(job.request, seeded=False) == scoring_conditions(request, seeded=False):
             scored = store.list_candidates(
                 CandidateFilter(job.id, CandidateState.SUCCEEDED), limit=CANDIDATES_COMPARED
             )

@@ -193,7 +193,7 @@ class Lane:
         last_words = self._last_words.get(job.id) or "nothing that is known here; look into the runners' logs"
         problem = {
             "type": "urn:gtn-nas:problem:runner-died",
-            "title": f"The {job.kind.value.replace('_', ' ')}'s runners keep dying",
+            "title": f"The {job.kind.noun}'s runners keep dying",
             "detail": f"{self._max_attempts} runners in a row died without any progress. "
             f"The last one said:\n{last_words}",
             "instance": job.id,

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from services.lifecycle import JobKind
 from services.schemas.candidates import CandidateView, FailureSummary
 from services.schemas.resources import JobView
 
@@ -11,6 +12,7 @@ from services.schemas.resources import JobView
 class MetaTrainingView(JobView):
     """A meta-training run; its product is a frozen checkpoint."""
 
+    kind = JobKind.META_TRAINING
     checkpoint_id: str | None = Field(description="the frozen checkpoint, once the run has succeeded")
     result: dict[str, Any] | None = Field(description="what the run measured")
 
@@ -18,6 +20,7 @@ class MetaTrainingView(JobView):
 class SearchView(JobView):
     """An architecture search over one frozen checkpoint."""
 
+    kind = JobKind.SEARCH
     checkpoint_id: str
     best: CandidateView | None = Field(
         description="the best candidate so far by the first objective; lists leave it out"
@@ -31,6 +34,7 @@ class SearchView(JobView):
 class FinalTrainingView(JobView):
     """Training of one candidate on real data; the test split is opened once, at its end."""
 
+    kind = JobKind.FINAL_TRAINING
     candidate_id: str
     test_accuracy: float | None
     validation_accuracy: float | None
@@ -40,6 +44,7 @@ class FinalTrainingView(JobView):
 class FidelityReportView(JobView):
     """How well estimators rank architectures of known accuracy, with the data of one checkpoint."""
 
+    kind = JobKind.FIDELITY_REPORT
     checkpoint_id: str
     report: dict[str, Any] | None = Field(
         description="rank correlations with intervals by estimator, and every candidate's scores"

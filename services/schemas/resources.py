@@ -1,11 +1,11 @@
 """What every resource of the API shares: state, progress, pages, events."""
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
-from services.lifecycle import JobState
+from services.lifecycle import JobKind, JobState
 from services.schemas.problems import ProblemDetails
 
 Item = TypeVar("Item")
@@ -28,6 +28,7 @@ class Progress(BaseModel):
 class JobView(BaseModel):
     """Long work: queued, claimed by a worker, and ended in one of three ways."""
 
+    kind: ClassVar[JobKind]
     id: str
     name: str
     state: JobState

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from services.errors import InvalidValueError, NotFoundError
 from services.lifecycle import CandidateState, JobKind
+from services.objectives import scoring_conditions
 from services.store.access_paths import Bound, access_path
 from services.store.candidates import candidate_record
 from services.store.engine import Database
@@ -19,7 +20,7 @@ from services.store.hidden_columns import Hidden
 from services.store.json_values import storable_text
 from services.store.pagination import Order, read_page
 from services.store.ranks import Ranks
-from services.store.records import CandidateFilter, CandidateRecord, JsonObject, Page, candidate_id
+from services.store.records import CandidateFilter, CandidateRecord, Page, candidate_id
 from services.store.repository import Repository, batched
 from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS, metric_column
 
@@ -87,8 +88,7 @@ class RankedCandidateRepository(Repository):
     def earlier_scores(self, search_id: str) -> dict[str, str]:
         """Succeeded candidates of other searches that score as this one does, ids by canonical hash.
 
-        They share the checkpoint, the search space, the estimator, the seed, and whether they were scored on
-        GPUs, which round otherwise. Raises NotFoundError.
+        Raises NotFoundError.
         """
         jobs = JOBS.columns
         with self._database.read() as session:
@@ -103,7 +103,7 @@ class RankedCandidateRepository(Repository):
             alike = [
                 other.id
                 for other in session.execute(others.order_by(jobs.created_at, jobs.id))
-                if _conditions(other.request) == _conditions(own.request)
+                if scoring_conditions(other.request) == scoring_conditions(own.request)
             ]
             found: dict[str, str] = {}
             scored = sa.select(_COLUMNS.number, _COLUMNS.canonical_hash)
@@ -165,12 +165,6 @@ def candidate_order(order_by: str, *, within_search: bool) -> Order:
         absent=_COLUMNS.accuracy.is_(None),  # which all metrics have in common, and an index knows
         led_by=(_COLUMNS.space,) if name == "accuracy" and not within_search else (),
     )
-
-
-def _conditions(request: JsonObject) -> tuple[Any, ...]:
-    """What the scores of a search depend on, beside its checkpoint."""
-    on_gpus = bool(request.get("resources", {}).get("gpus_per_candidate"))
-    return request.get("search_space"), request.get("estimator"), request.get("seed"), on_gpus
 
 
 def _exists(session: Session, space: str) -> bool:

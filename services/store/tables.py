@@ -124,7 +124,7 @@ class Table(DeclarativeBase):
 
 
 class Job(Table):
-    """A meta-training, search or final training."""
+    """Long work of any kind."""
 
     __tablename__ = "jobs"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from services.errors import IllegalTransitionError
-from services.lifecycle import Action, JobState, next_state
+from services.lifecycle import Action, JobKind, JobState, next_state
 
 # "-" is refused. A cell equal to its row's state is a no-op.
 TABLE = """
@@ -23,6 +23,15 @@ def _cells() -> list[tuple[JobState, Action, str]]:
         (JobState(state), Action(action), outcome)
         for state, *outcomes in rows
         for action, outcome in zip(header, outcomes, strict=True)
+    ]
+
+
+def test_every_kind_has_a_noun_a_plural_and_a_place():
+    assert [(kind.noun, kind.plural, kind.place) for kind in JobKind] == [
+        ("search", "searches", "searches"),
+        ("meta-training", "meta-trainings", "meta-trainings"),
+        ("final training", "final trainings", "final-trainings"),
+        ("fidelity report", "fidelity reports", "fidelity-reports"),
     ]
 
 

@@ -1,6 +1,5 @@
 """A candidate at `/candidates/{id}`, and up to four side by side at `/compare`."""
 
-import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -23,7 +22,7 @@ from services.controller.views import candidate_detail, final_training_view
 from services.errors import NotFoundError
 from services.exports import formats_here, latest_training
 from services.lifecycle import CandidateState, JobKind
-from services.objectives import first_objective
+from services.objectives import first_objective, scoring_conditions
 from services.schemas import CandidateDetail
 from services.schemas.requests import RetrainRequest
 from services.search_analysis import space_of
@@ -106,7 +105,8 @@ def get_comparison(
         except NotFoundError:
             missing.append(each)
     spaces = {each.detail.architecture.space for each in compared}
-    comparable = len({_conditions(each.search) for each in compared}) <= 1
+    conditions = [scoring_conditions(each.search.request) for each in compared]
+    comparable = all(each == conditions[0] for each in conditions)
     names = (
         list(dict.fromkeys(name for each in compared for name in each.choices)) if len(spaces) == 1 else []
     )
@@ -144,13 +144,6 @@ def _label(column: Compared, beside: list[Compared]) -> str:
     number = f"candidate {column.detail.number}"
     alone = all(each.search.id == column.search.id for each in beside)
     return number if alone else f"{number}, {column.search.name or column.search.id}"
-
-
-def _conditions(search: JobRecord) -> str:
-    """Under what a score was measured: scores of the same conditions can be compared."""
-    return json.dumps(
-        [search.request.get(part) for part in ("checkpoint_id", "estimator", "search_space", "seed")]
-    )
 
 
 def _metric_rows(compared: list[Compared], *, comparable: bool) -> list[dict[str, Any]]:

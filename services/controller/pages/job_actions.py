@@ -6,7 +6,6 @@ from fastapi import Depends, Form
 from fastapi.responses import Response
 
 from services.controller.jobs import find_job
-from services.controller.pages.job_rows import KINDS
 from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.lifecycle import Action, JobKind
 from services.schemas.job_edit import JobEdit
@@ -16,18 +15,16 @@ router = page_router()
 
 
 def _add_delete(kind: JobKind) -> None:
-    place = KINDS[kind].place
     job_of_path = find_job(kind)
 
     def delete(page: PageDep, job: Annotated[JobRecord, Depends(job_of_path)]) -> Response:
         page.store.delete_job(job.id)
-        return page.redirect(f"/{place}")
+        return page.redirect(f"/{kind.place}")
 
-    router.post(f"/{place}/{{{kind.value}_id}}/delete", dependencies=ACTS)(delete)
+    router.post(f"/{kind.place}/{{{kind}_id}}/delete", dependencies=ACTS)(delete)
 
 
 def _add_edit(kind: JobKind) -> None:
-    place = KINDS[kind].place
     job_of_path = find_job(kind)
 
     def edit(
@@ -38,20 +35,19 @@ def _add_edit(kind: JobKind) -> None:
     ) -> Response:
         asked = from_form(JobEdit, name=name, priority=priority)
         page.store.edit_job(job.id, name=asked.name, priority=asked.priority)
-        return page.redirect(f"/{place}/{job.id}")
+        return page.redirect(f"/{kind.place}/{job.id}")
 
-    router.post(f"/{place}/{{{kind.value}_id}}/edit", dependencies=ACTS)(edit)
+    router.post(f"/{kind.place}/{{{kind}_id}}/edit", dependencies=ACTS)(edit)
 
 
 def _add_action(kind: JobKind, action: Action) -> None:
-    place = KINDS[kind].place
     job_of_path = find_job(kind)
 
     def act(page: PageDep, job: Annotated[JobRecord, Depends(job_of_path)]) -> Response:
         page.store.act(job.id, action)
-        return page.redirect(f"/{place}/{job.id}")
+        return page.redirect(f"/{kind.place}/{job.id}")
 
-    router.post(f"/{place}/{{{kind.value}_id}}/{action}", dependencies=ACTS)(act)
+    router.post(f"/{kind.place}/{{{kind}_id}}/{action}", dependencies=ACTS)(act)
 
 
 for _kind in JobKind:

@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 from fastapi.responses import HTMLResponse
 
-from services.controller.pages.job_rows import KINDS, job_row
+from services.controller.pages.job_rows import job_row
 from services.controller.pages.page import Page, PageDep, page_router
 from services.controller.queries import JobParameters, JobQuery
 from services.lifecycle import JobKind, JobState
@@ -15,12 +15,10 @@ JOBS_PER_PAGE = 50
 
 
 def _add_list(kind: JobKind) -> None:
-    place = KINDS[kind].place
-
     def list_jobs(page: PageDep, query: JobParameters) -> HTMLResponse:
         return _list(page, kind, query)
 
-    router.get(f"/{place}")(list_jobs)
+    router.get(f"/{kind.place}")(list_jobs)
 
 
 def _list(page: Page, kind: JobKind, query: JobQuery) -> HTMLResponse:
@@ -28,19 +26,18 @@ def _list(page: Page, kind: JobKind, query: JobQuery) -> HTMLResponse:
         kind, state=query.state, name=query.name, limit=JOBS_PER_PAGE, cursor=query.cursor
     )
     counts = page.store.count_jobs()
-    words = KINDS[kind]
 
     def address(**changes: str) -> str:
         """This list otherwise; what is empty is left out."""
         asked = {"state": query.state, "name": query.name, "cursor": query.cursor} | changes
         given = urlencode({key: value for key, value in asked.items() if value})
-        return f"/{words.place}?{given}" if given else f"/{words.place}"
+        return f"/{kind.place}?{given}" if given else f"/{kind.place}"
 
     return page.render(
         "job_list.html",
         section="/searches",
-        kinds=list(KINDS.values()),
-        kind=words,
+        kinds=list(JobKind),
+        kind=kind,
         rows=[job_row(page.store, job) for job in jobs],
         state=query.state,
         name=query.name or "",

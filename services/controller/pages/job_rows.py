@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from services.controller.rankings import best_candidate
 from services.dashboard import formats, metrics
@@ -50,41 +49,33 @@ class JobRow:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-class KindWords(NamedTuple):
-    """What a kind of job is called."""
-
-    noun: str
-    plural: str  # as a title
-    place: str  # in addresses
-    unit: str  # of its progress
-
-
-KINDS = {
-    JobKind.SEARCH: KindWords("search", "Searches", "searches", "candidates"),
-    JobKind.META_TRAINING: KindWords("meta-training", "Meta-trainings", "meta-trainings", "meta steps"),
-    JobKind.FINAL_TRAINING: KindWords("final training", "Final trainings", "final-trainings", "epochs"),
-    JobKind.FIDELITY_REPORT: KindWords("fidelity report", "Fidelity reports", "fidelity-reports", "scores"),
+UNITS = {
+    JobKind.SEARCH: "candidates",
+    JobKind.META_TRAINING: "meta steps",
+    JobKind.FINAL_TRAINING: "epochs",
+    JobKind.FIDELITY_REPORT: "scores",
 }
+"""Of progress."""
 
 
 def job_row(store: Store, job: JobRecord) -> JobRow:
     """The job as a row."""
-    kind, _, place, unit = KINDS[job.kind]
+    kind, page = job.kind.noun, f"/{job.kind.place}/{job.id}"
     return JobRow(
         id=job.id,
         kind=kind,
         name=job.name or f"{kind} {job.id}",
         about=_about(job),
-        page=f"/{place}/{job.id}",
-        api=f"/v1/{place}/{job.id}",
+        page=page,
+        api=f"/v1{page}",
         state=job.state,
         done=job.progress_done,
         total=job.progress_total,
-        unit=unit,
+        unit=UNITS[job.kind],
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
-        outcome=_outcome(store, job, f"/v1/{place}/{job.id}"),
+        outcome=_outcome(store, job, f"/v1{page}"),
         waiting_for=job.waiting_for,
         error=None if job.error is None else ProblemDetails.model_validate(job.error),
     )

@@ -8,7 +8,7 @@ from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.controller.cluster import cluster_view
-from services.controller.pages.job_rows import KINDS, JobRow, job_row
+from services.controller.pages.job_rows import JobRow, job_row
 from services.controller.pages.page import Page, PageDep, page_router
 from services.errors import ClusterUnavailableError
 from services.lifecycle import TERMINAL_STATES, JobKind, JobState
@@ -71,7 +71,7 @@ def _cluster(page: Page) -> tuple[ClusterView | None, str]:
 
 def _overview(store: Store) -> Overview:
     counts = store.count_jobs()
-    by_state = {state: sum(counts.get((kind, state), 0) for kind in KINDS) for state in JobState}
+    by_state = {state: sum(counts.get((kind, state), 0) for kind in JobKind) for state in JobState}
     active = [job for state in ACTIVE for job in _latest(store, state, by_state[state])]
     ended = [job for state in TERMINAL_STATES for job in _latest(store, state, by_state[state])]
     ended.sort(key=lambda job: job.finished_at or job.created_at, reverse=True)

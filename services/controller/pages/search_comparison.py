@@ -12,6 +12,7 @@ from services.dashboard.formats import short_id
 from services.dashboard.search_facts import Fact, search_facts
 from services.errors import NotFoundError
 from services.lifecycle import JobKind
+from services.objectives import scoring_conditions
 from services.search_analysis import trajectory
 from services.store import JobRecord, JsonObject, Store
 
@@ -42,7 +43,7 @@ def get_comparison(
             compared.append(_compared(page.store, page.store.get_job(each, JobKind.SEARCH)))
         except NotFoundError:
             missing.append(each)
-    scored_by = [[each.request["checkpoint_id"], each.request["estimator"]] for each in compared]
+    conditions = [scoring_conditions(each.request, seeded=False) for each in compared]
     labels = dict.fromkeys(label for each in compared for label in each.facts)
     facts = {label: [each.facts.get(label) for each in compared] for label in labels}
     return page.render(
@@ -50,7 +51,7 @@ def get_comparison(
         section="/searches",
         compared=compared,
         missing=missing,
-        scored_alike=all(each == scored_by[0] for each in scored_by),
+        scored_alike=all(each == conditions[0] for each in conditions),
         objectives=list(dict.fromkeys(each.curve["objective"] for each in compared)),
         facts=facts,
         differing={

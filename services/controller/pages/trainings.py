@@ -10,7 +10,7 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from services.controller.jobs import find_job
-from services.controller.pages.job_rows import KINDS, JobRow, job_row
+from services.controller.pages.job_rows import JobRow, job_row
 from services.controller.pages.page import Page, PageDep, page_router
 from services.dashboard.training_facts import (
     FINAL_CURVES,
@@ -67,7 +67,7 @@ class Progress:
 
 
 def _add_pages(kind: JobKind) -> None:
-    path = f"/{KINDS[kind].place}/{{{kind.value}_id}}"
+    path = f"/{kind.place}/{{{kind}_id}}"
     job_of_path = find_job(kind)
 
     @router.get(path)
@@ -96,17 +96,17 @@ for _kind in TRAININGS:
 
 def _page(page: Page, job: JobRecord) -> HTMLResponse:
     kind = TRAININGS[job.kind]
-    noun, _, place, _ = KINDS[job.kind]
+    place = f"/{job.kind.place}"
     types = (EventType.STATE, EventType.EDITED, EventType.WAITING, EventType.SUSPENDED)
     return page.render(
         "training.html",
         section="/searches",
         job=job,
-        noun=noun,
-        place=f"/{place}",
+        noun=job.kind.noun,
+        place=place,
         progress=_progress(page.store, job),
         curves=kind.curves,
-        data={"url": f"/{place}/{job.id}/curve", "x": kind.curves.x, "charts": kind.curves.charts},
+        data={"url": f"{place}/{job.id}/curve", "x": kind.curves.x, "charts": kind.curves.charts},
         facts=kind.facts(job.request),
         checkpoint=_checkpoint(page.store, job),
         candidate=_candidate(page.store, job),
@@ -136,8 +136,7 @@ def _progress_part(page: Page, job: JobRecord, seen: str) -> Response:
     progress = _progress(page.store, job)
     if progress.tag == seen:
         return Response(status_code=204)
-    place = KINDS[job.kind].place
-    part = page.render("training_progress.html", job=job, place=f"/{place}", progress=progress)
+    part = page.render("training_progress.html", job=job, place=f"/{job.kind.place}", progress=progress)
     if job.state.terminal:  # the whole page shows more of the end, such as the checkpoint
         part.headers["HX-Refresh"] = "true"
     return part

@@ -13,9 +13,6 @@ from services.schemas import FidelityReportView
 from services.schemas.fidelity import FidelityReportRequest
 
 FIDELITY_REPORTS = JobResource(
-    kind=JobKind.FIDELITY_REPORT,
-    noun="fidelity report",
-    plural="fidelity reports",
     events="`progress`, `scored`",
     model=FidelityReportView,
     view=fidelity_report_view,

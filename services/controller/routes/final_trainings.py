@@ -2,13 +2,9 @@
 
 from services.controller.routes.job_routes import JobResource, add_job_routes
 from services.controller.views import final_training_view
-from services.lifecycle import JobKind
 from services.schemas import FinalTrainingView
 
 FINAL_TRAININGS = JobResource(
-    kind=JobKind.FINAL_TRAINING,
-    noun="final training",
-    plural="final trainings",
     events="`progress`, `epoch`",
     model=FinalTrainingView,
     view=final_training_view,

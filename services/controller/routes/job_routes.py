@@ -25,9 +25,6 @@ View = TypeVar("View", bound=JobView)
 class JobResource(Generic[View]):
     """A kind of job as the API names and shows it."""
 
-    kind: JobKind
-    noun: str  # "final training"
-    plural: str  # "final trainings", the routes' tag
     events: str  # the types of its events, beside those that all jobs have
     model: type[View]
     view: Callable[[JobRecord], View]
@@ -39,15 +36,14 @@ class JobResource(Generic[View]):
         return self.view_alone(store, job) if self.view_alone else self.view(job)
 
     @property
-    def router(self) -> APIRouter:
-        """An empty router for it."""
-        path = "/v1/" + self.plural.replace(" ", "-")
-        return APIRouter(prefix=path, tags=[self.plural], dependencies=[READS])
+    def kind(self) -> JobKind:
+        """Whose value is its name in operation ids."""
+        return self.model.kind
 
     @property
-    def word(self) -> str:
-        """Its name in operation ids: "final_training"."""
-        return self.kind.value
+    def router(self) -> APIRouter:
+        """An empty router for it."""
+        return APIRouter(prefix=f"/v1/{self.kind.place}", tags=[self.kind.plural], dependencies=[READS])
 
 
 def add_job_routes(router: APIRouter, resource: JobResource[View], *, get: str, delete: str) -> None:
@@ -59,13 +55,13 @@ def add_job_routes(router: APIRouter, resource: JobResource[View], *, get: str, 
         router,
         resource,
         Action.CANCEL,
-        f"Cancel a {resource.noun} that has not ended; its worker lets go of it within seconds.",
+        f"Cancel a {resource.kind.noun} that has not ended; its worker lets go of it within seconds.",
     )
     add_action(
         router,
         resource,
         Action.RESUME,
-        f"Let a {resource.noun} that failed try again, once what it failed of is mended.",
+        f"Let a {resource.kind.noun} that failed try again, once what it failed of is mended.",
     )
     add_delete(router, resource, delete)
     add_events(router, resource)
@@ -82,10 +78,10 @@ def add_list(router: APIRouter, resource: JobResource[View]) -> None:
 
     router.get(
         "",
-        name=f"list_{resource.plural.replace(' ', '_').replace('-', '_')}",
+        name=f"list_{resource.kind.place.replace('-', '_')}",
         response_model=Page[resource.model],  # type: ignore[name-defined]  # a class made at run time
-        summary=f"List {resource.plural}, newest first",
-        description=f"One page of {resource.plural}.",
+        summary=f"List {resource.kind.plural}, newest first",
+        description=f"One page of {resource.kind.plural}.",
     )(list_jobs)
 
 
@@ -97,10 +93,10 @@ def add_get(router: APIRouter, resource: JobResource[View], description: str) ->
         return _with_position(resource.alone(store, job), store)
 
     router.get(
-        f"/{{{resource.word}_id}}",
-        name=f"get_{resource.word}",
+        f"/{{{resource.kind}_id}}",
+        name=f"get_{resource.kind}",
         response_model=resource.model,
-        summary=f"Get a {resource.noun}",
+        summary=f"Get a {resource.kind.noun}",
         description=description,
     )(get_job)
 
@@ -120,12 +116,13 @@ def add_edit(router: APIRouter, resource: JobResource[View]) -> None:
         return resource.alone(store, store.edit_job(job.id, name=edit.name, priority=edit.priority))
 
     router.patch(
-        f"/{{{resource.word}_id}}",
-        name=f"edit_{resource.word}",
+        f"/{{{resource.kind}_id}}",
+        name=f"edit_{resource.kind}",
         response_model=resource.model,
         dependencies=[SUBMITS],
-        summary=f"Edit a {resource.noun}",
-        description=f"Give a {resource.noun} another name, or another priority, which counts while it waits.",
+        summary=f"Edit a {resource.kind.noun}",
+        description=f"Give a {resource.kind.noun} another name, or another priority, "
+        "which counts while it waits.",
     )(edit_job)
 
 
@@ -137,11 +134,11 @@ def add_action(router: APIRouter, resource: JobResource[View], action: Action, d
         return resource.alone(store, store.act(job.id, action))
 
     router.post(
-        f"/{{{resource.word}_id}}/{action}",
-        name=f"{action}_{resource.word}",
+        f"/{{{resource.kind}_id}}/{action}",
+        name=f"{action}_{resource.kind}",
         response_model=resource.model,
         dependencies=[SUBMITS],
-        summary=f"{action.capitalize()} a {resource.noun}",
+        summary=f"{action.capitalize()} a {resource.kind.noun}",
         description=description,
     )(act)
 
@@ -154,12 +151,12 @@ def add_delete(router: APIRouter, resource: JobResource[View], description: str)
         store.delete_job(job.id)
 
     router.delete(
-        f"/{{{resource.word}_id}}",
-        name=f"delete_{resource.word}",
+        f"/{{{resource.kind}_id}}",
+        name=f"delete_{resource.kind}",
         status_code=204,
         dependencies=[SUBMITS],
-        summary=f"Delete a {resource.noun}",
-        description=f"Delete a {resource.noun} that has ended, with its events. {description}",
+        summary=f"Delete a {resource.kind.noun}",
+        description=f"Delete a {resource.kind.noun} that has ended, with its events. {description}",
     )(delete_job)
 
 
@@ -174,11 +171,11 @@ def add_events(router: APIRouter, resource: JobResource[View]) -> None:
             yield event
 
     router.get(
-        f"/{{{resource.word}_id}}/events",
-        name=f"follow_{resource.word}",
+        f"/{{{resource.kind}_id}}/events",
+        name=f"follow_{resource.kind}",
         response_class=EventSourceResponse,
         responses=NOTHING_MORE,
-        summary=f"Follow a {resource.noun} as server-sent events",
+        summary=f"Follow a {resource.kind.noun} as server-sent events",
         description="Its events until it has ended: `state`, `edited`, `waiting`, `suspended`, "
         f"{resource.events}. Resumable with `Last-Event-ID`.",
     )(follow_job)

@@ -13,9 +13,6 @@ from services.schemas import MetaTrainingView
 from services.schemas.requests import MetaTrainingRequest
 
 META_TRAININGS = JobResource(
-    kind=JobKind.META_TRAINING,
-    noun="meta-training run",
-    plural="meta-trainings",
     events="`progress`, `calibrated`, `meta_step`, `log`",
     model=MetaTrainingView,
     view=meta_training_view,
@@ -23,7 +20,7 @@ META_TRAININGS = JobResource(
 router = META_TRAININGS.router
 
 
-@router.post("", status_code=201, dependencies=[SUBMITS], summary="Submit a meta-training run")
+@router.post("", status_code=201, dependencies=[SUBMITS], summary="Submit a meta-training")
 def create_meta_training(
     request: MetaTrainingRequest,
     response: Response,

@@ -22,15 +22,12 @@ from services.controller.security import SUBMITS
 from services.controller.submission import Submission, SubmissionDep
 from services.controller.validation import changed_search, check_search, extended_search
 from services.controller.views import search_view
-from services.lifecycle import Action, JobKind
+from services.lifecycle import Action
 from services.schemas import CandidateView, Page, SearchPlan, SearchView
 from services.schemas.requests import SearchRequest
 from services.schemas.search_steering import SearchChanges, SearchExtension
 
 SEARCHES = JobResource(
-    kind=JobKind.SEARCH,
-    noun="search",
-    plural="searches",
     events="`candidate`, `extended`",
     model=SearchView,
     view=search_view,

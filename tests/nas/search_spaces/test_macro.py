@@ -1,7 +1,6 @@
 """Macro spaces: what a description allows, conditional choices, and which stages are one network."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from nas.architecture import Architecture
 from nas.drawing import draw_text
 from nas.search_spaces import get_search_space, macro_network, with_options
 from nas.search_spaces.base import SearchSpace
-from nas.search_spaces.macro_description import Block, read_description
+from nas.search_spaces.macro_description import Block
 from nas.search_spaces.macro_network import Network
 
 DESCRIPTION: dict[str, Any] = {
@@ -190,22 +189,6 @@ def test_a_bad_encoding_is_refused_by_the_part_that_is_wrong(
 def test_a_bad_description_is_refused_by_the_part_that_is_wrong(stages: list[Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         get_search_space("macro", description={"stages": stages})
-
-
-def test_a_description_is_read_from_toml_or_json(tmp_path: Path) -> None:
-    toml, as_json = tmp_path / "space.toml", tmp_path / "space.json"
-    toml.write_text(
-        'stem_channels = 4\n[[stages]]\nblock = "plain"\ndepth = [1, 2]\nwidth = 8\n'
-        '[[stages]]\nblock = ["residual", "inverted_residual"]\ndepth = [0, 1]\nwidth = [8, 16]\n'
-        "expansion = [2, 3]\n"
-    )
-    as_json.write_text(json.dumps(DESCRIPTION))
-    assert read_description(toml) == read_description(as_json) == DESCRIPTION
-    toml.write_text("[[stages]\n")
-    as_json.write_text("3")
-    for path in (toml, as_json, tmp_path / "absent.toml"):
-        with pytest.raises(ValueError, match=f"cannot read a search space from {path}"):
-            read_description(path)
 
 
 def test_the_network_is_drawn_stage_by_stage(space: SearchSpace) -> None:

@@ -184,10 +184,16 @@ def test_more_than_four_are_not_compared(http: TestClient, scored_search: str) -
     assert "not measured under the same conditions" not in page.text
 
 
+@pytest.mark.parametrize("difference", [{"seed": 9}, {"resources": {"gpus_per_candidate": 1}}])
 def test_scores_of_other_conditions_are_told_apart(
-    http: TestClient, store: Store, scored_search: str, search_body: dict[str, Any], succeed: Any
+    http: TestClient,
+    store: Store,
+    scored_search: str,
+    search_body: dict[str, Any],
+    succeed: Any,
+    difference: dict[str, Any],
 ) -> None:
-    other = http.post("/v1/searches", json=search_body | {"seed": 9}).json()["id"]
+    other = http.post("/v1/searches", json=search_body | difference).json()["id"]
     assert store.claim(JobKind.SEARCH, "runner", 60, job_id=other)
     succeed(other, 0, accuracy=0.6)
     page = http.get("/compare", params={"id": [f"{scored_search}-0", f"{other}-0"]})

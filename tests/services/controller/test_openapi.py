@@ -95,6 +95,13 @@ def test_every_request_body_has_an_example_that_fits_its_schema(document: dict[s
             jsonschema.Draft202012Validator(schema).validate(example)
 
 
+def test_an_answer_links_to_all_that_can_be_done_with_what_it_tells(document: dict[str, Any]) -> None:
+    report = document["paths"]["/v1/fidelity-reports"]["post"]["responses"]["201"]["links"]
+    assert set(report) == {
+        f"{act}_fidelity_report" for act in ("get", "edit", "cancel", "resume", "delete", "follow")
+    }
+
+
 def test_streams_name_the_events_that_every_job_has(document: dict[str, Any]) -> None:
     streams = [each for _, _, each in operations(document) if each["operationId"].startswith("follow_")]
     assert len(streams) == len(JobKind)

@@ -58,14 +58,16 @@ def test_validate_only_estimates_from_searches_of_the_same_kind(
     http: TestClient, scored_search: str, search_body: dict[str, Any]
 ) -> None:
     estimate = http.post("/v1/searches?validate_only=true", json=search_body | {"max_candidates": 40}).json()
-    another = http.post(
-        "/v1/searches?validate_only=true", json=search_body | {"search_space": {"name": "nasbench201"}}
-    ).json()
+    another, on_gpus = (
+        http.post("/v1/searches?validate_only=true", json=search_body | change).json()
+        for change in ({"search_space": {"name": "nasbench201"}}, {"resources": {"gpus_per_candidate": 1}})
+    )
 
     assert estimate["estimate"] == {
         "candidates": 40, "seconds_per_candidate": 0.25, "evaluation_seconds": 10.0, "based_on": 3,
     }  # fmt: skip
     assert another["estimate"] is None, "a space with other options costs something else"
+    assert on_gpus["estimate"] is None, "and so does what is scored on GPUs"
 
 
 def test_searches_are_listed_newest_first_page_by_page(http: TestClient, search_body: dict[str, Any]) -> None:

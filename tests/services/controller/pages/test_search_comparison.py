@@ -37,7 +37,7 @@ def test_searches_are_compared_by_what_they_were_asked_and_found(
     page = http.get("/searches/compare", params={"id": [first, second, first, "nosuch"]}).text
 
     assert "There is no search nosuch" in page
-    assert "different checkpoints or estimators" not in page
+    assert "not score under the same conditions" not in page
     assert page.count(f'<a href="/searches/{first}">evolution</a>') == 1
     differing = re.findall(r'<tr class="differs"><th scope="row">([^<]*)</th>', page)
     assert differing == ["algorithm", "seed"]
@@ -60,11 +60,16 @@ def test_searches_that_work_for_different_things_share_no_plot(
     assert "best-chart" not in page
 
 
+@pytest.mark.parametrize(
+    "difference",
+    [{"estimator": {"name": "gtn", "passes": 2}}, {"resources": {"gpus_per_candidate": 1}}],
+    ids=["estimator", "GPUs"],
+)
 def test_scores_that_were_measured_otherwise_are_said_to_be(
-    http: TestClient, make_scored: Callable[..., str]
+    http: TestClient, make_scored: Callable[..., str], difference: dict[str, Any]
 ) -> None:
-    ids = [make_scored("one", [0.2]), make_scored("two", [0.2], estimator={"name": "gtn", "passes": 2})]
-    assert "different checkpoints or estimators" in http.get("/searches/compare", params={"id": ids}).text
+    ids = [make_scored("one", [0.2]), make_scored("two", [0.2], **difference)]
+    assert "not score under the same conditions" in http.get("/searches/compare", params={"id": ids}).text
 
 
 def test_what_differs_is_marked_although_its_words_are_equal(
