@@ -7,6 +7,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+MOST_TOLD = 20
+"""Unknown fields of a model, or parameters of an operation, that are told of; any more only take time."""
+
 
 class StrictModel(BaseModel):
     """Frozen; a field that it does not have is an error that names the nearest that it has, or all."""
@@ -17,13 +20,22 @@ class StrictModel(BaseModel):
     @classmethod
     def _told_what_there_is(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
-            return handler(data)
+            return handler(cls._without_further_unknown(data))
         except ValidationError as error:
             failures = error.errors(include_url=False)
             if not any(map(_is_unknown_field, failures)):
                 raise
             lines = [_line(each, list(cls.model_fields)) for each in failures]
             raise ValidationError.from_exception_data(error.title, lines) from None
+
+    @classmethod
+    def _without_further_unknown(cls, data: Any) -> Any:
+        """The data with as many unknown fields as are told of, which are enough to be refused."""
+        if not isinstance(data, dict) or cls.model_config.get("extra") != "forbid":
+            return data
+        known = {*cls.model_fields, *(field.alias for field in cls.model_fields.values())}
+        further = set([name for name in data if name not in known][MOST_TOLD:])
+        return {name: value for name, value in data.items() if name not in further} if further else data
 
 
 def _is_unknown_field(failure: ErrorDetails) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import Field, ValidationError, model_validator
 
-from gtn_core.strict_model import StrictModel
+from gtn_core.strict_model import MOST_TOLD, StrictModel
 
 
 class Inner(StrictModel):
@@ -64,6 +64,11 @@ def test_what_holds_between_fields_is_still_checked():
     assert failures({"inner": {"width": 1, "deep": 2}, "learning_rate": 1}) == {
         "inner.deep": "there is no such field; did you mean depth?"
     }
+
+
+def test_of_many_unknown_fields_the_first_are_told_beside_what_else_is_wrong():
+    told = failures({"learning_rate": -1} | {f"rate_{number}": 0 for number in range(40_000)})
+    assert list(told) == ["learning_rate", *(f"rate_{number}" for number in range(MOST_TOLD))]
 
 
 def test_it_is_frozen():
