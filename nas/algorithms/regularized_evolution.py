@@ -19,7 +19,9 @@ from nas.search_spaces.base import SearchSpace
 class RegularizedEvolutionConfig(StrictModel):
     """P and S of the paper."""
 
-    population_size: int = Field(default=20, ge=2, description="Architectures that are alive at a time (P).")
+    population_size: int = Field(
+        default=20, ge=2, le=10_000_000, description="Architectures that are alive at a time (P)."
+    )
     # 10 of 20 found the best NAS-Bench-201 cell more often than 5 (benchmarks/bench_search.py, noise-free).
     sample_size: int = Field(default=10, ge=1, description="Architectures in a tournament (S).")
 

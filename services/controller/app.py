@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -25,7 +25,6 @@ from services.controller.request_log import RequestLog
 from services.controller.routes import ROUTERS
 from services.controller.routes.docs import ASSETS
 from services.controller.static_files import VersionedFiles
-from services.controller.strict_parameters import refuse_unknown_parameters
 from services.dashboard import STATIC, compile_templates
 from services.settings import Settings
 from services.wiring import make_artifacts, make_store
@@ -79,9 +78,7 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     app.add_middleware(RequestLog, metrics=app.state.metrics)  # added last: outermost
     install_error_handlers(app)
     app.add_exception_handler(HTTPException, page_not_found)
-    for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
-    for router in PAGES:
+    for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     app.mount("/static", VersionedFiles(STATIC), name="static")

@@ -25,6 +25,7 @@ from services.controller.sessions import (
     require_csrf_token,
     require_same_origin,
 )
+from services.controller.strict_parameters import refuse_unknown_parameters
 from services.errors import ConflictError
 from services.loopback import names_loopback
 from services.settings import Settings
@@ -117,6 +118,11 @@ async def authenticated(
 AuthenticatedCaller = Annotated[Caller, Depends(authenticated)]
 
 
+async def _reads(request: Request, _caller: AuthenticatedCaller) -> None:
+    """Look into what is asked only when it is known who asks."""
+    refuse_unknown_parameters(request)
+
+
 def _require_submit(caller: AuthenticatedCaller) -> None:
     """Answer 403 to a key that may only read."""
     if not caller.may_submit:
@@ -129,7 +135,7 @@ def _require_admin(caller: AuthenticatedCaller) -> None:
         raise Problem(FORBIDDEN, "this API key may not administer", remedy="use a key with the scope 'admin'")
 
 
-READS = Depends(authenticated)
+READS = Depends(_reads)
 SUBMITS = Depends(_require_submit)
 ADMINISTERS = Depends(_require_admin)
 

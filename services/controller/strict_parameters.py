@@ -8,10 +8,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from gtn_core.strict_model import no_such
+from gtn_core.strict_model import MOST_TOLD, no_such
 
 
-async def refuse_unknown_parameters(request: Request) -> None:
+def refuse_unknown_parameters(request: Request) -> None:
     """Answers 422, as lists do by their models, to `?validate_olny=true`. Raises RequestValidationError."""
     route = request.scope.get("route")
     if not request.query_params or not isinstance(route, APIRoute) or not route.path.startswith("/v1/"):
@@ -27,7 +27,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
                     "msg": no_such("parameter", name, known),
                     "input": request.query_params[name],
                 }
-                for name in unknown
+                for name in unknown[:MOST_TOLD]
             ]
         )
 

@@ -61,6 +61,8 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(
         ({"objectives": []}, "objectives", []),
         ({"objectives": ["beauty"]}, "objectives.0", "beauty"),
         ({"constraints": {"max_params": -5}}, "constraints.max_params", -5),
+        ({"constraints": {"max_flops": 10**400}}, "constraints.max_flops", "1" + 199 * "0" + "…"),
+        ({"max_concurrent": 10**30}, "max_concurrent", 10**30),
         ({"resources": {"cpus_per_candidate": -1}}, "resources.cpus_per_candidate", -1),
         ({"search_space": {"name": "nasbench201", "channels": "wide"}}, "search_space.channels", "wide"),
         ({"search_space": {"name": "nasbench201", "channels": -8}}, "search_space.channels", -8),
@@ -90,6 +92,22 @@ def test_a_bad_field_of_a_search_is_named_with_what_was_given(
     assert (error["field"], error["given"]) == (field, given)
     assert error["message"]
     assert store.list_jobs(JobKind.SEARCH).items == []
+
+
+@pytest.mark.parametrize("levels", [32, 130, 900, 100_000])
+def test_what_is_nested_too_deep_is_refused(
+    http: TestClient, search_body: dict[str, Any], levels: int
+) -> None:
+    network = '{"a":' * levels + "1" + "}" * levels
+    estimator = f'{{"name": "zero_cost", "network": {network}}}'
+    body = json.dumps(search_body | {"estimator": "ESTIMATOR"}).replace('"ESTIMATOR"', estimator)
+    answer = http.post("/v1/searches", content=body, headers=JSON)
+
+    if levels < 100_000:
+        (error,) = problem(answer, 422, "invalid-request")["errors"]
+        assert (error["field"], "levels deep" in error["message"]) == ("estimator", True)
+    else:  # beyond what JSON is read of at all
+        problem(answer, 400, "bad-request")
 
 
 @pytest.mark.parametrize("path", ["/v1/searches", "/v1/searches/{search_id}/clone"])

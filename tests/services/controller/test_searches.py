@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from gtn_core.strict_model import MOST_TOLD
 from services.lifecycle import JobKind
 from services.store import Store
 
@@ -43,6 +44,16 @@ def test_a_parameter_that_is_misspelled_submits_nothing(
     assert error["field"] == "validate_olny"
     assert error["message"] == "there is no such parameter; did you mean validate_only?"
     assert store.list_jobs(JobKind.SEARCH).items == []
+
+
+def test_of_many_unknown_parameters_and_fields_the_first_are_told(
+    http: TestClient, search_body: dict[str, Any]
+) -> None:
+    unknown = {f"max_para{number}": 1 for number in range(2000)}
+    for answer in (http.get("/v1/candidates", params=unknown), http.get("/v1/search-spaces", params=unknown)):
+        assert (answer.status_code, len(answer.json()["errors"])) == (422, MOST_TOLD)
+    answer = http.post("/v1/searches", json=search_body | unknown)
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, MOST_TOLD)
 
 
 def test_validate_only_stores_nothing(http: TestClient, store: Store, search_body: dict[str, Any]) -> None:

@@ -16,6 +16,8 @@ from services.errors import ConflictError
 from services.settings import Settings
 from services.store import Scope, Store
 
+from .conftest import fields
+
 LOOPBACK = "http://127.0.0.1:8000"
 META_TRAINING = {"dataset": {"name": "digits"}}
 
@@ -115,6 +117,31 @@ def test_once_a_key_exists_it_is_asked_for(http: TestClient, store: Store, path:
     assert refused.json()["type"] == "urn:gtn-nas:problem:unauthorized"
     assert "Authorization: Bearer" in refused.json()["remedy"]
     assert http.get(path, headers=bearer(token)).status_code == 200
+
+
+def test_nothing_is_told_of_parameters_to_whom_has_no_key(
+    serving: Callable[..., TestClient], store: Store
+) -> None:
+    """Also by operations that are yet to be written."""
+    http = serving(failed_keys_per_minute=0)
+    _, token = store.create_api_key("administrator", [Scope.ADMIN])
+    operations = [
+        (method.upper(), path.replace("{", "").replace("}", "") + "?no_such_parameter=1")
+        for path, methods in http.get("/openapi.json").json()["paths"].items()
+        for method in methods
+        if path.startswith("/v1/")
+    ]
+
+    strangers = {each: http.request(*each).status_code for each in operations}
+    known = {each: http.request(*each, headers=bearer(token)) for each in operations}
+
+    assert set(strangers.values()) == {401}, strangers
+    assert all("no_such_parameter" in fields(answer) for answer in known.values())
+
+
+def test_without_keys_a_rebound_name_is_turned_away_whatever_it_asks(http: TestClient) -> None:
+    answer = http.get("/v1/searches?x=1&limit=0", headers={"Host": "evil.example"})
+    assert answer.status_code == 403
 
 
 def test_the_bootstrap_key_has_every_scope(serving: Callable[..., TestClient]) -> None:
