@@ -1,9 +1,9 @@
 """Who may do what: bearer keys with scopes, browsers that logged in with one, and an open door only where
 no one else can come in.
 
-While no key exists the API is open to this machine alone: it listens on loopback and answers only requests
-that were addressed to it by a loopback name. A web page that a browser on this machine shows can reach
-loopback too; the addresses in `Host` and `Origin` give it away.
+While no key exists, nor ever did, the API is open to this machine alone: it listens on loopback and answers
+only requests that were addressed to it by a loopback name. A web page that a browser on this machine shows
+can reach loopback too; the addresses in `Host` and `Origin` give it away.
 """
 
 import hmac

@@ -146,6 +146,16 @@ def test_a_revoked_key_is_refused_at_once(http: TestClient, store: Store) -> Non
     assert after.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
+def test_revoking_the_last_key_lets_nobody_in(http: TestClient, store: Store) -> None:
+    key, _ = store.create_api_key("only", [Scope.ADMIN])
+    store.revoke_api_key(key.id)
+    refused = http.get("/v1/searches")
+    _, token = store.create_api_key("next", [Scope.READ])
+
+    assert refused.status_code == 401
+    assert http.get("/v1/searches", headers=bearer(token)).status_code == 200
+
+
 def test_a_key_that_may_read_cannot_change_anything(http: TestClient, store: Store, search_id: str) -> None:
     _, reader = store.create_api_key("reader", [Scope.READ])
     _, submitter = store.create_api_key("submitter", [Scope.SUBMIT])

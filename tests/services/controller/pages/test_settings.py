@@ -101,6 +101,18 @@ def test_revoking_ends_the_key_and_its_sessions(
     assert send("/settings/keys/nosuch/revoke").status_code == 404
 
 
+def test_what_revoking_the_last_key_means_is_told_before(
+    enter: Callable[[Scope], Submit], http: TestClient, store: Store
+) -> None:
+    other, _ = store.create_api_key("other", [Scope.READ])
+    enter(Scope.ADMIN)
+    before = http.get("/settings").text
+    store.revoke_api_key(other.id)
+
+    assert "It is the last key" not in before
+    assert http.get("/settings").text.count("It is the last key") == 1
+
+
 @pytest.mark.parametrize("scope", [Scope.READ, Scope.SUBMIT])
 def test_only_administrators_see_and_change_them(
     enter: Callable[[Scope], Submit], http: TestClient, store: Store, scope: Scope
