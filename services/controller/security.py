@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -29,6 +30,8 @@ from services.errors import ConflictError
 from services.loopback import names_loopback
 from services.settings import Settings
 from services.store import ApiKeyRecord, Scope, Store
+
+log = structlog.get_logger(__name__)
 
 BOOTSTRAP = "bootstrap"
 """The id of a caller with the key of the settings."""
@@ -106,6 +109,7 @@ async def authenticated(
     403 to a request that would change something and comes from a browser but not from a page of ours: a
     browser sends its cookie, and from this machine all it needs, whoever's page asks it to.
     """
+    structlog.contextvars.bind_contextvars(caller=caller.id or None)
     if request.method not in SAFE_METHODS:
         if caller.session:
             await require_csrf_token(request, visitor)
@@ -146,7 +150,9 @@ def log_in(request: Request, token: str, settings: Settings, store: Store) -> st
     """
     caller = _admitted(request, token, lambda: caller_with_key(token, settings, store))
     if caller is None:
+        log.warning("login failed")
         return None
+    log.info("logged in", caller=caller.id)
     if caller.id == BOOTSTRAP:
         return store.create_session(None, SESSION_LIFETIME, bootstrap_key=_bootstrap_key(settings))
     return store.create_session(caller.id, SESSION_LIFETIME)

@@ -218,6 +218,20 @@ def test_keys_are_never_logged(serving: Callable[..., TestClient], store: Store)
     assert not any(secret in text for secret in (token, "bootstrap-key-of-a-test", "a-wrong-key"))
 
 
+def test_the_log_tells_whose_request_it_was(serving: Callable[..., TestClient], store: Store) -> None:
+    key, token = store.create_api_key("reader", [Scope.READ])
+    http = serving(api_key="bootstrap-key-of-a-test")
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logs:
+        http.get("/v1/searches", headers=bearer(token))
+        http.post("/v1/searches", headers=bearer(token))
+        http.get("/v1/searches", headers=bearer("bootstrap-key-of-a-test"))
+        http.get("/v1/searches", headers=bearer("a-wrong-key"))
+
+    lines = [log for log in logs if log.get("path") == "/v1/searches"]
+    assert [line["caller"] for line in lines] == [key.id, key.id, "bootstrap", None]
+    assert {line["client"] for line in lines} == {"testclient"}
+
+
 @pytest.mark.parametrize("path", ["/", "/docs", "/v1/searches", "/v1/nosuch", "/healthz"])
 def test_every_answer_has_security_headers(http: TestClient, path: str) -> None:
     headers = http.get(path).headers
