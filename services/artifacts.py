@@ -23,6 +23,10 @@ from services.redaction import redact
 RENEWED_AFTER = timedelta(minutes=30)
 """Content that is stored again after so long is written again, which protects it from collection."""
 
+PIECE = 2**20
+READ_AHEAD = 8 * PIECE
+"""Of object stores, which answer slowly: bytes asked for at once."""
+
 
 @dataclass(frozen=True)
 class StoredArtifact:
@@ -70,18 +74,27 @@ class ArtifactStore:
 
     def get(self, sha256: str) -> bytes:
         """The bytes of an artifact, verified. Raises NotFoundError, ArtifactCorruptError."""
-        if not _SHA256.fullmatch(sha256):
-            raise NotFoundError("artifact", sha256)
         path = self._path(sha256)
         try:
             with self._translated_errors():
                 data: bytes = self._files.cat_file(path)
         except FileNotFoundError:
             raise NotFoundError("artifact", sha256) from None
-        actual = hashlib.sha256(data).hexdigest()
-        if actual != sha256:
-            raise ArtifactCorruptError(sha256, actual, path)
+        _require_intact(sha256, hashlib.sha256(data).hexdigest(), path)
         return data
+
+    def read(self, sha256: str) -> Iterator[bytes]:
+        """`get` in pieces, for what is too large for memory; all are verified before the first comes."""
+        path, digest = self._path(sha256), hashlib.sha256()
+        self._files.invalidate_cache(path)  # listings of an object store do not know what others put there
+        try:
+            with self._translated_errors():
+                for piece in self._pieces(path):
+                    digest.update(piece)
+        except FileNotFoundError:
+            raise NotFoundError("artifact", sha256) from None
+        _require_intact(sha256, digest.hexdigest(), path)
+        return self._pieces(path)
 
     def check(self) -> None:
         """Look whether the store answers. One that nothing was put into yet does."""
@@ -146,8 +159,20 @@ class ArtifactStore:
             return False
         return True
 
+    def _pieces(self, path: str) -> Iterator[bytes]:
+        with self._files.open(path, "rb", block_size=READ_AHEAD) as file:
+            while piece := file.read(PIECE):
+                yield piece
+
     def _path(self, sha256: str) -> str:
+        if not _SHA256.fullmatch(sha256):
+            raise NotFoundError("artifact", sha256)
         return f"{self._root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def _require_intact(sha256: str, actual: str, path: str) -> None:
+    if actual != sha256:
+        raise ArtifactCorruptError(sha256, actual, path)
 
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

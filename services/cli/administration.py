@@ -92,10 +92,13 @@ def revoke(
 
     with make_store(settings) as store:
         revoked = store.revoke_api_key(key)
+        last = all(each.revoked_at for each in store.list_api_keys())
     if as_json:
         print_json(_without_secret(revoked))
     else:
         say(f"revoked {revoked.id}")
+    if last:
+        advise("no key is left in the database, and requests still need one: `gtn-nas api-key create`")
 
 
 @db_app.command("upgrade")

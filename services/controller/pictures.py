@@ -1,31 +1,40 @@
-"""Pictures of checkpoints' synthetic data. The latest are kept: the images are generated anew for each."""
+"""What is shown of checkpoints' contents. The latest is kept: images are generated anew for each picture."""
 
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
 
 from gtn_core import FrozenCheckpoint
+from gtn_core.curve_pictures import learning_curves_png
 from gtn_core.pictures import synthetic_film_png, synthetic_samples_png
 from services.artifacts import ArtifactStore
 from services.checkpoints import load_checkpoint
+from services.controller.views import curriculum_view
+
+Shown = TypeVar("Shown")
 
 PICTURES_KEPT = 64
 FILMS_KEPT = 8
 
 
 class CheckpointPictures:
-    """Pictures by checkpoint id. Safe to share between threads."""
+    """Pictures, and what belongs beside them, by checkpoint id. Safe to share between threads."""
 
     def __init__(self, artifacts: ArtifactStore) -> None:
         self._artifacts = artifacts
         self._one_at_a_time = threading.Lock()  # each may take a gibibyte while it is made
+        self.curves = lru_cache(PICTURES_KEPT)(self._drawing(learning_curves_png))
+        """How fast it teaches."""
+        self.curriculum = lru_cache(PICTURES_KEPT)(self._drawing(curriculum_view))
+        """What was learned beside the images."""
         self.samples = lru_cache(PICTURES_KEPT)(self._drawing(synthetic_samples_png))
         """A sheet for people, with its labels."""
         self.film = lru_cache(FILMS_KEPT)(self._drawing(synthetic_film_png))
         """A sheet for players: images alone, as `film_layout` says."""
 
-    def _drawing(self, draw: Callable[[FrozenCheckpoint], bytes]) -> Callable[[str], bytes]:
-        def picture(checkpoint_id: str) -> bytes:
+    def _drawing(self, draw: Callable[[FrozenCheckpoint], Shown]) -> Callable[[str], Shown]:
+        def picture(checkpoint_id: str) -> Shown:
             with self._one_at_a_time:
                 return draw(load_checkpoint(self._artifacts, checkpoint_id))
 

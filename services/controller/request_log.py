@@ -54,7 +54,9 @@ class RequestLog:
                 self._metrics.observe_request(scope, status, time.perf_counter() - started)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        # Whose request it is turns out on the way: `authenticated` puts it in the place of None.
+        known = {"request_id": request_id, "client": _address(scope), "caller": None}
+        with structlog.contextvars.bound_contextvars(**known):
             try:
                 await self._app(scope, receive, send_with_headers)
             except Exception:
@@ -83,6 +85,10 @@ def _request_id(scope: Scope) -> str:
     """The caller's own id where it is harmless, so that its logs and ours can be put side by side."""
     given = Headers(scope=scope).get("x-request-id", "")
     return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _address(scope: Scope) -> str | None:
+    return scope["client"][0] if scope.get("client") else None
 
 
 def _complete_headers(headers: MutableHeaders, request_id: str) -> None:

@@ -1,9 +1,9 @@
 """Who may do what: bearer keys with scopes, browsers that logged in with one, and an open door only where
 no one else can come in.
 
-While no key exists the API is open to this machine alone: it listens on loopback and answers only requests
-that were addressed to it by a loopback name. A web page that a browser on this machine shows can reach
-loopback too; the addresses in `Host` and `Origin` give it away.
+While no key exists, nor ever did, the API is open to this machine alone: it listens on loopback and answers
+only requests that were addressed to it by a loopback name. A web page that a browser on this machine shows
+can reach loopback too; the addresses in `Host` and `Origin` give it away.
 """
 
 import hmac
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -30,6 +31,8 @@ from services.errors import ConflictError
 from services.loopback import names_loopback
 from services.settings import Settings
 from services.store import ApiKeyRecord, Scope, Store
+
+log = structlog.get_logger(__name__)
 
 BOOTSTRAP = "bootstrap"
 """The id of a caller with the key of the settings."""
@@ -107,6 +110,7 @@ async def authenticated(
     403 to a request that would change something and comes from a browser but not from a page of ours: a
     browser sends its cookie, and from this machine all it needs, whoever's page asks it to.
     """
+    structlog.contextvars.bind_contextvars(caller=caller.id or None)
     if request.method not in SAFE_METHODS:
         if caller.session:
             await require_csrf_token(request, visitor)
@@ -152,7 +156,9 @@ def log_in(request: Request, token: str, settings: Settings, store: Store) -> st
     """
     caller = _admitted(request, token, lambda: caller_with_key(token, settings, store))
     if caller is None:
+        log.warning("login failed")
         return None
+    log.info("logged in", caller=caller.id)
     if caller.id == BOOTSTRAP:
         return store.create_session(None, SESSION_LIFETIME, bootstrap_key=_bootstrap_key(settings))
     return store.create_session(caller.id, SESSION_LIFETIME)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from gtn_core import CheckpointError, FrozenCheckpoint
+from gtn_core.pictures import film_layout
 from services.schemas import (
     ArchitectureView,
     CandidateDetail,
@@ -22,6 +24,7 @@ from services.schemas import (
     Progress,
     SearchView,
 )
+from services.schemas.analysis import CurriculumView, Frames
 from services.shipped_checkpoints import shipped_ids
 from services.store import CandidateRecord, CheckpointRecord, EventRecord, JobRecord, candidate_id
 from services.store import Page as RecordPage
@@ -92,6 +95,28 @@ def checkpoint_view(record: CheckpointRecord, fidelity: JobRecord | None = None)
         created_at=record.created_at,
         fidelity_report=summary,
     )
+
+
+def curriculum_view(checkpoint: FrozenCheckpoint) -> CurriculumView:
+    """What was learned beside the images, and where on a film these are."""
+    learning_rates, momenta = checkpoint.schedule()
+    config = checkpoint.manifest.config
+    return CurriculumView(
+        inner_steps=config.inner_steps,
+        batch_size=config.batch_size,
+        inner_optimizer=config.inner_optimizer,
+        learning_rates=learning_rates,
+        momenta=momenta,
+        frames=_frames(checkpoint),
+    )
+
+
+def _frames(checkpoint: FrozenCheckpoint) -> Frames | None:
+    try:
+        layout = film_layout(checkpoint.manifest)
+    except CheckpointError:
+        return None
+    return Frames.model_validate(layout, from_attributes=True)
 
 
 def event_view(record: EventRecord) -> EventView:

@@ -79,10 +79,9 @@ class ApiKeyRepository(Repository):
         return record
 
     def has_api_keys(self) -> bool:
-        """Whether any key is usable; without one the controller listens on loopback alone."""
-        usable = sa.select(sa.exists().where(ApiKey.revoked_at.is_(None)))
+        """Whether there ever was a key: revoking the last one must not let everybody in."""
         with self._database.read() as session:
-            return bool(session.scalar(usable))
+            return bool(session.scalar(sa.select(sa.exists(sa.select(ApiKey.id)))))
 
 
 def note_use(database: Database, key: ApiKeyRecord, now: datetime) -> None:

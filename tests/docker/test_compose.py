@@ -149,6 +149,10 @@ def test_no_secret_stands_in_the_file() -> None:
                 assert secret[1:] in {"", *service["secrets"]}
 
 
+def test_the_controllers_memory_is_bounded() -> None:
+    assert SERVICES["controller"]["mem_limit"] == "4g"
+
+
 def test_ports_are_published_to_this_machine_alone() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert published

@@ -74,6 +74,10 @@ def test_trainings_find_what_they_need_on_every_node_that_has_room_for_them(
         assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "gtn-nas"
 
 
+def test_the_memory_of_what_serves_and_computes_is_bounded() -> None:
+    assert all("memory" in each["resources"]["limits"] for pod in pods() for each in pod["containers"])
+
+
 def test_nodes_run_the_images_ray_version() -> None:
     dockerfile = (ROOT / "docker" / "ray-node.Dockerfile").read_text()
     assert f"ARG RAY_VERSION={CLUSTER['spec']['rayVersion']}\n" in dockerfile

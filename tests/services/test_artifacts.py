@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.artifacts import ArtifactStore
+from services.artifacts import PIECE, ArtifactStore
 from services.errors import ArtifactCorruptError, ArtifactsUnavailableError, NotFoundError, is_disk_full
 
 
@@ -49,7 +49,13 @@ def test_round_trip_under_the_hash_of_the_content(artifacts: ArtifactStore, data
     sha256 = artifacts.put(data)
     assert sha256 == hashlib.sha256(data).hexdigest()
     assert artifacts.get(sha256) == data
+    assert b"".join(artifacts.read(sha256)) == data
     assert _holds(artifacts, sha256)
+
+
+def test_what_is_large_is_read_in_pieces(artifacts: ArtifactStore):
+    data = os.urandom(PIECE + 1)
+    assert [len(piece) for piece in artifacts.read(artifacts.put(data))] == [PIECE, 1]
 
 
 def test_what_is_stored_can_be_listed_and_removed(artifacts: ArtifactStore):
@@ -75,8 +81,9 @@ def test_the_same_content_is_stored_once(tmp_path: Path):
 @pytest.mark.parametrize("sha256", ["0" * 64, "../../etc/passwd", "", "0" * 63, "A" * 64, "0" * 64 + "\n"])
 def test_what_is_not_there_is_not_found(artifacts: ArtifactStore, sha256: str):
     assert not _holds(artifacts, sha256)
-    with pytest.raises(NotFoundError, match="no artifact"):
-        artifacts.get(sha256)
+    for read in (artifacts.get, artifacts.read):
+        with pytest.raises(NotFoundError, match="no artifact"):
+            read(sha256)
 
 
 @pytest.mark.parametrize("damage", [b"", b"weight", b"weightz"])
@@ -84,8 +91,9 @@ def test_damage_is_noticed_on_reading_and_repaired_by_writing(tmp_path: Path, da
     artifacts = ArtifactStore(str(tmp_path))
     sha256 = artifacts.put(b"weights")
     (tmp_path / sha256[:2] / sha256[2:4] / sha256).write_bytes(damage)
-    with pytest.raises(ArtifactCorruptError, match=f"artifact {sha256} at .* is corrupt"):
-        artifacts.get(sha256)
+    for read in (artifacts.get, artifacts.read):
+        with pytest.raises(ArtifactCorruptError, match=f"artifact {sha256} at .* is corrupt"):
+            read(sha256)
     artifacts.put(b"weights")
     assert artifacts.get(sha256) == b"weights"
 
@@ -117,11 +125,12 @@ def test_an_unusable_url_is_refused_with_the_name_of_its_setting():
     [
         lambda artifacts: artifacts.put(b"weights"),
         lambda artifacts: artifacts.get("0" * 64),
+        lambda artifacts: artifacts.read("0" * 64),
         lambda artifacts: artifacts.check(),
         lambda artifacts: list(artifacts.stored()),
         lambda artifacts: artifacts.require_owner("0" * 32),
     ],
-    ids=["put", "get", "check", "stored", "require_owner"],
+    ids=["put", "get", "read", "check", "stored", "require_owner"],
 )
 def test_an_object_store_that_is_away_is_told_as_such(
     use: Callable[[ArtifactStore], object], monkeypatch: pytest.MonkeyPatch

@@ -6,9 +6,10 @@ from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 
 from gtn_core import CheckpointError
+from services.controller.dependencies import PicturesDep
 from services.controller.pages.page import ACTS, PageDep, page_router
 from services.controller.routes import checkpoints
-from services.controller.routes.checkpoints import Checkpoint, get_curriculum
+from services.controller.routes.checkpoints import Checkpoint
 from services.controller.views import checkpoint_view, fidelity_report_view
 from services.errors import NotFoundError
 from services.lifecycle import JobKind
@@ -37,12 +38,12 @@ def get_checkpoints(
 
 
 @router.get("/checkpoints/{checkpoint_id}")
-def get_checkpoint(page: PageDep, checkpoint: Checkpoint) -> HTMLResponse:
+def get_checkpoint(page: PageDep, checkpoint: Checkpoint, pictures: PicturesDep) -> HTMLResponse:
     """What it teaches, step by step, and how well that ranks architectures."""
     report = page.store.latest_jobs_of(JobKind.FIDELITY_REPORT, [checkpoint.id]).get(checkpoint.id)
     curriculum: CurriculumView | None
     try:
-        curriculum, problem = get_curriculum(checkpoint, page.artifacts), ""
+        curriculum, problem = pictures.curriculum(checkpoint.id), ""
     except (CheckpointError, NotFoundError) as error:  # the row outlives a file that someone removed
         curriculum, problem = None, str(error)
     return page.render(

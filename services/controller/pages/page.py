@@ -11,8 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
-from services.artifacts import ArtifactStore
-from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
+from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.error_handlers import field_problems, problem_of
 from services.controller.problems import NOT_FOUND, UNAUTHORIZED, Problem, invalid, problem_response
 from services.controller.readiness import BackgroundDispatcher
@@ -45,7 +44,6 @@ class Page:
     request: Request
     store: Store
     settings: Settings
-    artifacts: ArtifactStore
     visitor: Visitor
     caller: Caller | None
     section: str = ""
@@ -85,17 +83,14 @@ def _page(
     request: Request,
     store: StoreDep,
     settings: SettingsDep,
-    artifacts: ArtifactsDep,
     visitor: VisitorDep,
     caller: AuthenticatedCaller,
 ) -> Page:
-    return Page(request, store, settings, artifacts, visitor, caller)
+    return Page(request, store, settings, visitor, caller)
 
 
-def _visit(
-    request: Request, store: StoreDep, settings: SettingsDep, artifacts: ArtifactsDep, visitor: VisitorDep
-) -> Page:
-    return Page(request, store, settings, artifacts, visitor, None)
+def _visit(request: Request, store: StoreDep, settings: SettingsDep, visitor: VisitorDep) -> Page:
+    return Page(request, store, settings, visitor, None)
 
 
 PageDep = Annotated[Page, Depends(_page)]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import structlog
 from fastapi import Form
 from fastapi.responses import HTMLResponse, Response
 from pydantic import SecretStr, StringConstraints
@@ -13,6 +14,8 @@ from services.redaction import redact
 from services.settings import Settings
 from services.store import Scope
 from services.visible import NO_CONTROLS
+
+log = structlog.get_logger(__name__)
 
 router = page_router()
 
@@ -49,14 +52,16 @@ def get_settings(page: PageDep) -> HTMLResponse:
 def create_key(page: PageDep, name: KeyName, scope: Annotated[Scope, Form()]) -> HTMLResponse:
     """Create an API key and show it, this once."""
     first = not page.store.has_api_keys() and page.settings.api_key is None
-    _, token = page.store.create_api_key(name, [scope])
+    key, token = page.store.create_api_key(name, [scope])
+    log.info("API key created", key=key.id, name=name, scope=str(scope))
     return _page(page, token=token, first=first)
 
 
 @router.post("/settings/keys/{key_id}/revoke", dependencies=[ADMINISTERS])
 def revoke_key(page: PageDep, key_id: str) -> Response:
     """Make an API key useless, and end the sessions that were opened with it."""
-    page.store.revoke_api_key(key_id)
+    key = page.store.revoke_api_key(key_id)
+    log.info("API key revoked", key=key.id, name=key.name)
     return page.redirect("/settings")
 
 

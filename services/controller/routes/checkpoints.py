@@ -8,9 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.datastructures import UploadFile
 
 from gtn_core import CheckpointError, FrozenCheckpoint
-from gtn_core.curve_pictures import learning_curves_png
-from gtn_core.pictures import film_layout
-from services.checkpoints import load_checkpoint, submit_checkpoint
+from services.checkpoints import submit_checkpoint
 from services.controller.caching import IfNoneMatch, conditional
 from services.controller.dependencies import ArtifactsDep, PicturesDep, StoreDep
 from services.controller.idempotency import IdempotencyKeyHeader
@@ -20,7 +18,7 @@ from services.controller.security import READS, SUBMITS
 from services.controller.views import checkpoint_view, page_view
 from services.lifecycle import JobKind
 from services.schemas import CheckpointView, Page
-from services.schemas.analysis import CurriculumView, Frames
+from services.schemas.analysis import CurriculumView
 from services.schemas.requests import JobName
 from services.shipped_checkpoints import shipped_ids
 from services.store import CheckpointRecord
@@ -145,9 +143,10 @@ def download_checkpoint(
     return conditional(
         checkpoint.id,
         if_none_match,
-        lambda: artifacts.get(checkpoint.id),
+        lambda: artifacts.read(checkpoint.id),
         media_type=OCTET_STREAM,
         file_name=f"{checkpoint.id[:12]}.gtn",
+        size_bytes=checkpoint.size_bytes,
     )
 
 
@@ -157,14 +156,12 @@ def download_checkpoint(
     responses={200: {"content": {"image/png": {"schema": _BINARY}}}},
     summary="See how fast it teaches",
 )
-def get_curves(
-    checkpoint: Checkpoint, artifacts: ArtifactsDep, if_none_match: IfNoneMatch = None
-) -> Response:
+def get_curves(checkpoint: Checkpoint, pictures: PicturesDep, if_none_match: IfNoneMatch = None) -> Response:
     """A picture: accuracy by inner step on GTN data, real data and noise; learning rates and momenta."""
     return conditional(
         f"{checkpoint.id}-curves",
         if_none_match,
-        lambda: learning_curves_png(load_checkpoint(artifacts, checkpoint.id)),
+        lambda: pictures.curves(checkpoint.id),
         media_type="image/png",
     )
 
@@ -202,24 +199,6 @@ def get_frames(checkpoint: Checkpoint, pictures: PicturesDep, if_none_match: IfN
 
 
 @router.get("/{checkpoint_id}/curriculum", summary="Get what was learned beside the images")
-def get_curriculum(checkpoint: Checkpoint, artifacts: ArtifactsDep) -> CurriculumView:
+def get_curriculum(checkpoint: Checkpoint, pictures: PicturesDep) -> CurriculumView:
     """Learning rate and momentum of every inner step, and the layout of `frames.png`."""
-    frozen = load_checkpoint(artifacts, checkpoint.id)
-    learning_rates, momenta = frozen.schedule()
-    config = frozen.manifest.config
-    return CurriculumView(
-        inner_steps=config.inner_steps,
-        batch_size=config.batch_size,
-        inner_optimizer=config.inner_optimizer,
-        learning_rates=learning_rates,
-        momenta=momenta,
-        frames=_frames(frozen),
-    )
-
-
-def _frames(checkpoint: FrozenCheckpoint) -> Frames | None:
-    try:
-        layout = film_layout(checkpoint.manifest)
-    except CheckpointError:
-        return None
-    return Frames.model_validate(layout, from_attributes=True)
+    return pictures.curriculum(checkpoint.id)

@@ -755,9 +755,11 @@ def test_api_keys_are_made_listed_and_revoked_on_the_database(tmp_path: Path) ->
     assert json.loads(listed)[0]["id"] == key.id
     assert token not in listed
     assert "alice" in keys("list").stdout
-    keys("revoke", key.id)
+    other = json.loads(keys("create", "bob", "--json").stdout)
+    assert "last" not in keys("revoke", key.id).stderr
     with open_store(database_url) as store:
         assert store.authenticate(token) is None
+    assert "requests still need one" in keys("revoke", other["id"], "--json").stderr
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 import errno
 import hashlib
-from typing import Any
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,7 +14,9 @@ from safetensors.torch import save as save_tensors
 
 from gtn_core import FrozenCheckpoint
 from services.artifacts import ArtifactStore
+from services.checkpoints import load_checkpoint
 from services.controller import limits
+from services.settings import Settings
 from services.store import Store
 
 OCTET_STREAM = {"Content-Type": "application/octet-stream"}
@@ -51,6 +56,56 @@ def test_the_manifest_and_the_file_come_back(
     assert FrozenCheckpoint.from_bytes(downloaded.content).id == checkpoint_id
     assert downloaded.headers["Content-Disposition"] == f'attachment; filename="{checkpoint_id[:12]}.gtn"'
     assert downloaded.headers["ETag"] == f'"{checkpoint_id}"'
+
+
+def test_a_download_is_never_in_memory_as_a_whole(
+    http: TestClient, checkpoint: FrozenCheckpoint, checkpoint_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whole(*_given: object) -> NoReturn:
+        raise MemoryError
+
+    monkeypatch.setattr(ArtifactStore, "get", whole)
+    path = f"/v1/checkpoints/{checkpoint_id}/download"
+    downloaded, described = http.get(path), http.head(path)
+
+    assert downloaded.content == checkpoint.to_bytes()
+    assert described.headers["Content-Length"] == str(len(downloaded.content))
+    assert "Content-Length" in downloaded.headers
+
+
+def test_a_damaged_file_is_told_before_any_of_it_is_sent(
+    http: TestClient, checkpoint_id: str, settings: Settings
+) -> None:
+    folder = Path(settings.resolved_artifacts_url, checkpoint_id[:2], checkpoint_id[2:4])
+    (folder / checkpoint_id).write_bytes(b"damaged")
+
+    answer = http.get(f"/v1/checkpoints/{checkpoint_id}/download")
+
+    assert answer.status_code >= 400
+    assert "corrupt" in answer.text
+
+
+def test_of_checkpoints_that_are_shown_one_at_a_time_is_in_memory_and_each_is_read_once(
+    http: TestClient, checkpoint_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = [0]
+
+    def load(artifacts: ArtifactStore, identifier: str) -> FrozenCheckpoint:
+        at_once.append(at_once[-1] + 1)
+        time.sleep(0.05)  # let the others in
+        at_once.append(at_once[-1] - 1)
+        return load_checkpoint(artifacts, identifier)
+
+    monkeypatch.setattr("services.controller.pictures.load_checkpoint", load)
+    paths = [f"/v1/checkpoints/{checkpoint_id}/{part}" for part in ("curriculum", "curves.png")]
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(http.get, [*paths, *paths]))
+    read = len(at_once)
+    answers += [http.get(path) for path in paths]
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert max(at_once) == 1
+    assert len(at_once) == read
 
 
 @pytest.mark.parametrize("path", ["", "/download", "/samples.png", "/curves.png"])

@@ -173,6 +173,16 @@ def test_a_revoked_key_is_refused_at_once(http: TestClient, store: Store) -> Non
     assert after.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
+def test_revoking_the_last_key_lets_nobody_in(http: TestClient, store: Store) -> None:
+    key, _ = store.create_api_key("only", [Scope.ADMIN])
+    store.revoke_api_key(key.id)
+    refused = http.get("/v1/searches")
+    _, token = store.create_api_key("next", [Scope.READ])
+
+    assert refused.status_code == 401
+    assert http.get("/v1/searches", headers=bearer(token)).status_code == 200
+
+
 def test_a_key_that_may_read_cannot_change_anything(http: TestClient, store: Store, search_id: str) -> None:
     _, reader = store.create_api_key("reader", [Scope.READ])
     _, submitter = store.create_api_key("submitter", [Scope.SUBMIT])
@@ -233,6 +243,20 @@ def test_keys_are_never_logged(serving: Callable[..., TestClient], store: Store)
     # A server of an earlier test may tell of its last streams meanwhile.
     assert [log["status"] for log in logs if log.get("path") == "/v1/searches"] == [200, 200, 401]
     assert not any(secret in text for secret in (token, "bootstrap-key-of-a-test", "a-wrong-key"))
+
+
+def test_the_log_tells_whose_request_it_was(serving: Callable[..., TestClient], store: Store) -> None:
+    key, token = store.create_api_key("reader", [Scope.READ])
+    http = serving(api_key="bootstrap-key-of-a-test")
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logs:
+        http.get("/v1/searches", headers=bearer(token))
+        http.post("/v1/searches", headers=bearer(token))
+        http.get("/v1/searches", headers=bearer("bootstrap-key-of-a-test"))
+        http.get("/v1/searches", headers=bearer("a-wrong-key"))
+
+    lines = [log for log in logs if log.get("path") == "/v1/searches"]
+    assert [line["caller"] for line in lines] == [key.id, key.id, "bootstrap", None]
+    assert {line["client"] for line in lines} == {"testclient"}
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/v1/searches", "/v1/nosuch", "/healthz"])

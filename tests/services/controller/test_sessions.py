@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import structlog
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
@@ -47,6 +48,17 @@ def csrf_token(http: TestClient, path: str = "/") -> str:
 def log_in(http: TestClient, key: str, **form: str) -> Any:
     fields = {CSRF_FIELD: csrf_token(http, "/login"), "key": key, **form}
     return http.post("/login", data=fields, headers={"Origin": str(http.base_url)})
+
+
+def test_the_log_tells_who_logged_in_and_who_tried_to(http: TestClient, store: Store) -> None:
+    key, token = store.create_api_key("of a browser", [Scope.READ])
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logs:
+        log_in(http, "a-wrong-key")
+        log_in(http, token)
+
+    lines = [(each["event"], each["client"], each["caller"]) for each in logs if "log" in each["event"]]
+    assert lines == [("login failed", "testclient", None), ("logged in", "testclient", key.id)]
+    assert not any(secret in str(logs) for secret in (token, "a-wrong-key"))
 
 
 @pytest.fixture

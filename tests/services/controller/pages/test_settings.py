@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 
 from services.controller.app import create_app
@@ -99,6 +100,32 @@ def test_revoking_ends_the_key_and_its_sessions(
     assert (answer.status_code, answer.headers["Location"]) == (303, "/settings")
     assert store.authenticate(token) is None
     assert send("/settings/keys/nosuch/revoke").status_code == 404
+
+
+def test_the_log_tells_who_made_and_who_revoked_a_key(enter: Callable[[Scope], Submit], store: Store) -> None:
+    send = enter(Scope.ADMIN)
+    (administrator,) = store.list_api_keys()
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logs:
+        token = shown_token(send("/settings/keys", {"name": "robot", "scope": "read"}))
+        robot = store.list_api_keys()[-1]
+        send(f"/settings/keys/{robot.id}/revoke")
+
+    lines = [each for each in logs if each["event"].startswith("API key")]
+    assert [line["event"] for line in lines] == ["API key created", "API key revoked"]
+    assert all((line["key"], line["caller"]) == (robot.id, administrator.id) for line in lines)
+    assert token not in str(logs)
+
+
+def test_what_revoking_the_last_key_means_is_told_before(
+    enter: Callable[[Scope], Submit], http: TestClient, store: Store
+) -> None:
+    other, _ = store.create_api_key("other", [Scope.READ])
+    enter(Scope.ADMIN)
+    before = http.get("/settings").text
+    store.revoke_api_key(other.id)
+
+    assert "It is the last key" not in before
+    assert http.get("/settings").text.count("It is the last key") == 1
 
 
 @pytest.mark.parametrize("scope", [Scope.READ, Scope.SUBMIT])
