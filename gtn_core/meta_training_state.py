@@ -12,7 +12,7 @@ from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.data import DatasetSplits
 from gtn_core.errors import CheckpointError
 from gtn_core.randomness import derive_seed, seeded_initialisation
-from gtn_core.state_files import read_state, write_state
+from gtn_core.state_files import differences, read_state, write_state
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,9 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
         raise CheckpointError(
             f"cannot resume from {path}: it is not a whole state of meta-training; delete it to start again"
         ) from error
-    different = ", ".join(
-        f"{name} {found.get(name)} there and {ours.get(name)} here"
-        for name in sorted(found.keys() | ours.keys())
-        if found.get(name) != ours.get(name)
+    raise CheckpointError(
+        f"{path} belongs to another run ({differences(found, ours)}); delete it or use another path"
     )
-    raise CheckpointError(f"{path} belongs to another run ({different}); delete it or use another path")
 
 
 def _with_later_fields(saved: dict[str, str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Files from which a training that was cut off goes on."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,15 @@ def write_state(path: Path, state: dict[str, Any], *, is_ahead: Callable[[dict[s
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_atomically(path, buffer.getvalue())
+
+
+def differences(found: Mapping[str, str], ours: Mapping[str, str]) -> str:
+    """In which parts two identities differ, for people to read; empty if they are equal."""
+    return ", ".join(
+        f"{name} {found.get(name)} there and {ours.get(name)} here"
+        for name in sorted(found.keys() | ours.keys())
+        if found.get(name) != ours.get(name)
+    )
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -48,15 +48,21 @@ class TrainedNetwork:
 def export_python(trained: TrainedNetwork) -> dict[str, bytes]:
     """`model.py` and `model.safetensors`: readable source of this one network, and its weights.
 
-    Raises ExportError when the search space does not write Python.
+    Raises ExportError when the search space does not write Python, or not for this network.
     """
     if not isinstance(trained.space, WritesPython):
         raise ExportError(
             f"search space {trained.space.name!r} does not write Python; export safetensors or onnx"
         )
-    source = trained.space.python_source(
-        trained.architecture, image_shape=trained.image_shape, num_classes=trained.num_classes
-    )
+    try:
+        source = trained.space.python_source(
+            trained.architecture, image_shape=trained.image_shape, num_classes=trained.num_classes
+        )
+    except Exception as error:  # whatever the code of a plugin raises
+        raise ExportError(
+            f"search space {trained.space.name!r} cannot write {trained.architecture.encoding!r} as Python: "
+            f"its `python_source` raised {error!r}; export safetensors or onnx"
+        ) from error
     model = render_model(
         trained.architecture, source, trained.image_shape, trained.normalization, trained.class_names
     )

@@ -18,7 +18,13 @@ from gtn_core.randomness import derive_seed, seeded_noise, torch_generator
 from nas.architecture import Architecture
 from nas.augmentation import augmentation, cutout
 from nas.final_training_config import FinalTrainingConfig
-from nas.final_training_state import EpochReport, FinalTrainingState, restore_state, save_state
+from nas.final_training_state import (
+    EpochReport,
+    FinalTrainingState,
+    TrainingIdentity,
+    restore_state,
+    save_state,
+)
 from nas.memory_format import channels_first, channels_last_if_it_runs
 from nas.regularization import RegularizedNetwork
 from nas.search_spaces import with_options
@@ -78,13 +84,7 @@ def final_train(
         seed=seed,
     ).to(device)
     state = _initial_state(regularized, config, _steps(splits.train, config) * config.epochs)
-    identity = {
-        "space": repr((space.name, space.config)),
-        "architecture": architecture.encoding,
-        "config": config.model_dump_json(),
-        "seed": str(seed),
-        "dataset fingerprint": splits.fingerprint,
-    }
+    identity = TrainingIdentity(space, architecture, config, seed, splits.fingerprint)
     if state_path is not None:
         restore_state(state, identity, state_path)
     for report in _epochs(state, splits, config, seed, on_batch, device):

@@ -4,11 +4,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel
 from torch.optim.lr_scheduler import LRScheduler
 
 from gtn_core.errors import CheckpointError
-from gtn_core.state_files import read_state, write_state
+from gtn_core.state_files import differences, read_state, write_state
+from nas.architecture import Architecture
+from nas.final_training_config import FinalTrainingConfig
 from nas.regularization import RegularizedNetwork
+from nas.search_spaces.base import SearchSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,43 @@ class EpochReport:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingIdentity:
+    """All that decides the course of a training."""
+
+    space: SearchSpace
+    architecture: Architecture
+    config: FinalTrainingConfig
+    seed: int
+    dataset_fingerprint: str
+
+    def describe(self) -> dict[str, str]:
+        """One line per part, to compare and to name what differs."""
+        options = {
+            f"{part}.{name}": repr(value)
+            for part, options in self._options().items()
+            for name, value in options
+        }
+        return options | {
+            "space": self.space.name,
+            "architecture": self.architecture.encoding,
+            "seed": str(self.seed),
+            "dataset fingerprint": self.dataset_fingerprint,
+        }
+
+    def with_later_fields(self, saved: dict[str, str]) -> dict[str, str]:
+        """A saved identity and the options that came after it: by default a new one changes nothing."""
+        return saved | {
+            f"{part}.{name}": repr(field.get_default(call_default_factory=True, validated_data={}))
+            for part, options in self._options().items()
+            for name, field in type(options).model_fields.items()
+            if f"{part}.{name}" not in saved
+        }
+
+    def _options(self) -> dict[str, BaseModel]:
+        return {"space": self.space.config, "config": self.config}
+
+
 @dataclass
 class FinalTrainingState:
     """The network, its optimizer and schedule, and the epochs behind them."""
@@ -34,32 +75,37 @@ class FinalTrainingState:
     history: list[EpochReport] = field(default_factory=list)
 
 
-def save_state(state: FinalTrainingState, identity: dict[str, str], path: Path) -> None:
+def save_state(state: FinalTrainingState, identity: TrainingIdentity, path: Path) -> None:
     """Write the state, as `write_state` does: one of the training that is further on stays."""
+    ours = identity.describe()
     write_state(
         path,
         {
-            "identity": identity,
+            "identity": ours,
             "network": state.network.state_dict(),
             "optimizer": state.optimizer.state_dict(),
             "schedule": state.schedule.state_dict(),
             "history": [asdict(report) for report in state.history],
         },
-        is_ahead=lambda saved: len(saved["history"]) > len(state.history) and saved["identity"] == identity,
+        is_ahead=lambda saved: (
+            len(saved["history"]) > len(state.history)
+            and identity.with_later_fields(saved["identity"]) == ours
+        ),
     )
 
 
-def restore_state(state: FinalTrainingState, identity: dict[str, str], path: Path) -> None:
+def restore_state(state: FinalTrainingState, identity: TrainingIdentity, path: Path) -> None:
     """Bring an initial state to where the file left off; no file, and it stays as it is.
 
-    `identity` names all that decides the course of the training. Raises CheckpointError when the file is
-    corrupt, or of a training with another identity.
+    Raises CheckpointError when the file is corrupt, or of a training with another identity.
     """
     if not path.exists():
         return
     try:
         saved = read_state(path)
-        if saved["identity"] == identity:
+        found = identity.with_later_fields(saved["identity"])
+        ours = identity.describe()
+        if found == ours:
             state.network.load_state_dict(saved["network"])
             state.optimizer.load_state_dict(saved["optimizer"])
             state.schedule.load_state_dict(saved["schedule"])
@@ -72,6 +118,6 @@ def restore_state(state: FinalTrainingState, identity: dict[str, str], path: Pat
             f"cannot resume from {path}: it is not a whole state of a training; delete it to start again"
         ) from error
     raise CheckpointError(
-        f"{path} belongs to another final training ({saved['identity']} there, {identity} here); "
+        f"{path} belongs to another final training ({differences(found, ours)}); "
         "delete it or use another path"
     )

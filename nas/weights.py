@@ -6,17 +6,28 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
+from torch import Tensor, nn
 
 from gtn_core.errors import ExportError
 
 
 def weights_to_bytes(network: nn.Module, metadata: Mapping[str, str] | None = None) -> bytes:
-    """Parameters and buffers as one safetensors file. Raises ExportError when a number is not finite."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
+    """Parameters and buffers as one safetensors file; those that share memory are written one by one.
+
+    Raises ExportError for a number that is not finite, but for the infinities of buffers, as masks have them,
+    and for what is no tensor.
+    """
+    trained = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    tensors = {}
+    for name, tensor in network.state_dict().items():
+        if not isinstance(tensor, Tensor):
+            raise ExportError(
+                f"the network's state dict holds {name}, a {type(tensor).__name__}; safetensors hold tensors "
+                "alone: leave out get_extra_state"
+            )
+        if tensor.isnan().any() or (name in trained and tensor.isinf().any()):
             raise ExportError(f"weight {name} holds numbers that are not finite; train the network again")
+        tensors[name] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
     return save_tensors(tensors, metadata=dict(metadata or {}))
 
 

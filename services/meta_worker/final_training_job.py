@@ -3,10 +3,11 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import structlog
+
 from gtn_core.checkpoint import CheckpointManifest
-from gtn_core.errors import ExportError
 from nas.architecture import Architecture
-from nas.export import TrainedNetwork
+from nas.export import TrainedNetwork, WritesPython
 from nas.final_training import EpochReport, FinalTraining, FinalTrainingConfig, final_train
 from nas.search_spaces import get_search_space, with_options
 from nas.search_spaces.base import SearchSpace
@@ -20,12 +21,15 @@ from services.schemas.requests import RetrainRequest, SearchRequest
 from services.store import JsonObject
 from services.wiring import Backend
 
+log = structlog.get_logger(__name__)
+
 
 def run_final_training(lease: Lease, backend: Backend, state_folder: Path) -> JsonObject:
     """Train the candidate on the data of its search's checkpoint, and open their test split at the end.
 
     An earlier worker's epochs are not repeated. Returns accuracies, history and the digest of the weights.
-    Raises JobInterrupted, before the next batch, when the job is to be let go.
+    Raises JobInterrupted, before the next batch, when the job is to be let go, and ExportError, before the
+    first epoch, for a network whose weights could not be stored.
     """
     store, artifacts = backend.store, backend.artifacts
     request = RetrainRequest.model_validate(lease.job.request)
@@ -36,6 +40,10 @@ def run_final_training(lease: Lease, backend: Backend, state_folder: Path) -> Js
     splits = load_checkpoint_data(checkpoint, backend.settings)
     space = get_search_space(search.search_space.name, **search.search_space.options)
     architecture = Architecture(candidate.space, candidate.encoding)
+    untrained = with_options(space, request.space_options).build(
+        architecture, image_shape=splits.image_shape, num_classes=splits.num_classes, seed=request.seed
+    )
+    weights_to_bytes(untrained)  # what cannot be stored is told before hours of training
 
     def on_epoch(report: EpochReport) -> None:
         lease.progress_done = report.epoch
@@ -72,7 +80,12 @@ def _archived(
     training: FinalTraining,
     manifest: CheckpointManifest,
 ) -> JsonObject:
-    """The network as it is exported, for a controller that has no PyTorch; nothing if there is no Python."""
+    """The network as it is exported, for a controller that has no PyTorch; nothing if there is no Python.
+
+    The weights are stored by then, and no fault of a search space's Python costs the training.
+    """
+    if not isinstance(space, WritesPython):
+        return {}
     trained = TrainedNetwork(
         with_options(space, training.config.space_options),
         architecture,
@@ -83,6 +96,8 @@ def _archived(
         manifest.class_names,
     )
     try:
-        return {"archive": backend.artifacts.put(python_archive(trained))}
-    except ExportError:
+        archive = python_archive(trained)
+    except Exception as error:
+        log.warning("a trained network has no Python file", space=space.name, error=str(error))
         return {}
+    return {"archive": backend.artifacts.put(archive)}

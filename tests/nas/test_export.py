@@ -224,6 +224,15 @@ def test_a_space_that_writes_no_python_is_told(toy_space: SearchSpace) -> None:
         export_python(replace(trained, space=toy_space))
 
 
+def test_a_space_that_fails_to_write_one_network_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_this_one(*_given: object, **_options: object) -> str:
+        raise NotImplementedError("no source for width 99")
+
+    monkeypatch.setattr(type(SPACE), "python_source", not_this_one)
+    with pytest.raises(ExportError, match=r"raised NotImplementedError\('no source.*export safetensors"):
+        export_python(exported())
+
+
 def test_safetensors_carry_the_state_dict_and_how_to_feed_it(tmp_path: Path) -> None:
     trained = exported()
     network = trained.network

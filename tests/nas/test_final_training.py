@@ -223,11 +223,37 @@ def test_a_process_that_was_suspended_leaves_the_state_of_its_successor(
 def test_the_state_of_another_training_is_refused(few_digits: DatasetSplits, tmp_path: Path) -> None:
     config, path = FinalTrainingConfig(epochs=1), tmp_path / "state"
     final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, state_path=path)
-    with pytest.raises(CheckpointError, match="another final training"):
+    with pytest.raises(CheckpointError, match=r"another final training \(seed 5 there and 6 here\)"):
         final_train(SPACE, ARCHITECTURE, few_digits, config, seed=6, state_path=path)
+    wider = {"channels": SPACE.config.channels + 1}
+    for changed, told in (
+        ({"epochs": 2}, "config.epochs 1 there and 2 here"),
+        ({"space_options": wider}, "space.channels 4 there and 5 here"),
+    ):
+        other = FinalTrainingConfig.model_validate({"epochs": 1} | changed)
+        with pytest.raises(CheckpointError, match=told):
+            final_train(SPACE, ARCHITECTURE, few_digits, other, seed=5, state_path=path)
     path.write_bytes(b"half a st")
     with pytest.raises(CheckpointError, match="delete it to start again"):
         final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, state_path=path)
+
+
+def test_a_training_goes_on_after_options_have_come_that_change_nothing(
+    few_digits: DatasetSplits, tmp_path: Path
+) -> None:
+    config, path = FinalTrainingConfig(epochs=1), tmp_path / "state"
+    final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, state_path=path)
+    state = torch.load(path, weights_only=True)
+    for later in ("config.cutout", "config.space_options", "space.cells_per_stage"):
+        del state["identity"][later]
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=r"space\.cells_per_stage 5 there and 1 here"):
+        final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, state_path=path)
+    state["identity"]["space.cells_per_stage"] = "1"
+    torch.save(state, path)
+    repeated: list[EpochReport] = []
+    final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, on_epoch=repeated.append, state_path=path)
+    assert repeated == []
 
 
 NASNET = get_search_space("nasnet_micro", channels=4)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from gtn_core.errors import ExportError
 from nas.search_spaces import get_search_space
@@ -46,8 +47,35 @@ def test_foreign_weights_are_refused_and_change_nothing(content: bytes, reason: 
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
-def test_a_weight_that_is_not_finite_is_not_stored() -> None:
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_weight_that_is_not_finite_is_not_stored(number: float) -> None:
     network = build()
-    next(network.parameters()).data[0] = float("nan")
+    next(network.parameters()).data[0] = number
     with pytest.raises(ExportError, match=r"stem\.0\.weight"):
         weights_to_bytes(network)
+
+
+def test_tied_weights_and_the_infinities_of_a_mask_round_trip() -> None:
+    def tied() -> nn.Module:
+        network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        network[1].weight = network[0].weight
+        network.register_buffer("mask", torch.full((2, 2), float("-inf")).triu(1))
+        return network
+
+    trained, other = tied(), tied()
+    load_weights(other, weights_to_bytes(trained))
+    assert other[1].weight is other[0].weight
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor), name
+    trained.mask[0, 0] = float("nan")
+    with pytest.raises(ExportError, match="mask holds numbers that are not finite"):
+        weights_to_bytes(trained)
+
+
+def test_what_is_no_tensor_is_told() -> None:
+    class WithExtraState(nn.Linear):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"steps": 3}
+
+    with pytest.raises(ExportError, match=r"holds _extra_state, a dict; .* leave out get_extra_state"):
+        weights_to_bytes(WithExtraState(2, 2))

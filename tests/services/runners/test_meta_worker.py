@@ -307,6 +307,38 @@ def test_a_final_training_goes_on_after_its_last_epoch_when_its_worker_is_killed
     assert not (settings.data_dir / "final-training" / job.id).exists()
 
 
+def test_a_search_space_that_cannot_write_its_python_costs_no_training(
+    settings: Settings,
+    store: Store,
+    queue_final_training: Callable[..., JobRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_given: object, **_options: object) -> bytes:
+        raise KeyError("a defect of a plugin")
+
+    monkeypatch.setattr("services.meta_worker.final_training_job.python_archive", broken)
+    job = queue_final_training(epochs=1)
+    assert Worker(settings, Shutdown()).work_once() is Ending.SUCCEEDED
+    result = store.get_job(job.id).result or {}
+    assert "weights" in result
+    assert "archive" not in result
+
+
+def test_weights_that_cannot_be_stored_end_a_final_training_before_its_first_epoch(
+    settings: Settings,
+    store: Store,
+    queue_final_training: Callable[..., JobRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    extra = lambda _network: {"steps": 3}  # noqa: E731
+    monkeypatch.setattr("nas.search_spaces.nasbench201_network.Network.get_extra_state", extra)
+    job = queue_final_training(epochs=2)
+    assert Worker(settings, Shutdown()).work_once() is Ending.FAILED
+    left = store.get_job(job.id)
+    assert left.progress_done == 0
+    assert "_extra_state, a dict" in (left.error or {})["detail"]
+
+
 def test_a_training_that_is_done_waits_for_artifacts_that_are_away(
     settings: Settings,
     store: Store,
