@@ -10,10 +10,11 @@
 reads it. `compare` reads what was measured on data of several checkpoints, each from a record of its own,
 against the real data of the first: `ship_checkpoint.py --seed 1 --folder .` makes one of another seed.
 
-Random cells of the table are dealt into three groups that share none: 200 that are reported, 60 on which
-readouts are chosen, 50 whose accuracies are the labels of `calibrated`. The networks have 8 channels and 1
-cell a stage and see 16x16 images, except for `zero_cost_full`, whose proxies look at the benchmark's own 16
-channels and 5 cells. Proxies are measured on all groups, brief trainings on a prefix of the first two.
+Random networks of the table, each once however it is written, are dealt into three groups that share none:
+200 that are reported, 60 on which readouts are chosen, 50 whose accuracies are the labels of `calibrated`.
+The networks have 8 channels and 1 cell a stage and see 16x16 images, except for `zero_cost_full`, whose
+proxies look at the benchmark's own 16 channels and 5 cells. Proxies are measured on all groups, brief
+trainings on a prefix of the first two.
 """
 
 import argparse
@@ -36,7 +37,7 @@ def main() -> None:
     space = get_search_space("nasbench201", channels=8, cells_per_stage=1)
     table = read_true_accuracies(options.table, space)
     total = REPORTED + SELECTION + LABELS
-    drawn = draw_candidates(table, space, number=total, population="all", seed=options.seed)
+    drawn = draw_candidates(table, space, number=total, population="unique", seed=options.seed)
     groups = {
         "reported": drawn[:REPORTED],
         "selection": drawn[REPORTED : REPORTED + SELECTION],

@@ -30,7 +30,6 @@ EQUAL_COST = {
     "as many steps as the curriculum": (REAL[:1], SYNTHETIC[:1]),
     "four times as many": (REAL[1:], SYNTHETIC[1:]),
 }
-LAST_STEPS = 32
 PUBLISHED = {
     "synflow": "0.74-0.76",
     "jacobian_covariance": "0.73-0.80",
@@ -41,7 +40,7 @@ PUBLISHED = {
 
 CHOSEN_BEFOREHAND = (
     "The ensemble's seven readouts, and a Gaussian process with the ensemble for its mean instead of ridge "
-    "regression or trees, were chosen on 300 other draws from the table (some 8 of them are reported here)."
+    "regression or trees, were chosen on 300 other draws from the table, and some networks are in both."
 )
 
 
@@ -280,13 +279,12 @@ class Study:
         }
 
     def readout_names(self, estimator: str) -> list[str]:
-        """The readouts that were recorded, and one that is read from the curve: the last pass alone."""
-        rows = [
+        """The readouts that were recorded: those that a search can be asked for."""
+        rows = (
             row for (label, _), row in self.record.rows.items() if label == estimator and "readouts" in row
-        ]
-        names = [name for name in rows[0]["readouts"] if not _is_left_out(name, estimator)] if rows else []
-        longer = rows and len(rows[0]["loss_curve"]) > 2 * LAST_STEPS
-        return [*names, "sum_training_loss_last"] if longer else names
+        )
+        first = next(rows, None)
+        return [name for name in first["readouts"] if not _is_left_out(name, estimator)] if first else []
 
     def best_readout(self, estimator: str) -> str | None:
         """The readout that ranks the selection best; None while there is too little to judge by."""
@@ -317,19 +315,13 @@ class Study:
             rows = [self.record.rows.get((label, entry.architecture.encoding)) for label, _ in panel]
             if all(row is not None and "readouts" in row for row in rows):
                 pairs = zip(rows, panel, strict=True)
-                found.append((entry, [_readout(row, readout) for row, (_, readout) in pairs if row]))
+                found.append((entry, [float(row["readouts"][name]) for row, (_, name) in pairs if row]))
         values = np.array([row for _, row in found]).reshape(len(found), len(panel))
         return [entry for entry, _ in found], values
 
     def features(self, entries: Sequence[TrueAccuracy]) -> Array:
         """Of the architectures, [N, D]."""
         return np.array([self.space.features(entry.architecture) for entry in entries])
-
-
-def _readout(row: Mapping[str, Any], readout: str) -> float:
-    if readout == "sum_training_loss_last":
-        return -float(sum(row["loss_curve"][-LAST_STEPS:]))
-    return float(row["readouts"][readout])
 
 
 def _is_left_out(name: str, estimator: str) -> bool:
