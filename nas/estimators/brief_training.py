@@ -19,7 +19,6 @@ from nas.architecture import Architecture
 from nas.device_errors import is_out_of_memory
 from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorConfig
 from nas.estimators.readouts import TRAINING_READOUTS, TrainingReadout, gain, sums_of_losses
-from nas.estimators.schedules import beginning
 from nas.search_spaces.base import ImageShape, SearchSpace
 
 if TYPE_CHECKING:
@@ -82,10 +81,9 @@ class BriefTraining(ABC):
         self, space: SearchSpace, architecture: Architecture, *, seed: int, share: float
     ) -> CandidateScore:
         """The score after a share of the steps, trained from the start. Raises CandidateFailed."""
-        curriculum = beginning(self._curriculum(seed, space), share)
-        return score_by_training(
-            space, architecture, curriculum, self._validation, seed=seed, config=self.config
-        )
+        curriculum = self._curriculum(seed, space)
+        part = curriculum.first(max(1, round(share * len(curriculum))))
+        return score_by_training(space, architecture, part, self._validation, seed=seed, config=self.config)
 
     @abstractmethod
     def _curriculum(self, seed: int, space: SearchSpace) -> SyntheticCurriculum:
