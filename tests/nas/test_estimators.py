@@ -532,3 +532,12 @@ def test_what_is_wrong_with_a_candidate_is_its_failure(
     assert result.failure is not None
     assert result.failure.reason == reason
     assert detail in result.failure.detail
+
+
+def test_what_one_score_meets_is_told_as_in_a_search(
+    curriculum: SyntheticCurriculum, splits: DatasetSplits
+) -> None:
+    space: Any = FaultySpace()
+    for fault, reason in {"memory": "out of memory", "bug": "error"}.items():
+        with pytest.raises(CandidateFailed, match=reason):
+            score_candidate(space, Architecture("faulty", fault), curriculum, splits.validation)
