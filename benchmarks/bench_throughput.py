@@ -49,7 +49,7 @@ from nas import EstimatorData, SearchSpec
 from nas.actor_engine import ActorEngine
 from nas.candidates import Proposal
 from nas.cluster.evaluator import Evaluator, Job, stored_job
-from nas.evaluation import evaluation_of
+from nas.evaluation import evaluation_plan
 from nas.search import Engine
 from nas.tune_engine import TuneEngine
 from services.client import Client
@@ -189,7 +189,7 @@ WAYS: dict[str, Callable[[SearchSpec, EstimatorData], Arrivals]] = {
 
 
 def _job(spec: SearchSpec, data: EstimatorData) -> Job:
-    return Job(evaluation_of(spec, search_of(spec).shares, data), data)
+    return Job(evaluation_plan(spec, search_of(spec).shares, data), data)
 
 
 def _proposals(spec: SearchSpec) -> list[Proposal]:

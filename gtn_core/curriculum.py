@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gtn_core.config import InnerOptimizerName, MetaTrainingConfig
+from gtn_core.data import Split
 from gtn_core.errors import DatasetError
 from gtn_core.generator import Generator
 from gtn_core.inner_optimizer import InnerSchedule
@@ -39,6 +40,22 @@ class SyntheticCurriculum:
                 f"{tuple(self.learning_rates.shape)}, momenta {tuple(self.momenta.shape)}"
             )
 
+    @classmethod
+    def of_real(
+        cls,
+        split: Split,
+        index: Tensor,
+        *,
+        num_classes: int,
+        learning_rate: float,
+        momentum: float,
+        inner_optimizer: InnerOptimizerName = "sgd",
+    ) -> "SyntheticCurriculum":
+        """Batches of real images, those of `index` [T, B], at constant rates."""
+        images, rates = split.images[index], split.images.new_ones(len(index))
+        labels = F.one_hot(split.labels[index], num_classes).to(images.dtype)
+        return cls(images, labels, learning_rate * rates, momentum * rates, inner_optimizer)
+
     def __len__(self) -> int:
         """T, the number of inner steps."""
         return len(self.images)
@@ -61,6 +78,18 @@ class SyntheticCurriculum:
             labels=self.labels[:steps],
             learning_rates=self.learning_rates[:steps],
             momenta=self.momenta[:steps],
+        )
+
+    def repeated(self, passes: int) -> "SyntheticCurriculum":
+        """All its steps `passes` times over; itself when that is once."""
+        if passes == 1:
+            return self
+        return replace(
+            self,
+            images=self.images.repeat(passes, 1, 1, 1, 1),
+            labels=self.labels.repeat(passes, 1, 1),
+            learning_rates=self.learning_rates.repeat(passes),
+            momenta=self.momenta.repeat(passes),
         )
 
     def followed_by(self, other: "SyntheticCurriculum") -> "SyntheticCurriculum":

@@ -6,7 +6,6 @@ from itertools import product
 from statistics import mean
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gtn_core.checkpoint import CurveName, FrozenCheckpoint, repack
@@ -112,11 +111,8 @@ def real_curriculum(
     epochs = -(-needed // len(splits.train))
     order = torch.cat([torch.randperm(len(splits.train), generator=rng) for _ in range(epochs)])
     index = order[:needed].view(steps, batch_size)
-    return SyntheticCurriculum(
-        images=splits.train.images[index],
-        labels=F.one_hot(splits.train.labels[index], splits.num_classes).float(),
-        learning_rates=torch.full((steps,), learning_rate),
-        momenta=torch.full((steps,), momentum),
+    return SyntheticCurriculum.of_real(
+        splits.train, index, num_classes=splits.num_classes, learning_rate=learning_rate, momentum=momentum
     )
 
 

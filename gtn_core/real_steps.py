@@ -1,7 +1,6 @@
 """Real batches: those of an outer loss, and those of inner steps, which may follow the synthetic ones."""
 
 import torch
-import torch.nn.functional as F
 
 from gtn_core.augmentation import augmentation
 from gtn_core.config import MetaTrainingConfig
@@ -43,13 +42,13 @@ def real_batches(
     rng: torch.Generator,
 ) -> SyntheticCurriculum:
     """`steps` inner steps on real images, drawn with replacement, with batch size and optimizer of `like`."""
-    _, batch_size, classes = like.labels.shape
+    _, batch_size, num_classes = like.labels.shape
     index = torch.randint(len(train), (steps, batch_size), generator=rng).to(train.labels.device)
-    rates = like.learning_rates.new_ones(steps)
-    return SyntheticCurriculum(
-        images=train.images[index],
-        labels=F.one_hot(train.labels[index], classes).to(like.labels.dtype),
-        learning_rates=config.real_learning_rate * rates,
-        momenta=config.real_momentum * rates,
+    return SyntheticCurriculum.of_real(
+        train,
+        index,
+        num_classes=num_classes,
+        learning_rate=config.real_learning_rate,
+        momentum=config.real_momentum,
         inner_optimizer=like.inner_optimizer,
     )

@@ -15,7 +15,7 @@ from gtn_core import DatasetSplits, RankingReference, SyntheticCurriculum
 from gtn_core.randomness import derive_seed
 from nas.estimators import estimator_data, make_estimator
 from nas.estimators.failures import failure_of
-from nas.estimators.panel import sample
+from nas.search_spaces import sample
 from nas.search_spaces.base import SearchSpace
 from nas.true_accuracies import TrueAccuracy, draw_candidates
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationPlan:
     """What all candidates of a search are evaluated with; small, and sent to every worker."""
 
     spec: SearchSpec
@@ -38,7 +38,7 @@ def evaluate(
     space: SearchSpace,
     estimator: Estimator,
     proposal: Proposal,
-    evaluation: Evaluation,
+    plan: EvaluationPlan,
     device: "str | torch.device" = "cpu",
 ) -> Iterator[CandidateResult]:
     """Results at every rung; the last has no `rung` and is final. A single one unless there are rungs.
@@ -47,7 +47,7 @@ def evaluate(
     of the candidate: the device of this process answers no more.
     """
     try:
-        yield from _results(space, estimator, proposal, evaluation, device)
+        yield from _results(space, estimator, proposal, plan, device)
     except Exception as error:  # a candidate's fault must not end the search
         failed = failure_of(error)
     else:
@@ -62,22 +62,22 @@ def _results(
     space: SearchSpace,
     estimator: Estimator,
     proposal: Proposal,
-    evaluation: Evaluation,
+    plan: EvaluationPlan,
     device: "str | torch.device",
 ) -> Iterator[CandidateResult]:
     extra, notes = {}, _numerics(estimator)
-    if evaluation.spec.measures_latency:
+    if plan.spec.measures_latency:
         import torch  # estimators that train nothing can spare it
 
         measured_on = torch.device(device)
-        extra["latency_ms"] = _admitted_latency(space, proposal, evaluation, measured_on)
+        extra["latency_ms"] = _admitted_latency(space, proposal, plan, measured_on)
         notes["latency_device"] = device_name(measured_on)
-    if evaluation.shares == (1.0,):
+    if plan.shares == (1.0,):
         score = estimator.estimate(space, proposal.architecture, seed=proposal.seed)
         yield CandidateResult(proposal, score=_with(score, extra), notes=notes)
         return
     seconds = 0.0
-    for rung, share in enumerate(evaluation.shares):
+    for rung, share in enumerate(plan.shares):
         score = _estimate_in_part(estimator, space, proposal, share)
         seconds += score.seconds
         extra["depth"] = share
@@ -85,7 +85,7 @@ def _results(
         if share == 1:
             yield CandidateResult(proposal, score=score, notes=notes)
         else:
-            extra[rung_metric(rung)] = reward(score, evaluation.spec.objectives[0])
+            extra[rung_metric(rung)] = reward(score, plan.spec.objectives[0])
             yield CandidateResult(proposal, score=_with(score, extra), notes=notes, rung=rung)
 
 
@@ -108,17 +108,17 @@ def _estimate_in_part(
 
 
 def _admitted_latency(
-    space: SearchSpace, proposal: Proposal, evaluation: Evaluation, device: "torch.device"
+    space: SearchSpace, proposal: Proposal, plan: EvaluationPlan, device: "torch.device"
 ) -> float:
     """Raises CandidateFailed for a network that is slower than the constraint allows: it is not trained."""
     network = space.build(
         proposal.architecture,
-        image_shape=evaluation.image_shape,
-        num_classes=evaluation.num_classes,
+        image_shape=plan.image_shape,
+        num_classes=plan.num_classes,
         seed=proposal.seed,
     )
-    measured = latency_ms(network, evaluation.image_shape, evaluation.spec.latency, device)
-    limit = evaluation.spec.constraints.max_latency_ms
+    measured = latency_ms(network, plan.image_shape, plan.spec.latency, device)
+    limit = plan.spec.constraints.max_latency_ms
     if limit is not None and measured > limit:
         raise CandidateFailed(
             "constraint",
@@ -158,7 +158,7 @@ def _finite(name: str, value: float) -> float:
     return float(value)
 
 
-def evaluation_of(spec: SearchSpec, shares: tuple[float, ...], data: EstimatorData) -> Evaluation:
-    """The evaluation of a search on these data."""
+def evaluation_plan(spec: SearchSpec, shares: tuple[float, ...], data: EstimatorData) -> EvaluationPlan:
+    """The plan of a search on these data."""
     channels, height, width = data.validation_images.shape[1:]
-    return Evaluation(spec, shares, (channels, height, width), data.curriculum_labels.shape[-1])
+    return EvaluationPlan(spec, shares, (channels, height, width), data.curriculum_labels.shape[-1])

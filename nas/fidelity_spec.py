@@ -15,11 +15,10 @@ from gtn_core.randomness import derive_seed
 from gtn_core.strict_model import StrictModel
 from nas.estimators import estimator_config, make_estimator
 from nas.estimators.base import EstimatorData
-from nas.estimators.panel import sample
 from nas.fidelity import FidelityProgress, FidelityReport, Known, fidelity_report, score_candidates
 from nas.named_config import NamedConfig
 from nas.refusals import located, refusal
-from nas.search_spaces import get_search_space
+from nas.search_spaces import get_search_space, sample
 from nas.true_accuracies import Population, TrueAccuracy, draw_candidates
 
 if TYPE_CHECKING:

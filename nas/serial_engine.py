@@ -9,7 +9,7 @@ from nas.architecture import Architecture
 from nas.candidates import CandidateResult, Proposal
 from nas.estimators import make_estimator
 from nas.estimators.base import CandidateScore, Estimator, EstimatorData
-from nas.evaluation import Evaluation, evaluate, evaluation_of
+from nas.evaluation import EvaluationPlan, evaluate, evaluation_plan
 from nas.ranking import rank
 from nas.search import Search, SearchObserver
 from nas.search_spec import SearchSpec, validate_spec
@@ -64,7 +64,7 @@ class SerialEngine:
         """Return when the search is finished, its max_seconds have passed or should_stop() says so."""
         spec = search.spec
         estimator = make_estimator(spec.estimator.name, data, device=self.device, **spec.estimator.options)
-        evaluation = evaluation_of(spec, search.shares, data)
+        plan = evaluation_plan(spec, search.shares, data)
         deadline = time.monotonic() + (spec.max_seconds or float("inf"))
 
         def should_stop() -> bool:
@@ -74,15 +74,15 @@ class SerialEngine:
             if (proposal := search.propose(should_stop)) is None:
                 return
             observer.on_proposal(proposal)
-            result = search.recall(proposal) or self._evaluate(search, estimator, proposal, evaluation)
+            result = search.recall(proposal) or self._evaluate(search, estimator, proposal, plan)
             observer.on_result(result)
             search.complete(result)
 
     def _evaluate(
-        self, search: Search, estimator: Estimator, proposal: Proposal, evaluation: Evaluation
+        self, search: Search, estimator: Estimator, proposal: Proposal, plan: EvaluationPlan
     ) -> CandidateResult:
         """The result at the last rung that the candidate reaches."""
-        for result in evaluate(search.space, estimator, proposal, evaluation, self.device):
+        for result in evaluate(search.space, estimator, proposal, plan, self.device):
             if not search.goes_on(result):
                 break
         return search.ended(result)

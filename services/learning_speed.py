@@ -6,15 +6,8 @@ from statistics import mean, stdev
 
 import torch
 
-from gtn_core import (
-    ConvNetSampler,
-    DatasetSplits,
-    FrozenCheckpoint,
-    SyntheticCurriculum,
-    evaluate,
-    train_on_curriculum,
-)
-from gtn_core.learning_curves import REAL_LEARNING_RATES, REAL_MOMENTA, real_curriculum
+from gtn_core import ConvNetSampler, DatasetSplits, FrozenCheckpoint, SyntheticCurriculum
+from gtn_core.learning_curves import REAL_LEARNING_RATES, REAL_MOMENTA, learning_curve, real_curriculum
 
 REAL_STEP_FACTORS = (1, 2, 4)
 """Real data are measured at these multiples of the curriculum's steps."""
@@ -43,13 +36,12 @@ def measure_learning_speed(
 
     def measure(data: str, curricula: list[SyntheticCurriculum]) -> LearningSpeed:
         """One learner per curriculum."""
-        accuracies = []
+        accuracies: list[float] = []
         for number, curriculum in enumerate(curricula):
             learner = sampler(
                 image_shape=splits.image_shape, num_classes=splits.num_classes, seed=seed + number
             )
-            train_on_curriculum(learner, curriculum)
-            accuracies.append(evaluate(learner, splits.validation, batch_statistics=True).accuracy)
+            accuracies += learning_curve(learner, curriculum, splits.validation, [len(curriculum)])
         return LearningSpeed(data, len(curricula[0]), learners, mean(accuracies), stdev(accuracies))
 
     synthetic = checkpoint.synthesize()

@@ -11,7 +11,7 @@ from gtn_core.errors import GtnNasError
 from nas.candidates import CandidateResult, Proposal
 from nas.cluster.shared_measurements import shared_measurements
 from nas.estimators import EstimatorData, estimator_config, make_estimator
-from nas.evaluation import Evaluation, evaluate, evaluation_of
+from nas.evaluation import EvaluationPlan, evaluate, evaluation_plan
 from nas.search import Search
 from nas.search_spaces import get_search_space
 from nas.slot import device_of, prepare_slot
@@ -25,7 +25,7 @@ class WorkerSetupError(GtnNasError):
 class Job:
     """What every worker of a search needs; in the object store once per node."""
 
-    evaluation: Evaluation
+    plan: EvaluationPlan
     data: EstimatorData
 
 
@@ -38,7 +38,7 @@ def stored_job(search: Search, data: EstimatorData) -> Iterator[Any]:
         data = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
     with shared_measurements() if config.shares_measurements else nullcontext() as measurements:
         data = replace(data, measurements=measurements)
-        yield ray.put(Job(evaluation_of(spec, search.shares, data), data))
+        yield ray.put(Job(evaluation_plan(spec, search.shares, data), data))
 
 
 class Evaluator:
@@ -48,7 +48,7 @@ class Evaluator:
     """
 
     def __init__(self, job: Job) -> None:
-        spec, self._evaluation = job.evaluation.spec, job.evaluation
+        spec, self._plan = job.plan.spec, job.plan
         space, estimator, resources = spec.search_space, spec.estimator, spec.resources
         self._results: Iterator[CandidateResult] = iter(())
         self.broken: str | None = None
@@ -62,7 +62,7 @@ class Evaluator:
 
     def begin(self, proposal: Proposal) -> CandidateResult:
         """The candidate's result at its first rung; final if it has no `rung`."""
-        self._results = evaluate(self._space, self._estimator, proposal, self._evaluation, self._device)
+        self._results = evaluate(self._space, self._estimator, proposal, self._plan, self._device)
         return next(self._results)
 
     def go_on(self) -> CandidateResult:

@@ -10,6 +10,7 @@ from nas.estimators.base import CandidateFailed, CandidateScore, Estimator, Esti
 from nas.estimators.brief_training import score_by_training
 from nas.estimators.calibrated import Calibrated
 from nas.estimators.ensemble import Ensemble
+from nas.estimators.failures import failure_of
 from nas.estimators.gtn import GTN
 from nas.estimators.gtn_then_real import GTNThenReal
 from nas.estimators.real_data import RealData
@@ -63,7 +64,10 @@ def score_candidate(
 
     Equal to what a search with this seed measures. Raises CandidateFailed.
     """
-    return score_by_training(space, architecture, curriculum, validation, seed=seed)
+    try:
+        return score_by_training(space, architecture, curriculum, validation, seed=seed)
+    except Exception as error:  # as in a search
+        raise failure_of(error) from error
 
 
 __all__ = [

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from statistics import fmean
@@ -16,10 +15,8 @@ from pydantic import Field
 
 from gtn_core.randomness import derive_seed, seeded_noise
 from nas.architecture import Architecture
-from nas.device_errors import is_out_of_memory
 from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorConfig
 from nas.estimators.readouts import TRAINING_READOUTS, TrainingReadout, gain, sums_of_losses
-from nas.estimators.schedules import beginning
 from nas.search_spaces.base import ImageShape, SearchSpace
 
 if TYPE_CHECKING:
@@ -82,10 +79,9 @@ class BriefTraining(ABC):
         self, space: SearchSpace, architecture: Architecture, *, seed: int, share: float
     ) -> CandidateScore:
         """The score after a share of the steps, trained from the start. Raises CandidateFailed."""
-        curriculum = beginning(self._curriculum(seed, space), share)
-        return score_by_training(
-            space, architecture, curriculum, self._validation, seed=seed, config=self.config
-        )
+        curriculum = self._curriculum(seed, space)
+        part = curriculum.first(max(1, round(share * len(curriculum))))
+        return score_by_training(space, architecture, part, self._validation, seed=seed, config=self.config)
 
     @abstractmethod
     def _curriculum(self, seed: int, space: SearchSpace) -> SyntheticCurriculum:
@@ -105,7 +101,7 @@ def score_by_training(
 
     Curriculum and validation data are on one device, where everything happens; `validation` is used as it is.
     With several initialisations every number is their mean. Raises CandidateFailed with the reason
-    "bad shape", "non-finite" or "out of memory".
+    "bad shape" or "non-finite"; anything else that is raised is for `failure_of`.
     """
     start = started()
     _, _, channels, height, width = curriculum.images.shape
@@ -116,11 +112,10 @@ def score_by_training(
 
     cost = candidate_cost(build, image_shape)
     curriculum, validation = laid_out(curriculum, config), laid_out_split(validation, config)
-    with out_of_memory_fails_the_candidate():
-        runs = [
-            _train_and_measure(build(each), curriculum, validation, config, seed=each)
-            for each in initialisation_seeds(seed, config.initialisations)
-        ]
+    runs = [
+        _train_and_measure(build(each), curriculum, validation, config, seed=each)
+        for each in initialisation_seeds(seed, config.initialisations)
+    ]
     curves, evaluations = zip(*runs, strict=True)
     score = CandidateScore(
         accuracy=fmean(evaluation.accuracy for evaluation in evaluations),
@@ -230,14 +225,3 @@ def candidate_cost(build: Callable[[int], nn.Module], image_shape: ImageShape) -
         return network_cost(lambda: build(0), image_shape)
     except (RuntimeError, ValueError) as error:
         raise CandidateFailed("bad shape", f"{type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def out_of_memory_fails_the_candidate() -> Iterator[None]:
-    """Inside, running out of memory raises CandidateFailed."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise CandidateFailed("out of memory", str(error)) from error

@@ -9,7 +9,6 @@ from pydantic import Field
 from nas.estimators.base import EstimatorData
 from nas.estimators.brief_training import BriefTraining, BriefTrainingConfig, laid_out, laid_out_split
 from nas.estimators.resident_data import synthetic_curriculum, validation_split
-from nas.estimators.schedules import repeated
 from nas.search_spaces.base import SearchSpace
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class GTN(BriefTraining):
 
     def __init__(self, data: EstimatorData, config: GTNConfig, device: torch.device) -> None:
         self.config = config
-        self._synthetic = laid_out(repeated(synthetic_curriculum(data, device), config.passes), config)
+        self._synthetic = laid_out(synthetic_curriculum(data, device).repeated(config.passes), config)
         validation = validation_split(data, device, limit=config.validation_limit)
         self._validation = laid_out_split(validation, config)
 

@@ -9,7 +9,6 @@ from nas.estimators.brief_training import BriefTraining, laid_out
 from nas.estimators.gtn import GTNConfig
 from nas.estimators.real_batches import RealBatches, RealBatchesConfig
 from nas.estimators.resident_data import synthetic_curriculum
-from nas.estimators.schedules import repeated
 from nas.search_spaces.base import SearchSpace
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class GTNThenReal(BriefTraining):
 
     def __init__(self, data: EstimatorData, config: GTNThenRealConfig, device: torch.device) -> None:
         self.config = config
-        self._synthetic = laid_out(repeated(synthetic_curriculum(data, device), config.passes), config)
+        self._synthetic = laid_out(synthetic_curriculum(data, device).repeated(config.passes), config)
         self._batches = RealBatches(data, config, device, data.inner_optimizer)  # whose steps these are
         self._validation = self._batches.validation
 

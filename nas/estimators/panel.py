@@ -19,6 +19,7 @@ from nas.estimators.readouts import gain
 from nas.named_config import NamedConfig
 from nas.refusals import located
 from nas.registry import PluginError
+from nas.search_spaces import sample
 from nas.search_spaces.base import SearchSpace
 
 if TYPE_CHECKING:
@@ -173,15 +174,3 @@ class Panel:
         asked = f"{purpose} {seed} {self._device} {space.name} {space.config!r} {self._config!r}"
         key = sha256(asked.encode()).hexdigest()
         return measure_all(self._measurements, key, architectures, measure)
-
-
-def sample(space: SearchSpace, size: int, seed: int) -> Sequence[Architecture]:
-    """Architectures of different canonical hash, as many as `size` unless the space has hardly more."""
-    rng = np.random.default_rng(seed)
-    drawn: dict[str, Architecture] = {}
-    for _ in range(20 * size):
-        architecture = space.sample(rng)
-        drawn.setdefault(space.canonical_hash(architecture), architecture)
-        if len(drawn) == size:
-            break
-    return list(drawn.values())

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from gtn_core.config import InnerOptimizerName
+from gtn_core.data import Split
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, EstimatorData
 from nas.estimators.brief_training import BriefTrainingConfig, laid_out_split, score_by_training
@@ -62,8 +63,7 @@ class RealBatches:
         inner_optimizer: InnerOptimizerName = "sgd",
     ) -> None:
         self._config, self._inner_optimizer = config, inner_optimizer
-        self._images = resident(data.train_images, device)
-        self._labels = resident(data.train_labels, device)
+        self._train = Split(resident(data.train_images, device), resident(data.train_labels, device))
         validation = validation_split(data, device, limit=config.validation_limit)
         self.validation = laid_out_split(validation, config)
         steps, self._batch_size, self._num_classes = data.curriculum_labels.shape
@@ -136,18 +136,17 @@ class RealBatches:
 
     def _at_rate(self, learning_rate: float, seed: int) -> SyntheticCurriculum:
         import torch
-        import torch.nn.functional as F
 
         from gtn_core.curriculum import SyntheticCurriculum
 
-        order = _epochs(len(self._labels), self._steps * self._batch_size, np.random.default_rng(seed))
-        index = torch.from_numpy(order).to(self._labels.device).view(self._steps, self._batch_size)
-        ones = torch.ones(self._steps, device=self._labels.device)
-        return SyntheticCurriculum(
-            images=self._images[index],
-            labels=F.one_hot(self._labels[index], self._num_classes).float(),
-            learning_rates=ones * learning_rate,
-            momenta=ones * self._config.momentum,
+        order = _epochs(len(self._train), self._steps * self._batch_size, np.random.default_rng(seed))
+        index = torch.from_numpy(order).to(self._train.labels.device).view(self._steps, self._batch_size)
+        return SyntheticCurriculum.of_real(
+            self._train,
+            index,
+            num_classes=self._num_classes,
+            learning_rate=learning_rate,
+            momentum=self._config.momentum,
             inner_optimizer=self._inner_optimizer,
         )
 

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from gtn_core.randomness import torch_generator
 from nas.architecture import Architecture
 from nas.estimators.base import CandidateFailed, CandidateScore, EstimatorConfig, EstimatorData
-from nas.estimators.brief_training import candidate_cost, out_of_memory_fails_the_candidate, started
+from nas.estimators.brief_training import candidate_cost, started
 from nas.estimators.readouts import gain
 from nas.estimators.resident_data import validation_split
 from nas.refusals import located
@@ -108,11 +108,10 @@ class ZeroCost:
             looked_at = with_options(space, self.config.network)
             larger = candidate_cost(partial(build, looked_at), shape)
             of_network = {"network_params": float(larger.params), "network_flops": float(larger.flops)}
-        with out_of_memory_fails_the_candidate():
-            network = build(looked_at, seed).to(self._batch.images.device)
-            untrained = evaluate(network, self._batch, batch_statistics=True)
-            _require_finite({"validation loss": untrained.loss})
-            measured = self._measure(network, seed)
+        network = build(looked_at, seed).to(self._batch.images.device)
+        untrained = evaluate(network, self._batch, batch_statistics=True)
+        _require_finite({"validation loss": untrained.loss})
+        measured = self._measure(network, seed)
         _require_finite(measured)
         score = CandidateScore(
             accuracy=untrained.accuracy,

@@ -1,8 +1,11 @@
 """Search spaces by name; other packages add theirs under the entry point group `gtn_nas.search_spaces`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from nas.architecture import Architecture
 from nas.refusals import refusal
 from nas.registry import Registry
 from nas.search_spaces.base import SearchSpace
@@ -38,3 +41,15 @@ def with_options(space: SearchSpace, options: Mapping[str, Any]) -> SearchSpace:
             "search with the value that you want",
         )
     return get_search_space(space.name, **(space.config.model_dump() | dict(options))) if options else space
+
+
+def sample(space: SearchSpace, size: int, seed: int) -> Sequence[Architecture]:
+    """Architectures of different canonical hash, as many as `size` unless the space has hardly more."""
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, Architecture] = {}
+    for _ in range(20 * size):
+        architecture = space.sample(rng)
+        drawn.setdefault(space.canonical_hash(architecture), architecture)
+        if len(drawn) == size:
+            break
+    return list(drawn.values())

@@ -67,16 +67,13 @@ class Dispatcher:
             lane.shutdown()
 
     def step(self) -> None:
-        """One look: take back what nobody holds, then one look of every lane."""
-        self._requeue_expired()
-        for lane in self._lanes:
-            lane.step()
+        """One look: take back what nobody holds, one look of every lane, then the housekeeping."""
+        for turn in (self._requeue_expired, *(lane.step for lane in self._lanes), self._housekeeping):
+            self._guarded(turn)
 
     def _run(self) -> None:
-        turns = (self._requeue_expired, *(lane.step for lane in self._lanes), self._housekeeping)
         while not self._stopping.is_set():
-            for turn in turns:
-                self._guarded(turn)
+            self.step()
             self._stopping.wait(self._poll_seconds)
 
     def _guarded(self, turn: Callable[[], None]) -> None:

@@ -21,9 +21,8 @@ from nas.actor_engine import ActorEngine
 from nas.candidates import CandidateResult, Proposal
 from nas.cluster import NoRoomError, RoomWatch, WorkerSetupError
 from nas.estimators.base import CandidateScore
-from nas.estimators.panel import sample
 from nas.search import Engine
-from nas.search_spaces import get_search_space
+from nas.search_spaces import get_search_space, sample
 from nas.tune_engine import TuneEngine
 
 pytestmark = pytest.mark.xdist_group("ray")

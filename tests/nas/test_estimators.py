@@ -32,7 +32,7 @@ from nas.estimators import (
 from nas.estimators.readouts import TrainingReadout
 from nas.estimators.real_batches import RATES, RealBatches, RealBatchesConfig
 from nas.estimators.resident_data import synthetic_curriculum
-from nas.evaluation import evaluate, evaluation_of
+from nas.evaluation import evaluate, evaluation_plan
 from nas.search_spaces.base import SearchSpace
 from nas.search_spec import SearchSpec
 
@@ -485,7 +485,7 @@ class ForeignEstimator:
 
 def scored_by(estimator: Any, data: EstimatorData) -> CandidateResult:
     proposal, space = Proposal(0, Architecture("any", "any"), "any", seed=0), cast("Any", None)
-    (result,) = evaluate(space, estimator, proposal, evaluation_of(SearchSpec(), (1.0,), data))
+    (result,) = evaluate(space, estimator, proposal, evaluation_plan(SearchSpec(), (1.0,), data))
     return result
 
 
@@ -526,9 +526,18 @@ def test_what_is_wrong_with_a_candidate_is_its_failure(
 ) -> None:
     proposal = Proposal(0, Architecture("faulty", fault), fault, seed=0)
     space: Any = FaultySpace()
-    evaluation = evaluation_of(SearchSpec(), (1.0,), data)
-    (result,) = evaluate(space, make_estimator(name, data), proposal, evaluation)
+    plan = evaluation_plan(SearchSpec(), (1.0,), data)
+    (result,) = evaluate(space, make_estimator(name, data), proposal, plan)
     assert result.score is None
     assert result.failure is not None
     assert result.failure.reason == reason
     assert detail in result.failure.detail
+
+
+def test_what_one_score_meets_is_told_as_in_a_search(
+    curriculum: SyntheticCurriculum, splits: DatasetSplits
+) -> None:
+    space: Any = FaultySpace()
+    for fault, reason in {"memory": "out of memory", "bug": "error"}.items():
+        with pytest.raises(CandidateFailed, match=reason):
+            score_candidate(space, Architecture("faulty", fault), curriculum, splits.validation)

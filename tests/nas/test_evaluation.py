@@ -8,7 +8,7 @@ import pytest
 
 from nas.candidates import CandidateResult
 from nas.estimators.base import CandidateScore
-from nas.evaluation import Evaluation, evaluate
+from nas.evaluation import EvaluationPlan, evaluate
 from nas.search import Search
 from nas.search_spec import SearchSpec
 
@@ -33,7 +33,7 @@ def outcome(returned: Any) -> CandidateResult:
     proposal = search.propose()
     assert proposal is not None
     estimator: Any = Returns(returned)
-    (result,) = evaluate(search.space, estimator, proposal, Evaluation(spec, (1.0,), (1, 8, 8), 10))
+    (result,) = evaluate(search.space, estimator, proposal, EvaluationPlan(spec, (1.0,), (1, 8, 8), 10))
     return result
 
 

@@ -9,7 +9,6 @@ from torch import nn
 from gtn_core.errors import DatasetError, UnknownNameError
 from nas.architecture import Architecture
 from nas.estimators import EstimatorData
-from nas.estimators.panel import sample
 from nas.fidelity import FidelityProgress
 from nas.fidelity_spec import (
     TRUTH,
@@ -19,7 +18,7 @@ from nas.fidelity_spec import (
     validate_fidelity_spec,
 )
 from nas.named_config import NamedConfig
-from nas.search_spaces import get_search_space
+from nas.search_spaces import get_search_space, sample
 from nas.search_spaces.base import SearchSpace
 
 

@@ -177,13 +177,19 @@ def test_an_architecture_whose_cost_is_unknown_is_left_to_fail_its_evaluation(
     assert len(run(search)) == 12
 
 
-def test_local_search_climbs_among_what_the_constraints_admit() -> None:
+def test_local_search_climbs_among_what_the_constraints_admit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A neighbour that is refused is never told of: whoever waits for it has climbed for the last time."""
+
+    def excess(_: ConstraintCheck, architecture: Architecture) -> float:
+        weights = 9 * architecture.encoding.count("conv_3x3") + architecture.encoding.count("conv_1x1")
+        return max(0.0, weights - 12)
+
+    monkeypatch.setattr(ConstraintCheck, "_measured", excess)
     spec = SearchSpec.model_validate(
         {
             "search_space": {"name": "nasbench201", "channels": 2, "cells_per_stage": 1},
             "algorithm": {"name": "local_search"},
-            "constraints": {"max_params": 2304},
+            "constraints": {"max_params": 1},
             "max_candidates": 80,
         }
     )

@@ -17,9 +17,10 @@ from nas.estimators.base import CandidateScore
 from nas.estimators.calibrated import LogRankProcess
 from nas.estimators.log_rank import log_rank, normal_scores, relative_ranks
 from nas.estimators.measurements import OwnMeasurements
-from nas.estimators.panel import Panel, sample
+from nas.estimators.panel import Panel
 from nas.estimators.zero_cost import ZeroCost
 from nas.ranking import spearman
+from nas.search_spaces import sample
 from nas.search_spaces.base import SearchSpace
 
 TWO = [

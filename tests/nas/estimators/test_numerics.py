@@ -17,7 +17,7 @@ from gtn_core.randomness import seeded_initialisation
 from nas import get_search_space
 from nas.candidates import Proposal
 from nas.estimators import EstimatorData, estimator_data, make_estimator
-from nas.evaluation import evaluate, evaluation_of
+from nas.evaluation import evaluate, evaluation_plan
 from nas.memory_format import channels_last_if_it_runs
 from nas.search_spaces.base import SearchSpace
 from nas.search_spec import SearchSpec
@@ -139,9 +139,9 @@ def space_architecture() -> Any:
 
 def test_what_changes_scores_is_noted_with_them(data: EstimatorData, space: SearchSpace) -> None:
     def notes(**options: Any) -> dict[str, str]:
-        evaluation = evaluation_of(SearchSpec(), (1.0,), data)
+        plan = evaluation_plan(SearchSpec(), (1.0,), data)
         proposal = Proposal(0, space.parse(ENCODING), "hash", seed=0)
-        (result,) = evaluate(space, make_estimator("gtn", data, **options), proposal, evaluation)
+        (result,) = evaluate(space, make_estimator("gtn", data, **options), proposal, plan)
         return dict(result.notes)
 
     assert notes() == {}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog.testing
 import torch
 from safetensors.torch import load as load_tensors
 
@@ -410,9 +411,9 @@ def test_a_database_that_is_away_for_a_moment_costs_a_job_nothing(
     thread = threading.Thread(target=lambda: endings.append(worker.work_once()))
     thread.start()
     wait_until(lambda: store.get_job(job.id).progress_done > 0)
-    with database_away():
+    with structlog.testing.capture_logs() as logs, database_away():
         worker._store.close()
-        time.sleep(3)
+        wait_until(lambda: any(log["event"] == "waiting for the database" for log in logs))
     thread.join(120)
     assert endings == [Ending.SUCCEEDED]
     assert store.get_job(job.id).attempts == 1
