@@ -30,16 +30,19 @@ class TrueAccuracy:
 def read_true_accuracies(file: Path, space: SearchSpace) -> list[TrueAccuracy]:
     """Read a CSV with a header, whose first column is an encoding and whose second an accuracy.
 
-    Raises DatasetError naming the line that is wrong.
+    Raises DatasetError naming the line that is wrong, without its text: whoever may name a file need not be
+    one who may read it.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"table {file} cannot be read: {error}") from error
-    return parse_true_accuracies(text, space, name=str(file))
+    return parse_true_accuracies(text, space, name=str(file), quotes=False)
 
 
-def parse_true_accuracies(text: str, space: SearchSpace, *, name: str) -> list[TrueAccuracy]:
+def parse_true_accuracies(
+    text: str, space: SearchSpace, *, name: str, quotes: bool = True
+) -> list[TrueAccuracy]:
     """Read the text of such a CSV. Raises DatasetError naming the line that is wrong of the table `name`."""
     try:
         header, *rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
@@ -52,7 +55,7 @@ def parse_true_accuracies(text: str, space: SearchSpace, *, name: str) -> list[T
     if len(header) < 2 or _is_number(header[1]):
         raise DatasetError(f"table {name} needs a header with two columns such as architecture,accuracy")
     table = [
-        _read_row(row, space, f"{name}:{line}")
+        _read_row(row, space, f"{name}:{line}", quotes=quotes)
         for line, row in enumerate(rows, start=2)
         if any(map(str.strip, row))
     ]
@@ -102,15 +105,17 @@ def draw_candidates(
     return drawn
 
 
-def _read_row(row: Sequence[str], space: SearchSpace, place: str) -> TrueAccuracy:
+def _read_row(row: Sequence[str], space: SearchSpace, place: str, *, quotes: bool) -> TrueAccuracy:
     if len(row) < 2:
         raise DatasetError(f"{place} has {len(row)} column(s); expected an architecture and an accuracy")
     if not _is_number(row[1]):
-        raise DatasetError(f"{place}: accuracy {row[1]!r} is no finite number")
+        accuracy = f"accuracy {row[1]!r}" if quotes else "the accuracy in column 2"
+        raise DatasetError(f"{place}: {accuracy} is no finite number")
     try:
         return TrueAccuracy(space.parse(row[0].strip()), float(row[1]))
     except InvalidArchitectureError as error:
-        raise DatasetError(f"{place}: {error}") from error
+        reason = error if quotes else f"column 1 is no architecture of {space.name}"
+        raise DatasetError(f"{place}: {reason}") from (error if quotes else None)
 
 
 def _is_number(text: str) -> bool:

@@ -60,6 +60,7 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
         redoc_url=None,
     )
     app.state.settings, app.state.store, app.state.artifacts = settings, store, artifacts
+    app.state.database_id = store.database_id()
     app.state.dispatcher = dispatcher
     app.state.readiness = readiness = ReadinessProbe(store, artifacts, dispatcher)
     app.state.streams = streams = EventFeed(store)

@@ -23,6 +23,7 @@ from services.controller.sessions import (
     SESSION_COOKIE,
     SESSION_LIFETIME,
     VisitorDep,
+    cookie,
     require_csrf_token,
     require_same_origin,
 )
@@ -92,7 +93,7 @@ def _identified(
                 remedy=f"use http://127.0.0.1:{settings.port}, or {CREATE_KEY}",
             )
         return Caller("", may_submit=True, may_administer=True)
-    session = request.cookies.get(SESSION_COOKIE)
+    session = cookie(request, SESSION_COOKIE)
     caller = _admitted(
         request, session, lambda: None if session is None else _caller_in_session(session, settings, store)
     )

@@ -19,6 +19,7 @@ from services.controller.problems import FORBIDDEN, Problem
 
 SESSION_COOKIE = "gtn_nas_session"
 VISITOR_COOKIE = "gtn_nas_visitor"
+"""What cookies are for, and how their names begin: see `cookie_name`."""
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf_token"
 SESSION_LIFETIME = timedelta(days=7)
@@ -31,25 +32,23 @@ class Visitor:
 
     token: str
     fresh: bool  # whether the browser has yet to be given the token
-    secure: bool  # whether it came by https
 
     @property
     def csrf_token(self) -> str:
         """What shows that an action comes from a page that was made for this browser."""
         return hmac.new(self.token.encode(), b"csrf", hashlib.sha256).hexdigest()
 
-    def remember(self, response: Response) -> None:
+    def remember(self, request: Request, response: Response) -> None:
         """Give a browser that came without a cookie the visitor's one."""
         if self.fresh:
-            set_cookie(response, VISITOR_COOKIE, self.token, secure=self.secure)
+            set_cookie(request, response, VISITOR_COOKIE, self.token)
 
 
 async def _visitor(request: Request) -> Visitor:
-    secure = request.url.scheme == "https"
-    for cookie in (SESSION_COOKIE, VISITOR_COOKIE):
-        if token := request.cookies.get(cookie):
-            return Visitor(token, fresh=False, secure=secure)
-    return Visitor(secrets.token_urlsafe(32), fresh=True, secure=secure)
+    for purpose in (SESSION_COOKIE, VISITOR_COOKIE):
+        if token := cookie(request, purpose):
+            return Visitor(token, fresh=False)
+    return Visitor(secrets.token_urlsafe(32), fresh=True)
 
 
 VisitorDep = Annotated[Visitor, Depends(_visitor)]
@@ -112,14 +111,37 @@ def _address(origin: str) -> str | None:
         return None
 
 
+def cookie(request: Request, purpose: str) -> str | None:
+    """What a browser sent of a cookie of ours."""
+    return request.cookies.get(cookie_name(request, purpose))
+
+
 def set_cookie(
-    response: Response, name: str, value: str, *, secure: bool, lifetime: timedelta | None = None
+    request: Request, response: Response, purpose: str, value: str, *, lifetime: timedelta | None = None
 ) -> None:
     """A cookie that scripts cannot read and that no other site can make a browser send.
 
     It ends with `lifetime`, which may be zero, or else with the browser.
     """
-    seconds = None if lifetime is None else int(lifetime.total_seconds())
     response.set_cookie(
-        name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite="strict"
+        cookie_name(request, purpose),
+        value,
+        max_age=None if lifetime is None else int(lifetime.total_seconds()),
+        path="/",
+        secure=_is_secure(request),
+        httponly=True,
+        samesite="strict",
     )
+
+
+def cookie_name(request: Request, purpose: str) -> str:
+    """One that no other controller of the same host uses: browsers keep cookies apart by host, not by port.
+
+    By https it also begins as browsers accept from this very host alone.
+    """
+    prefix = "__Host-" if _is_secure(request) else ""
+    return f"{prefix}{purpose}_{request.app.state.database_id[:8]}"
+
+
+def _is_secure(request: Request) -> bool:
+    return request.url.scheme == "https"

@@ -17,7 +17,7 @@ def acquire(path: Path) -> int | None:
 
     This process's id is noted in the file: it is the controller that the runner belongs to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may be the data folder
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:

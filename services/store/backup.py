@@ -53,7 +53,7 @@ def restore(database_url: str, copy: Path) -> None:
     """
     target = _file_of(database_url, "restored by pg_restore")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         target.touch(mode=0o600)
         with (
             closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as source,

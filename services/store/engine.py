@@ -138,7 +138,8 @@ def create_engine(database_url: str, *, foreign_keys: bool = True) -> sa.Engine:
         sa.event.listen(engine, "handle_error", _leave_a_standby)
         return engine
     try:
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        # Its owner's alone: others on the machine need a key to see what is in the database.
+        Path(str(url.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreUnavailableError(
             f"no folder for the database {url}: {error}; check {_FILE_SETTING}"

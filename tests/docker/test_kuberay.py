@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,49 @@ def test_trainings_find_what_they_need_on_every_node_that_has_room_for_them(
     for group in GROUPS:
         pod = group["template"]["spec"]
         (container,) = pod["containers"]
-        assert {"secretRef": {"name": "gtn-nas-database"}} in container["envFrom"]
-        assert container["volumeMounts"] == [{"name": "data", "mountPath": "/var/lib/gtn-nas"}]
-        assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "gtn-nas"
+        assert {"name": "data", "mountPath": "/var/lib/gtn-nas"} in container["volumeMounts"]
+        volumes = {volume.pop("name"): volume for volume in deepcopy(pod["volumes"])}
+        assert volumes["data"]["persistentVolumeClaim"]["claimName"] == "gtn-nas"
+        assert volumes["secrets"] == {"secret": {"secretName": "gtn-nas-database"}}
+
+
+def test_secrets_are_files_that_the_settings_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder,) = {each["data"]["GTN_NAS_SECRETS_DIR"] for each in RESOURCES if each["kind"] == "ConfigMap"}
+    for container in containers():
+        assert all("secretRef" not in each for each in container["envFrom"])
+        assert folder in {each["mountPath"] for each in container["volumeMounts"]}
+    made = re.findall(r"from-literal=(gtn_nas_\w+)", (ROOT / "docs" / "cluster.md").read_text())
+    assert made == ["gtn_nas_database_url", "gtn_nas_api_key"]
+    (tmp_path / "..2026_11_30").mkdir()  # as Kubernetes mounts them
+    (tmp_path / "..data").symlink_to("..2026_11_30")
+    for name in made:
+        (tmp_path / "..data" / name).write_text(f"the secret {name}")
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    monkeypatch.setenv("GTN_NAS_SECRETS_DIR", str(tmp_path))
+    settings = Settings()
+    assert settings.resolved_database_url == "the secret gtn_nas_database_url"
+    assert settings.api_key is not None
+
+
+def test_no_container_may_become_more_than_it_is() -> None:
+    options = CLUSTER["spec"]["autoscalerOptions"]  # of a container that KubeRay adds to the head
+    for each in [options, *containers()]:
+        assert each["securityContext"]["allowPrivilegeEscalation"] is False
+        assert each["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    head, *others = pods()
+    assert "automountServiceAccountToken" not in head  # the autoscaler asks Kubernetes for nodes
+    assert [pod["automountServiceAccountToken"] for pod in others] == [False] * 3
+
+
+def test_rays_ports_answer_its_own_pods_and_the_controller_alone() -> None:
+    (policy,) = [each["spec"] for each in RESOURCES if each["kind"] == "NetworkPolicy"]
+    (deployment,) = [each["spec"] for each in RESOURCES if each["kind"] == "Deployment"]
+    of_ray = {"ray.io/cluster": CLUSTER["metadata"]["name"]}  # a label that KubeRay gives
+    from_ray, from_controller = policy["ingress"]
+    assert policy["podSelector"]["matchLabels"] == of_ray
+    assert from_ray == {"from": [{"podSelector": {"matchLabels": of_ray}}]}
+    labels = deployment["template"]["metadata"]["labels"]
+    assert from_controller == {"from": [{"podSelector": {"matchLabels": labels}}], "ports": [{"port": 8265}]}
 
 
 def test_the_memory_of_what_serves_and_computes_is_bounded() -> None:
@@ -148,6 +189,8 @@ def references(part: Any) -> Iterator[tuple[str, str]]:
         for key, value in part.items():
             match key:
                 case "secretRef" | "secretKeyRef":
+                    yield "Secret", value["name"]
+                case "secret" if "name" in value:
                     yield "Secret", value["name"]
                 case "secretName":
                     yield "Secret", value

@@ -1,3 +1,4 @@
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,12 @@ import pytest
 from gtn_core.errors import DatasetError
 from nas.architecture import Architecture
 from nas.search_spaces import get_search_space
-from nas.true_accuracies import TrueAccuracy, draw_candidates, read_true_accuracies
+from nas.true_accuracies import (
+    TrueAccuracy,
+    draw_candidates,
+    parse_true_accuracies,
+    read_true_accuracies,
+)
 
 
 def toy(encoding: str, accuracy: float = 0.0) -> TrueAccuracy:
@@ -37,9 +43,18 @@ def test_any_header_blank_lines_and_byte_order_mark(tmp_path: Path, toy_space: A
         ("", "is empty; it needs a header"),
         ("000000,0.5\n", "needs a header with two columns"),
         ("architecture\n000000\n", "needs a header with two columns"),
-        ("architecture,accuracy\n000000,0.5\n00000x,0.5\n", r"table\.csv:3: '00000x' is not 6 digits"),
-        ("architecture,accuracy\n000000,high\n", r"table\.csv:2: accuracy 'high' is no finite number"),
-        ("architecture,accuracy\n000000,nan\n", r"table\.csv:2: accuracy 'nan' is no finite number"),
+        (
+            "architecture,accuracy\n000000,0.5\n00000x,0.5\n",
+            r"table\.csv:3: column 1 is no architecture of toy",
+        ),
+        (
+            "architecture,accuracy\n000000,high\n",
+            r"table\.csv:2: the accuracy in column 2 is no finite number",
+        ),
+        (
+            "architecture,accuracy\n000000,nan\n",
+            r"table\.csv:2: the accuracy in column 2 is no finite number",
+        ),
         ("architecture,accuracy\n000000\n", r"table\.csv:2 has 1 column\(s\)"),
         ("architecture,accuracy\n000000,0.5\n000000,0.6\n", "has architecture 000000 twice"),
         ("architecture,accuracy\n\xff", "cannot be read: 'utf-8' codec"),
@@ -50,6 +65,19 @@ def test_wrong_table(tmp_path: Path, toy_space: Any, text: str, message: str) ->
     file.write_text(text, encoding="latin1")
     with pytest.raises(DatasetError, match=message):
         read_true_accuracies(file, toy_space)
+
+
+@pytest.mark.parametrize("row", ["alice,hunter2secret", "hunter2secret,0.5"])
+def test_a_file_that_is_no_table_is_not_quoted_but_a_text_is(
+    tmp_path: Path, toy_space: Any, row: str
+) -> None:
+    file = tmp_path / "passwords.csv"
+    file.write_text(f"user,password\n{row}\n")
+    with pytest.raises(DatasetError, match=r"passwords\.csv:2: .*column") as caught:
+        read_true_accuracies(file, toy_space)
+    assert "hunter2secret" not in "".join(traceback.format_exception(caught.value))
+    with pytest.raises(DatasetError, match=r"text:2: .*hunter2secret"):
+        parse_true_accuracies(file.read_text(), toy_space, name="text")
 
 
 def test_missing_table(tmp_path: Path, toy_space: Any) -> None:

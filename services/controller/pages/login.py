@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.controller.pages.page import NEEDS_TOKEN, CarriesToken, VisitDep, page_router
 from services.controller.security import log_in, needs_key
-from services.controller.sessions import SESSION_COOKIE, SESSION_LIFETIME, set_cookie
+from services.controller.sessions import SESSION_COOKIE, SESSION_LIFETIME, cookie, set_cookie
 
 router = page_router(checks_token=False)
 
@@ -35,7 +35,7 @@ def post_login(
     A form that was made before the browser logged in, or out, in another tab, leads on or comes again.
     """
     if not carries_token:
-        if SESSION_COOKIE in page.request.cookies:
+        if cookie(page.request, SESSION_COOKIE) is not None:
             return RedirectResponse(_own(next), status_code=303)
         wrong = "This form was out of date, and the key has not been looked at: enter it again."
         return page.render("login.html", status=403, next=_own(next), wrong=wrong)
@@ -44,16 +44,16 @@ def post_login(
         wrong = "This API key is unknown or revoked."
         return page.render("login.html", status=401, next=_own(next), wrong=wrong)
     response = RedirectResponse(_own(next), status_code=303)
-    set_cookie(response, SESSION_COOKIE, token, secure=page.visitor.secure, lifetime=SESSION_LIFETIME)
+    set_cookie(page.request, response, SESSION_COOKIE, token, lifetime=SESSION_LIFETIME)
     return response
 
 
 @router.post("/logout", dependencies=[NEEDS_TOKEN])
 def post_logout(page: VisitDep) -> Response:
     """End the browser's session."""
-    page.store.end_session(page.request.cookies.get(SESSION_COOKIE, ""))
+    page.store.end_session(cookie(page.request, SESSION_COOKIE) or "")
     response = RedirectResponse("/login", status_code=303)
-    set_cookie(response, SESSION_COOKIE, "", secure=page.visitor.secure, lifetime=timedelta(0))
+    set_cookie(page.request, response, SESSION_COOKIE, "", lifetime=timedelta(0))
     return response
 
 

@@ -21,6 +21,7 @@ from services.controller.sessions import (
     Visitor,
     VisitorDep,
     carries_csrf_token,
+    cookie,
     without_csrf_token,
 )
 from services.dashboard import render
@@ -69,7 +70,7 @@ class Page:
         shown = replace(self, section=section)
         response = HTMLResponse(render(template, page=shown, **context), status_code=status)
         response.headers.update(PAGE_HEADERS)
-        self.visitor.remember(response)
+        self.visitor.remember(self.request, response)
         return response
 
     def redirect(self, address: str) -> Response:
@@ -123,7 +124,7 @@ def _require_token(request: Request, settings: SettingsDep, store: StoreDep, car
     """Refuse an action without the token of a page of ours; whose session is gone has to log in first."""
     if carried:
         return
-    if needs_key(settings, store) and SESSION_COOKIE not in request.cookies:
+    if needs_key(settings, store) and cookie(request, SESSION_COOKIE) is None:
         raise Problem(UNAUTHORIZED, "the session has ended")
     raise without_csrf_token()
 

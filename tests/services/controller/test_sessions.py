@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from services.controller.sessions import (
     VISITOR_COOKIE,
 )
 from services.settings import Settings
-from services.store import Scope, Store
+from services.store import Scope, Store, upgrade
 
 LOOPBACK = "http://127.0.0.1:8000"
 BOOTSTRAP = "bootstrap-key-of-a-test"
@@ -43,6 +44,16 @@ def csrf_token(http: TestClient, path: str = "/") -> str:
     """What the page at a path gives its scripts and forms."""
     page = http.get(path).text
     return page.partition('name="csrf-token" content="')[2].partition('"')[0]
+
+
+def cookies(http: TestClient) -> dict[str, str]:
+    """A browser's cookies, by what they are for."""
+    return {name.rpartition("_")[0].removeprefix("__Host-"): value for name, value in http.cookies.items()}
+
+
+def named(http: TestClient, purpose: str) -> str:
+    """The name of a cookie at this controller."""
+    return f"{purpose}_{http.app.state.database_id[:8]}"  # type: ignore[attr-defined]
 
 
 def log_in(http: TestClient, key: str, **form: str) -> Any:
@@ -93,11 +104,24 @@ def test_the_cookie_is_closed_to_scripts_and_other_sites(browser: Start, store: 
     plain = log_in(browser(), key).headers["Set-Cookie"]
     secure = log_in(browser("https://127.0.0.1:8000"), key).headers["Set-Cookie"]
 
+    assert plain.startswith(SESSION_COOKIE)
+    assert secure.startswith(f"__Host-{SESSION_COOKIE}")
     for cookie in (plain, secure):
-        assert cookie.startswith(f"{SESSION_COOKIE}=")
         assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
     assert "Secure" not in plain
     assert "Secure" in secure.split("; ")
+
+
+def test_a_browser_keeps_its_sessions_of_two_controllers_of_one_host(browser: Start, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    upgrade(url)
+    first, other = browser(api_key=BOOTSTRAP), browser(api_key=BOOTSTRAP, database_url=url)
+    log_in(first, BOOTSTRAP)
+    other.cookies.update(first.cookies)
+    log_in(other, BOOTSTRAP)
+    first.cookies.update(other.cookies)
+
+    assert [http.get("/v1/searches").status_code for http in (first, other)] == [200, 200]
 
 
 @pytest.mark.parametrize("key", ["", " ", "wrong", "gtn_abc_def", "ä" * 20])
@@ -107,7 +131,7 @@ def test_a_wrong_key_opens_nothing(browser: Start, key: str) -> None:
     answer = log_in(http, key)
 
     assert answer.status_code in {401, 422}
-    assert SESSION_COOKIE not in http.cookies
+    assert SESSION_COOKIE not in cookies(http)
     assert answer.headers["Content-Type"].startswith("text/html")
     assert http.get("/v1/searches").status_code == 401
 
@@ -123,7 +147,7 @@ def test_who_guesses_keys_is_slowed_down_at_the_login_too(browser: Start) -> Non
 @pytest.mark.parametrize("cookie", ["", "wrong", "x" * 43, "é".encode().decode("latin-1")])
 def test_a_made_up_session_is_nobody(browser: Start, cookie: str) -> None:
     http = browser(api_key=BOOTSTRAP)
-    headers = {"Cookie": f"{SESSION_COOKIE}={cookie}".encode("latin-1")}
+    headers = {"Cookie": f"{named(http, SESSION_COOKIE)}={cookie}".encode("latin-1")}
 
     assert http.get("/v1/searches", headers=headers).status_code == 401
     assert http.get("/", headers=headers).status_code == 303
@@ -132,7 +156,7 @@ def test_a_made_up_session_is_nobody(browser: Start, cookie: str) -> None:
 def test_a_visitors_cookie_opens_nothing(browser: Start) -> None:
     http = browser(api_key=BOOTSTRAP)
     token = csrf_token(http, "/login")
-    assert VISITOR_COOKIE in http.cookies
+    assert VISITOR_COOKIE in cookies(http)
 
     assert http.get("/v1/searches").status_code == 401
     answer = http.post("/v1/meta-trainings", json=META_TRAINING, headers={CSRF_HEADER: token})
@@ -158,20 +182,20 @@ def test_a_session_of_the_bootstrap_key_ends_with_it(browser: Start) -> None:
     assert http.get("/v1/searches").status_code == 200
 
     restarted = browser(api_key="another-bootstrap-key")
-    restarted.cookies.set(SESSION_COOKIE, http.cookies[SESSION_COOKIE])
+    restarted.cookies.update(http.cookies)
 
     assert restarted.get("/v1/searches").status_code == 401
 
 
 def test_logging_out_ends_the_session_for_good(logged_in: Callable[[Scope], TestClient]) -> None:
     http = logged_in(Scope.READ)
-    stolen = http.cookies[SESSION_COOKIE]
+    stolen = f"{named(http, SESSION_COOKIE)}={cookies(http)[SESSION_COOKIE]}"
 
     out = http.post("/logout", data={CSRF_FIELD: csrf_token(http)})
 
     assert (out.status_code, out.headers["Location"]) == (303, "/login")
-    assert SESSION_COOKIE not in http.cookies
-    assert http.get("/v1/searches", headers={"Cookie": f"{SESSION_COOKIE}={stolen}"}).status_code == 401
+    assert SESSION_COOKIE not in cookies(http)
+    assert http.get("/v1/searches", headers={"Cookie": stolen}).status_code == 401
 
 
 def test_an_action_after_the_session_is_gone_leads_to_the_login(
@@ -179,9 +203,10 @@ def test_an_action_after_the_session_is_gone_leads_to_the_login(
 ) -> None:
     http = logged_in(Scope.ADMIN)
     form = {CSRF_FIELD: csrf_token(http), "name": "x", "scope": "read"}
-    for cookies in ({}, {VISITOR_COOKIE: "of the login page after logging out elsewhere"}):
+    visitor = {named(http, VISITOR_COOKIE): "of the login page after logging out elsewhere"}
+    for left in ({}, visitor):
         http.cookies.clear()
-        http.cookies.update(cookies)
+        http.cookies.update(left)
         answer = http.post("/settings/keys", data=form)
         assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=%2F")
         forged = http.post("/settings/keys", data=form, headers={"Origin": "http://evil.example"})
@@ -194,23 +219,23 @@ def test_a_form_to_log_in_that_is_out_of_date_leads_on_or_comes_again(browser: S
     http.cookies.clear()
 
     again = http.post("/login", data=form)
-    assert (again.status_code, SESSION_COOKIE in http.cookies) == (403, False)
+    assert (again.status_code, SESSION_COOKIE in cookies(http)) == (403, False)
     assert "out of date" in again.text
     assert 'value="/searches"' in again.text
 
     assert log_in(http, BOOTSTRAP).status_code == 303
-    session = http.cookies[SESSION_COOKIE]
+    session = cookies(http)[SESSION_COOKIE]
     onwards = http.post("/login", data=form | {"key": "wrong"})
     assert (onwards.status_code, onwards.headers["Location"]) == (303, "/searches")
-    assert http.cookies[SESSION_COOKIE] == session
+    assert cookies(http)[SESSION_COOKIE] == session
 
 
 def test_logging_in_again_changes_the_token(logged_in: Callable[[Scope], TestClient]) -> None:
     http = logged_in(Scope.READ)
-    first = http.cookies[SESSION_COOKIE], csrf_token(http)
+    first = cookies(http)[SESSION_COOKIE], csrf_token(http)
     logged_in(Scope.READ)
 
-    assert http.cookies[SESSION_COOKIE] != first[0]
+    assert cookies(http)[SESSION_COOKIE] != first[0]
     assert csrf_token(http) != first[1]
 
 
@@ -224,7 +249,7 @@ def test_with_a_session_the_api_changes_things_only_for_our_own_pages(
         {CSRF_HEADER: ""},
         {CSRF_HEADER: "é".encode().decode("latin-1")},
         {CSRF_HEADER: token[:-1]},
-        {CSRF_HEADER: http.cookies[SESSION_COOKIE]},
+        {CSRF_HEADER: cookies(http)[SESSION_COOKIE]},
         {CSRF_HEADER: token, "Origin": "http://evil.example"},
         {CSRF_HEADER: token, "Origin": "null"},
         {CSRF_HEADER: token, "Origin": "http://127.0.0.1:9999"},
@@ -334,7 +359,7 @@ def test_no_other_page_logs_a_browser_in_or_out(browser: Start, origin: str) -> 
     assert http.post("/login", data=form, headers={"Origin": origin}).status_code == 403
     assert http.post("/login", data={"key": BOOTSTRAP}).status_code == 403
     assert http.post("/logout", data=form, headers={"Origin": origin}).status_code == 403
-    assert SESSION_COOKIE not in http.cookies
+    assert SESSION_COOKIE not in cookies(http)
 
 
 def test_without_keys_only_this_origin_changes_things_from_a_browser(browser: Start) -> None:

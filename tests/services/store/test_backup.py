@@ -131,6 +131,7 @@ def test_a_copy_is_restored_where_there_is_nothing(copy: Path, tmp_path: Path) -
     restore(f"sqlite:///{tmp_path / 'new' / 'gtn-nas.db'}", copy)
     with open_store(f"sqlite:///{tmp_path / 'new' / 'gtn-nas.db'}") as store:
         assert names(store) == [1]
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
 
 def test_a_database_in_use_is_not_replaced(url: str, copy: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 import socket
 import socketserver
 import sqlite3
+import stat
 import tempfile
 import threading
 import uuid
@@ -227,6 +228,14 @@ def test_a_file_or_folder_that_cannot_be_used_points_at_the_data_folder_too(tmp_
     (tmp_path / "gtn.db").mkdir()
     with pytest.raises(StoreUnavailableError, match=r"may write there.*not set, GTN_NAS_DATA_DIR$"):
         upgrade(f"sqlite:///{tmp_path / 'gtn.db'}")
+
+
+def test_a_folder_that_is_made_for_a_database_is_its_owners_alone(tmp_path: Path):
+    (tmp_path / "shared").mkdir(mode=0o755)
+    for folder in ("new", "shared"):
+        upgrade(f"sqlite:///{tmp_path / folder / 'gtn.db'}")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "shared").stat().st_mode) == 0o755
 
 
 def test_a_database_that_is_not_there_is_not_made_by_looking_for_it(tmp_path: Path):

@@ -171,6 +171,6 @@ def test_a_session_of_the_bootstrap_key_administers(settings: Settings) -> None:
 
         page = http.get("/settings").text
 
-    assert SESSION_COOKIE in http.cookies
+    assert SESSION_COOKIE in str(http.cookies)
     assert "GTN_NAS_DATA_DIR" in page
     assert BOOTSTRAP not in page
