@@ -292,7 +292,7 @@ def _read_manifest(data: bytes) -> CheckpointManifest:
     """The manifest of a file that safetensors has accepted."""
     header_size = int.from_bytes(data[:8], "little")
     header: dict[str, Any] = json.loads(data[8 : 8 + header_size])
-    text = header.get("__metadata__", {}).get(_MANIFEST_KEY)
+    text = (header.get("__metadata__") or {}).get(_MANIFEST_KEY)  # null is as good as none
     if text is None:
         raise CheckpointError("a safetensors file without a GTN manifest; it holds some other weights")
     try:

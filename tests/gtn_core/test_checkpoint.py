@@ -1,4 +1,5 @@
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -183,6 +184,12 @@ def test_a_truncated_file_is_refused(make: Callable[..., FrozenCheckpoint], tmp_
 def test_other_weights_are_refused() -> None:
     with pytest.raises(CheckpointError, match="without a GTN manifest"):
         FrozenCheckpoint.from_bytes(save_tensors({"weight": torch.zeros(2)}))
+
+
+def test_metadata_that_are_null_are_none() -> None:
+    header = b'{"__metadata__": null}'
+    with pytest.raises(CheckpointError, match="without a GTN manifest"):
+        FrozenCheckpoint.from_bytes(struct.pack("<Q", len(header)) + header)
 
 
 @pytest.mark.parametrize(
