@@ -38,9 +38,12 @@ if TYPE_CHECKING:
 FORMAT_VERSION: Final = 1
 MAX_BYTES = 512 * 2**20
 """More than ten times the paper's CIFAR generator with its curriculum; what is larger is not read."""
+MAX_MANIFEST = 2**20
+"""Characters: room for 40,000 names of classes. Lists of checkpoints tell the manifests in full."""
 
 _MANIFEST_KEY = "gtn"
 _UNKNOWN_BYTES = 2**16  # more than metrics, learning curves and the list of tensors ever take
+_LONGEST_REASON = 2000  # characters: a manifest has room for thousands of bad entries, each with its line
 StorageType = Literal["float32", "float16"]
 _Size = Annotated[int, Field(ge=1, le=65_536)]
 _Seed = Annotated[int, Field(ge=0, lt=2**64)]
@@ -61,13 +64,15 @@ class CheckpointManifest(StrictModel):
     split_seed: _Seed
     image_shape: tuple[_Size, _Size, _Size] = Field(description="channels, height, width")
     num_classes: int = Field(ge=2, le=65_536)
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] = Field(fail_fast=True)
     normalization: Normalization
     learner: str = Field(description="the learners of meta-training, in words")
-    metrics: dict[str, float] = Field(description="on training and validation data; never on test data")
-    versions: dict[str, str]
+    metrics: dict[str, float] = Field(
+        max_length=1000, description="on training and validation data; never on test data"
+    )
+    versions: dict[str, str] = Field(max_length=1000)
     storage: StorageType = Field("float32", description="in which the weights are kept; they load as float32")
-    learning_curves: dict[CurveName, tuple[_Accuracy, ...]] = Field(
+    learning_curves: dict[CurveName, Annotated[tuple[_Accuracy, ...], Field(fail_fast=True)]] = Field(
         default_factory=dict,
         description="mean validation accuracy of fresh learners after each step, by what they learned from",
     )
@@ -199,6 +204,12 @@ def require_freezable(splits: DatasetSplits, *, config: MetaTrainingConfig, seed
         text = _manifest(splits, config=config, seed=seed, learner=learner, metrics={}).model_dump_json()
     except ValueError as error:  # a field is out of bounds, or is no text that UTF-8 has
         raise CheckpointError(f"what is meta-trained could not be frozen: {error}") from error
+    if len(text) + _UNKNOWN_BYTES > MAX_MANIFEST:
+        raise CheckpointError(
+            f"what is meta-trained could not be frozen: its manifest would have about "
+            f"{len(text) + _UNKNOWN_BYTES} characters, and one has at most {MAX_MANIFEST}; shorten the names "
+            f"of the {splits.num_classes} classes"
+        )
     shapes = weight_shapes(config, splits.image_shape, splits.num_classes)
     weights = sum(math.prod(shape) for shape in shapes.values()) * np.dtype(np.float32).itemsize
     size = weights + len(json.dumps(text)) + _UNKNOWN_BYTES
@@ -292,9 +303,11 @@ def _read_manifest(data: bytes) -> CheckpointManifest:
     """The manifest of a file that safetensors has accepted."""
     header_size = int.from_bytes(data[:8], "little")
     header: dict[str, Any] = json.loads(data[8 : 8 + header_size])
-    text = header.get("__metadata__", {}).get(_MANIFEST_KEY)
+    text = (header.get("__metadata__") or {}).get(_MANIFEST_KEY)  # null is as good as none
     if text is None:
         raise CheckpointError("a safetensors file without a GTN manifest; it holds some other weights")
+    if len(text) > MAX_MANIFEST:
+        raise CheckpointError(f"the manifest has {len(text)} characters; one has at most {MAX_MANIFEST}")
     try:
         found = json.loads(text).get("format_version")
         if found != FORMAT_VERSION:
@@ -304,7 +317,8 @@ def _read_manifest(data: bytes) -> CheckpointManifest:
             )
         return CheckpointManifest.model_validate_json(text)
     except (ValidationError, ValueError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"the checkpoint's manifest does not hold: {error}") from error
+        reason = str(error)[:_LONGEST_REASON]
+        raise CheckpointError(f"the checkpoint's manifest does not hold: {reason}") from error
 
 
 def _require_match(tensors: Arrays, manifest: CheckpointManifest) -> None:

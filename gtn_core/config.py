@@ -77,7 +77,11 @@ class MetaTrainingConfig(StrictModel):
         "pooled", description="pooled: max pooling and a hidden layer; strided: no pooling, no hidden layer"
     )
     learner_channels: tuple[_Width, ...] = Field(
-        (16, 32), min_length=1, max_length=16, description="channels of each 3x3 convolution"
+        (16, 32),
+        min_length=1,
+        max_length=16,
+        fail_fast=True,
+        description="channels of each 3x3 convolution",
     )
     learner_hidden: _Width = Field(64, description="hidden units of a pooled learner")
     learner_pool_size: Literal[2, 3] = Field(

@@ -20,7 +20,8 @@ LARGEST = 2**64
 class StrictModel(BaseModel):
     """Frozen; a field that it does not have is an error that names the nearest that it has, or all.
 
-    Whatever is beyond `DEEPEST` or `LARGEST` is refused, too.
+    Whatever is beyond `DEEPEST` or `LARGEST` is refused, too. Lists in it are to be `fail_fast`: a request
+    has room for a hundred thousand bad items, and to look at each and tell of it takes a minute.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,16 +59,19 @@ def _refuse(model: type[BaseModel], lines: Iterable[InitErrorDetails]) -> None:
 
 def _too_deep(data: Any) -> Iterator[InitErrorDetails]:
     for name, value in data.items() if isinstance(data, dict) else ():
-        if _is_deeper(value, DEEPEST - 1):
+        if isinstance(value, _CONTAINERS) and _is_deeper(value, DEEPEST - 1):
             message = f"lists and objects are more than {DEEPEST} levels deep; give flatter ones"
             yield error_line("too_deep", message, (name,), None)
 
 
+_CONTAINERS = (dict, list, tuple)
+
+
 def _is_deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list | tuple):
-        return False
+    if levels == 0:
+        return True
     within = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(each, levels - 1) for each in within)
+    return any(isinstance(each, _CONTAINERS) and _is_deeper(each, levels - 1) for each in within)
 
 
 def _too_large(made: BaseModel) -> Iterator[InitErrorDetails]:

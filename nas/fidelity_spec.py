@@ -37,7 +37,11 @@ class FidelitySpec(StrictModel):
 
     search_space: NamedConfig = NamedConfig(name="nasbench201")
     estimators: tuple[NamedConfig, ...] = Field(
-        BASELINES, min_length=1, max_length=50, description="What is compared, each with its options."
+        BASELINES,
+        min_length=1,
+        max_length=50,
+        fail_fast=True,
+        description="What is compared, each with its options.",
     )
     candidates: int = Field(100, ge=2, le=100_000, description="Architectures that are scored.")
     labels: int = Field(

@@ -103,13 +103,13 @@ class SearchSpec(StrictModel):
     max_seconds: float | None = Field(
         None, gt=0, description="Wall-clock limit; candidates in flight are then stopped."
     )
-    initial_architectures: Annotated[tuple[str, ...], Field(max_length=MAX_INITIAL)] = Field(
+    initial_architectures: Annotated[tuple[str, ...], Field(max_length=MAX_INITIAL, fail_fast=True)] = Field(
         (),
         description="Encodings of what is evaluated first, in this order; then the algorithm, which learns "
         "from them, proposes its own. Equal ones count once; those beyond a constraint are left out, which "
         "the result tells.",
     )
-    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)] = Field(
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1, fail_fast=True)] = Field(
         ("accuracy",),
         description="The first is the algorithm's reward; all span the Pareto front. Left out, it is the "
         "accuracy or the score, as the estimator says.",

@@ -35,7 +35,7 @@ class CalibratedConfig(PanelConfig):
     """Who is asked, and the labels."""
 
     labels: tuple[Label, ...] = Field(
-        min_length=5, max_length=2000, description="Candidates trained for real."
+        min_length=5, max_length=2000, fail_fast=True, description="Candidates trained for real."
     )
     readout: Literal["predicted"] = Field(
         "predicted", description="The prediction; nothing else is the score."

@@ -42,7 +42,9 @@ class Member(NamedConfig):
     """An estimator with its options beside its name, and the readouts of it that count."""
 
     name: str = Field(min_length=1, description="A registered estimator.")
-    readouts: tuple[str, ...] = Field((), description="The numbers that count; none: its score alone.")
+    readouts: tuple[str, ...] = Field(
+        (), max_length=64, fail_fast=True, description="The numbers that count; none: its score alone."
+    )
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:
@@ -50,6 +52,10 @@ class Member(NamedConfig):
             config = self.config
         except (UnknownNameError, PluginError) as error:
             raise ValueError(str(error)) from error
+        within = config.members if isinstance(config, PanelConfig) else ()
+        if any(isinstance(member.config, PanelConfig) for member in within):
+            # Each level is checked anew for all that it holds.
+            raise ValueError(f"{self.name} has members that have members; name those beside each other")
         for readout in self.readouts:
             if config.readouts is not None and readout not in config.readouts:
                 known = ", ".join(config.readouts)
@@ -70,6 +76,8 @@ class PanelConfig(EstimatorConfig):
     members: tuple[Member, ...] = Field(
         (Member.model_construct(name="zero_cost", readouts=LABEL_FREE_READOUTS),),
         min_length=1,
+        max_length=16,
+        fail_fast=True,
         description="The estimators that are asked, each with its options and the readouts that count.",
     )
     reference_size: int = Field(

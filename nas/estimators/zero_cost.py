@@ -54,7 +54,9 @@ class ZeroCostConfig(EstimatorConfig):
     """Which proxies are measured, on how many images, and which one is the score."""
 
     readout: Proxy = Field("naswot", description="The proxy that is the score; all measured are reported.")
-    proxies: tuple[Proxy, ...] = Field(PROXIES, description="The proxies to measure, beside the readout.")
+    proxies: tuple[Proxy, ...] = Field(
+        PROXIES, max_length=64, fail_fast=True, description="The proxies to measure, beside the readout."
+    )
     batch_size: int = Field(64, ge=2, le=4096, description="Validation images, or noise, looked at at once.")
     network: dict[str, Any] | None = Field(
         None,

@@ -26,7 +26,7 @@ def _odd(value: int) -> int:
     return value
 
 
-_Options = Field(min_length=1, max_length=32)
+_Options = Field(min_length=1, max_length=32, fail_fast=True)
 _One = BeforeValidator(_listed)
 _Distinct = AfterValidator(_distinct)
 
@@ -67,5 +67,5 @@ class MacroDescription(StrictModel):
         16, ge=1, le=1024, description="Channels of the 3x3 convolution before stage 1."
     )
     stages: tuple[StageDescription, ...] = Field(
-        min_length=1, max_length=16, description="The stages, first to last."
+        min_length=1, max_length=16, fail_fast=True, description="The stages, first to last."
     )

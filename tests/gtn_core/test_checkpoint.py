@@ -1,4 +1,5 @@
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -185,6 +186,19 @@ def test_other_weights_are_refused() -> None:
         FrozenCheckpoint.from_bytes(save_tensors({"weight": torch.zeros(2)}))
 
 
+def test_of_thousands_of_bad_entries_a_few_are_told(make: Callable[..., FrozenCheckpoint]) -> None:
+    metrics = {str(number): "none" for number in range(5000)}
+    with pytest.raises(CheckpointError, match=r"metrics\.0\n") as caught:
+        FrozenCheckpoint.from_bytes(edited(make(), manifest={"metrics": metrics}))
+    assert len(str(caught.value)) < 3000
+
+
+def test_metadata_that_are_null_are_none() -> None:
+    header = b'{"__metadata__": null}'
+    with pytest.raises(CheckpointError, match="without a GTN manifest"):
+        FrozenCheckpoint.from_bytes(struct.pack("<Q", len(header)) + header)
+
+
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
@@ -197,6 +211,8 @@ def test_other_weights_are_refused() -> None:
         ({"image_shape": [1, 60000, 60000]}, "the manifest says"),
         ({"seed": -1}, "seed\n.*greater than or equal to 0"),
         ({"split_seed": 2**64}, "split_seed\n.*less than"),
+        ({"learner": "x" * 2**20}, r"the manifest has 10\d{5} characters; one has at most 1048576"),
+        ({"metrics": {str(number): 0 for number in range(1001)}}, "metrics\n.*at most 1000"),
         ({"learning_curves": {"gtn": []}}, "'gtn' has 0 values for 3 inner steps"),
         ({"learning_curves": {"noise": [0.5] * 3000}}, "'noise' has 3000 values for 3 inner steps"),
         (

@@ -317,6 +317,14 @@ def test_what_can_just_be_frozen_is_trained(
         meta_train(digits, config)
 
 
+def test_class_names_that_fill_no_manifest_are_not_trained(
+    digits: DatasetSplits, tiny_config: MetaTrainingConfig
+) -> None:
+    named = replace(digits, class_names=tuple(100_000 * str(digit) for digit in range(10)))
+    with pytest.raises(CheckpointError, match="at most 1048576; shorten the names of the 10 classes"):
+        meta_train(named, tiny_config)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -138,7 +138,7 @@ def get_options(page: PageDep, request: Request, part: Annotated[str, Query()]) 
     return page.render("new_search_options.html", part=_part(part, {"name": chosen}))
 
 
-@router.post("/searches/new/check")
+@router.post("/searches/new/check", dependencies=ACTS)
 def check(page: PageDep, form: FormDep) -> HTMLResponse:
     """What the form comes to so far: what is wrong with it, or what it would cost and how to send it."""
     return _plan_page(page, _plan(page, _said(form)))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from nas.architecture import Architecture
 from nas.estimators import CandidateFailed, EstimatorData, estimator_config, make_estimator
 from nas.estimators.base import CandidateScore
 from nas.estimators.calibrated import LogRankProcess
+from nas.estimators.ensemble import EnsembleConfig
 from nas.estimators.log_rank import log_rank, normal_scores, relative_ranks
 from nas.estimators.measurements import OwnMeasurements
 from nas.estimators.panel import Panel
@@ -189,6 +191,12 @@ class TestEnsemble:
                 "no readout 'synflow'; it has params, flops, naswot",
             ),
             ({"name": "gtn", "passes": 0}, "passes"),
+            (
+                {"name": "ensemble", "members": [{"name": "ensemble", "members": [{"name": "gtn"}]}]},
+                "ensemble has members that have members; name those beside each other",
+            ),
+            ({"name": "zero_cost", "readouts": ["naswot"] * 65}, "at most 64 items"),
+            ({"name": "zero_cost", "proxies": ["naswot"] * 65}, "at most 64 items"),
         ],
     )
     def test_a_bad_member_is_refused_at_once(
@@ -196,6 +204,17 @@ class TestEnsemble:
     ) -> None:
         with pytest.raises((ValidationError, ValueError), match=reason):
             make_estimator("ensemble", data, members=[member])
+
+    def test_there_are_as_many_members_as_can_be_checked_at_once(self) -> None:
+        for count, few in ((16, True), (17, False), (60_000, False)):
+            with nullcontext() if few else pytest.raises(ValidationError, match="at most 16 items"):
+                EnsembleConfig.model_validate({"members": [{"name": "zero_cost"}] * count})
+
+    def test_of_many_bad_members_the_first_is_told(self) -> None:
+        with pytest.raises(ValidationError) as caught:
+            EnsembleConfig.model_validate({"members": [{"name": "gtn"}, *[{"nam": "gtn"}] * 100_000]})
+        places = {error["loc"][1] for error in caught.value.errors() if error["type"] == "missing"}
+        assert places == {1}
 
 
 class TestLogRankProcess:

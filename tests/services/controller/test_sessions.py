@@ -198,6 +198,14 @@ def test_logging_out_ends_the_session_for_good(logged_in: Callable[[Scope], Test
     assert http.get("/v1/searches", headers={"Cookie": stolen}).status_code == 401
 
 
+@pytest.mark.parametrize(("scope", "status"), [(Scope.READ, 403), (Scope.SUBMIT, 200)])
+def test_who_may_not_submit_a_search_has_none_checked(
+    logged_in: Callable[[Scope], TestClient], scope: Scope, status: int
+) -> None:
+    http = logged_in(scope)
+    assert http.post("/searches/new/check", data={CSRF_FIELD: csrf_token(http)}).status_code == status
+
+
 def test_an_action_after_the_session_is_gone_leads_to_the_login(
     logged_in: Callable[[Scope], TestClient],
 ) -> None:

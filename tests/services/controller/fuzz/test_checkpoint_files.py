@@ -141,6 +141,7 @@ HOLE = {"w": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}
         _header(b"[]"),
         _header(b"{" * 1000),
         _header(b'{"__metadata__": {"gtn": 1}}'),
+        _header(b'{"__metadata__": null}'),
         _header(json.dumps({"__metadata__": {"gtn": "[" * 100_000}}).encode()),
         _header(json.dumps({"__metadata__": {"gtn": '{"format_version": 1, "a": ' * 50_000}}).encode()),
         _header(json.dumps({"__metadata__": {"gtn": '{"format_version": ' + "9" * 5000 + "}"}}).encode()),
