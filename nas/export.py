@@ -4,7 +4,8 @@ import copy
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol, runtime_checkable
@@ -87,16 +88,20 @@ def export_onnx(trained: TrainedNetwork) -> bytes:
     """
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         raise ExportError("ONNX export needs the packages onnx and onnxscript: pip install 'gtn-nas[onnx]'")
-    program = torch.onnx.export(
-        nn.Sequential(_Normalise(trained.normalization), _frozen(trained.network)).eval(),
-        (torch.zeros(2, *trained.image_shape),),
-        dynamo=True,
-        input_names=["pixels"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
-    assert program is not None  # torch returns None only without dynamo
+    with _tracing(trained.architecture):
+        program = torch.onnx.export(
+            nn.Sequential(_Normalise(trained.normalization), _frozen(trained.network)).eval(),
+            (torch.zeros(2, *trained.image_shape),),
+            dynamo=True,
+            input_names=["pixels"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+        assert program is not None  # torch returns None only without dynamo
+        shape = program.model.graph.inputs[0].shape
+        if shape is None or isinstance(shape[0], int):
+            raise RuntimeError("its `forward` depends on how many images there are")
     description = _description(trained)
     for node in program.model.graph:
         node.metadata_props.clear()  # the exporter leaves stack traces with this machine's paths
@@ -111,16 +116,32 @@ def export_torch(trained: TrainedNetwork) -> bytes:
     `torch.export.load(file, extra_files={"model.json": ""})` reads it and what is to know about it.
     """
     network = nn.Sequential(_Normalise(trained.normalization), _frozen(trained.network)).eval()
-    program = torch.export.export(
-        network,
-        (torch.zeros(2, *trained.image_shape),),
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )
+    with _tracing(trained.architecture):
+        program = torch.export.export(
+            network,
+            (torch.zeros(2, *trained.image_shape),),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+        )
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # with this machine's paths
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={"model.json": json.dumps(_description(trained))})
     return buffer.getvalue()
+
+
+@contextmanager
+def _tracing(architecture: Architecture) -> Iterator[None]:
+    """Whatever PyTorch raises where it cannot follow a network's `forward` becomes an ExportError."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        told = next(iter(str(cause).strip().splitlines()), repr(cause))
+        raise ExportError(
+            f"the network of {architecture.encoding!r} cannot be traced: {told}; export python or safetensors"
+        ) from error
 
 
 class _Normalise(nn.Module):

@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,31 @@ def test_without_the_extra_onnx_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     trained = exported()
     with pytest.raises(ExportError, match=r"pip install 'gtn-nas\[onnx\]'"):
         export_onnx(trained)
+
+
+class DependsOnValues(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = images.flatten(1)[:, :4]
+        return logits * 2 if logits.sum() > 0 else logits
+
+
+class DependsOnTheirNumber(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = images.flatten(1)[:, :4]
+        return logits if len(images) == 1 else logits * 2
+
+
+@pytest.mark.parametrize("export", [export_torch, export_onnx])
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [(DependsOnValues, "data-dependent expression"), (DependsOnTheirNumber, "batch|how many images")],
+)
+def test_a_network_that_cannot_be_traced_is_told(
+    export: Callable[[TrainedNetwork], bytes], network: type[nn.Module], reason: str
+) -> None:
+    untraceable = replace(exported(), network=network())
+    with pytest.raises(ExportError, match=f"cannot be traced: .*({reason}).*; export python or safetensors"):
+        export(untraceable)
 
 
 OTHER_SPACES: dict[str, dict[str, Any]] = {
