@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+from runpy import run_path
+from tempfile import TemporaryDirectory
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -15,6 +18,7 @@ from torch import Tensor, nn
 
 from gtn_core.data import Normalization
 from gtn_core.errors import ExportError
+from gtn_core.randomness import seeded_initialisation
 from nas.architecture import Architecture
 from nas.exported_model import render_model
 from nas.search_spaces.base import ImageShape, SearchSpace
@@ -49,7 +53,7 @@ class TrainedNetwork:
 def export_python(trained: TrainedNetwork) -> dict[str, bytes]:
     """`model.py` and `model.safetensors`: readable source of this one network, and its weights.
 
-    Raises ExportError when the search space does not write Python, or not for this network.
+    Raises ExportError when the search space does not write Python, or not that of this network.
     """
     if not isinstance(trained.space, WritesPython):
         raise ExportError(
@@ -67,8 +71,9 @@ def export_python(trained: TrainedNetwork) -> dict[str, bytes]:
     model = render_model(
         trained.architecture, source, trained.image_shape, trained.normalization, trained.class_names
     )
-    weights = export_safetensors(trained)
-    return {"model.py": model.encode(), "model.safetensors": weights}
+    files = {"model.py": model.encode(), "model.safetensors": export_safetensors(trained)}
+    _check_python(files, trained.architecture)
+    return files
 
 
 def export_safetensors(trained: TrainedNetwork) -> bytes:
@@ -127,6 +132,21 @@ def export_torch(trained: TrainedNetwork) -> bytes:
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={"model.json": json.dumps(_description(trained))})
     return buffer.getvalue()
+
+
+def _check_python(files: dict[str, bytes], architecture: Architecture) -> None:
+    """Run model.py as its user will: a search space may have written another network than it has built."""
+    with TemporaryDirectory() as folder, seeded_initialisation(0):
+        for name, content in files.items():
+            Path(folder, name).write_bytes(content)
+        try:
+            model = run_path(str(Path(folder, "model.py")))
+            model["self_check"](model["load"]())
+        except (Exception, SystemExit) as error:
+            raise ExportError(
+                f"the Python of {architecture.encoding!r} does not compute what was trained: {error!r:.500}; "
+                "export safetensors or onnx"
+            ) from error
 
 
 @contextmanager

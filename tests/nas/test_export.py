@@ -1,5 +1,6 @@
 """Exported networks compute what the trained ones do, without this package."""
 
+import inspect
 import json
 import runpy
 import subprocess
@@ -232,6 +233,53 @@ def test_a_space_that_fails_to_write_one_network_is_told(monkeypatch: pytest.Mon
     monkeypatch.setattr(type(SPACE), "python_source", not_this_one)
     with pytest.raises(ExportError, match=r"raised NotImplementedError\('no source.*export safetensors"):
         export_python(exported())
+
+
+class OddlyBuffered(nn.Module):
+    """Logits that depend on buffers of all kinds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mask", torch.tensor([True, False, True, True]))
+        self.register_buffer("order", torch.tensor([2, 0, 1, 3], dtype=torch.int32))
+        self.register_buffer("scale", torch.tensor(1.5, dtype=torch.bfloat16))
+        self.register_buffer("nothing", torch.empty(0, 3))
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pixels = images.flatten(1)[:, :4] * self.mask
+        return self.layer(pixels[:, self.order.long()] * self.scale.float()) + self.nothing.sum()
+
+
+class WritesOddlyBuffered:
+    """A search space's Python of that network, or what a test puts in the place of some of it."""
+
+    name, config = SPACE.name, SPACE.config
+
+    def __init__(self, written: str = "", instead: str = "") -> None:
+        source = inspect.getsource(OddlyBuffered) + "\n\ndef build_network():\n    return OddlyBuffered()\n"
+        self.source = source.replace(written, instead)
+
+    def python_source(self, *_given: object, **_options: object) -> str:
+        return self.source
+
+
+def test_the_python_file_reads_buffers_of_all_kinds() -> None:
+    export_python(replace(exported(), space=WritesOddlyBuffered(), network=OddlyBuffered()))
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "reason"),
+    [
+        ("nn.Linear(4, 4)", "nn.Linear(4, 4, bias=False)", r"Unexpected key.*layer\.bias"),
+        ("* self.mask", "", "logits are off"),
+        ("OddlyBuffered()", "Missing()", "NameError"),
+    ],
+)
+def test_python_of_another_network_is_not_exported(written: str, instead: str, reason: str) -> None:
+    space = WritesOddlyBuffered(written, instead)
+    with pytest.raises(ExportError, match=f"(?s)does not compute what was trained: .*{reason}"):
+        export_python(replace(exported(), space=space, network=OddlyBuffered()))
 
 
 def test_safetensors_carry_the_state_dict_and_how_to_feed_it(tmp_path: Path) -> None:
