@@ -80,7 +80,8 @@ def normalise(images: Tensor) -> Tensor:
         known = ", ".join([*map(str, LARGEST), "floating point as the data set has it"])
         raise ValueError(f"expected {known}; got {images.dtype}")
     pixels = images.float() / LARGEST.get(images.dtype, 1)
-    return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (MEAN, STD))
+    return (pixels - mean) / std
 
 
 $network

@@ -208,6 +208,12 @@ def test_pixels_reach_the_network_as_in_training(
             model["normalise"](integers.to(type_))
 
 
+def test_pixels_are_normalised_where_they_are(tmp_path: Path) -> None:
+    model = runpy.run_path(str(write(export_python(exported()), tmp_path / "model")))
+    images = torch.zeros(2, *COLOUR, device="meta")
+    assert model["normalise"](images).device == images.device
+
+
 def test_a_model_of_reduced_images_tells_how_larger_ones_are_reduced(tmp_path: Path) -> None:
     for name, content in export_python(exported()).items():
         (tmp_path / name).write_bytes(content)
