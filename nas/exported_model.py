@@ -18,7 +18,8 @@ _TEMPLATE = Template('''\
     predict(image)      # {class name: probability}, most probable first
     network = load()    # an nn.Module: normalised images [B, C, H, W] to logits [B, classes]
 
-Needs PyTorch, and model.safetensors beside this file. `python model.py` checks that both are in order.
+Needs PyTorch 2.3 or newer, and model.safetensors beside this file; `python model.py` checks that both are
+in order.
 """
 
 import json
