@@ -73,8 +73,8 @@ def normalise(images: Tensor) -> Tensor:
     """
     if tuple(images.shape[-3:]) != IMAGE_SHAPE:
         raise ValueError(
-            f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}; cut pictures to their "
-            "centre square and reduce them as for training, floating point in a batch [B, C, H, W]: "
+            f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}; $cut"
+            "reduce them as for training, floating point in a batch [B, C, H, W]: "
             f"torch.nn.functional.interpolate(images, {IMAGE_SHAPE[1:]}, mode='area')"
         )
     if not images.dtype.is_floating_point and images.dtype not in LARGEST:
@@ -154,6 +154,7 @@ def render_model(
         search_space=_literal(architecture.space),
         architecture=_literal(architecture.encoding),
         image_shape=image_shape,
+        cut="cut pictures to their centre square and " if image_shape[1] == image_shape[2] else "",
         class_names=_tuple([_literal(name) for name in class_names]),
         mean=_tuple([repr(value) for value in normalization.mean]),
         std=_tuple([repr(value) for value in normalization.std]),

@@ -219,11 +219,17 @@ def test_a_model_of_reduced_images_tells_how_larger_ones_are_reduced(tmp_path: P
         (tmp_path / name).write_bytes(content)
     model = runpy.run_path(str(tmp_path / "model.py"))
     images = torch.rand(2, 3, 18, 24)
-    with pytest.raises(ValueError, match="reduce them as for training") as told:
+    with pytest.raises(ValueError, match=r"got \(2, 3, 18, 24\); reduce them as for training") as told:
         model["normalise"](images)
     reduced = eval("torch" + str(told.value).partition(": torch")[2], {"torch": torch, "images": images})
     torch.testing.assert_close(reduced, torch.nn.functional.avg_pool2d(images, 2))
     model["normalise"](reduced)
+
+
+def test_only_a_model_of_square_images_asks_for_a_square() -> None:
+    square = replace(exported(), image_shape=(3, 8, 8))
+    assert "centre square" in export_python(square)["model.py"].decode()
+    assert "square" not in export_python(exported())["model.py"].decode()
 
 
 def test_a_space_that_writes_no_python_is_told(toy_space: SearchSpace) -> None:
