@@ -26,9 +26,10 @@ def plain_score(score: CandidateScore, extra: Mapping[str, float]) -> CandidateS
 
 
 def _count(name: str, value: float) -> int:
-    if not 0 <= value < 2**63:  # what databases hold
+    count = value if isinstance(value, float) else int(value)  # a tensor compares with no 2^63
+    if not 0 <= count < 2**63:  # what databases hold
         raise CandidateFailed("error", f"{name} is {value}; expected 0 to 2^63 - 1")
-    return int(value)
+    return int(count)
 
 
 def _finite(name: str, value: float) -> float:
