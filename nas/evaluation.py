@@ -1,6 +1,5 @@
 """One candidate's evaluation: what must be measured before any training, then the score, rung by rung."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from nas.estimators.base import (
     MultiFidelityEstimator,
 )
 from nas.estimators.failures import failure_of
+from nas.estimators.plain_score import plain_score
 from nas.latency import device_name, latency_ms
 from nas.ranking import reward
 from nas.search_spaces.base import ImageShape, SearchSpace
@@ -74,19 +74,19 @@ def _results(
         notes["latency_device"] = device_name(measured_on)
     if plan.shares == (1.0,):
         score = estimator.estimate(space, proposal.architecture, seed=proposal.seed)
-        yield CandidateResult(proposal, score=_with(score, extra), notes=notes)
+        yield CandidateResult(proposal, score=plain_score(score, extra), notes=notes)
         return
     seconds = 0.0
     for rung, share in enumerate(plan.shares):
         score = _estimate_in_part(estimator, space, proposal, share)
         seconds += score.seconds
         extra["depth"] = share
-        score = replace(_with(score, extra), seconds=seconds)
+        score = replace(plain_score(score, extra), seconds=seconds)
         if share == 1:
             yield CandidateResult(proposal, score=score, notes=notes)
         else:
             extra[rung_metric(rung)] = reward(score, plan.spec.objectives[0])
-            yield CandidateResult(proposal, score=_with(score, extra), notes=notes, rung=rung)
+            yield CandidateResult(proposal, score=plain_score(score, extra), notes=notes, rung=rung)
 
 
 def _numerics(estimator: Estimator) -> dict[str, str]:
@@ -125,37 +125,6 @@ def _admitted_latency(
             f"latency is {measured:.3g} ms on {device_name(device)}, above max_latency_ms {limit:g}",
         )
     return measured
-
-
-def _with(score: CandidateScore, extra: dict[str, float]) -> CandidateScore:
-    """The score with more readouts, all in Python's own types: estimators may come from other packages.
-
-    Raises CandidateFailed for what is no score, a number that is not finite, an accuracy that is no share, or
-    a count that cannot be stored.
-    """
-    if not isinstance(score, CandidateScore):
-        raise CandidateFailed("error", f"the estimator returned {score!r:.200}; expected a CandidateScore")
-    numbers = {"accuracy": score.accuracy, "loss": score.loss, "seconds": score.seconds}
-    plain = {name: _finite(name, value) for name, value in numbers.items()}
-    if not 0 <= plain["accuracy"] <= 1:
-        raise CandidateFailed("error", f"accuracy is {score.accuracy}; expected a share from 0 to 1")
-    own = {"score": score.score, **score.extra, **extra}
-    readouts = {name: _finite(name, value) for name, value in own.items()}
-    curve = tuple(_finite(f"loss_curve[{step}]", loss) for step, loss in enumerate(score.loss_curve))
-    params, flops = _count("params", score.params), _count("flops", score.flops)
-    return CandidateScore(**plain, loss_curve=curve, params=params, flops=flops, extra=readouts)
-
-
-def _count(name: str, value: float) -> int:
-    if not 0 <= value < 2**63:  # what databases hold
-        raise CandidateFailed("error", f"{name} is {value}; expected 0 to 2^63 - 1")
-    return int(value)
-
-
-def _finite(name: str, value: float) -> float:
-    if not math.isfinite(value):
-        raise CandidateFailed("non-finite", f"{name} is {value}")
-    return float(value)
 
 
 def evaluation_plan(spec: SearchSpec, shares: tuple[float, ...], data: EstimatorData) -> EvaluationPlan:

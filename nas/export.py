@@ -4,9 +4,13 @@ import copy
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+from runpy import run_path
+from tempfile import TemporaryDirectory
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -14,6 +18,7 @@ from torch import Tensor, nn
 
 from gtn_core.data import Normalization
 from gtn_core.errors import ExportError
+from gtn_core.randomness import seeded_initialisation
 from nas.architecture import Architecture
 from nas.exported_model import render_model
 from nas.search_spaces.base import ImageShape, SearchSpace
@@ -48,7 +53,7 @@ class TrainedNetwork:
 def export_python(trained: TrainedNetwork) -> dict[str, bytes]:
     """`model.py` and `model.safetensors`: readable source of this one network, and its weights.
 
-    Raises ExportError when the search space does not write Python, or not for this network.
+    Raises ExportError when the search space does not write Python, or not that of this network.
     """
     if not isinstance(trained.space, WritesPython):
         raise ExportError(
@@ -66,8 +71,9 @@ def export_python(trained: TrainedNetwork) -> dict[str, bytes]:
     model = render_model(
         trained.architecture, source, trained.image_shape, trained.normalization, trained.class_names
     )
-    weights = export_safetensors(trained)
-    return {"model.py": model.encode(), "model.safetensors": weights}
+    files = {"model.py": model.encode(), "model.safetensors": export_safetensors(trained)}
+    _check_python(files, trained.architecture)
+    return files
 
 
 def export_safetensors(trained: TrainedNetwork) -> bytes:
@@ -87,16 +93,20 @@ def export_onnx(trained: TrainedNetwork) -> bytes:
     """
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         raise ExportError("ONNX export needs the packages onnx and onnxscript: pip install 'gtn-nas[onnx]'")
-    program = torch.onnx.export(
-        nn.Sequential(_Normalise(trained.normalization), _frozen(trained.network)).eval(),
-        (torch.zeros(2, *trained.image_shape),),
-        dynamo=True,
-        input_names=["pixels"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
-    assert program is not None  # torch returns None only without dynamo
+    with _tracing(trained.architecture):
+        program = torch.onnx.export(
+            nn.Sequential(_Normalise(trained.normalization), _frozen(trained.network)).eval(),
+            (torch.zeros(2, *trained.image_shape),),
+            dynamo=True,
+            input_names=["pixels"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+        assert program is not None  # torch returns None only without dynamo
+        shape = program.model.graph.inputs[0].shape
+        if shape is None or isinstance(shape[0], int):
+            raise RuntimeError("its `forward` depends on how many images there are")
     description = _description(trained)
     for node in program.model.graph:
         node.metadata_props.clear()  # the exporter leaves stack traces with this machine's paths
@@ -111,16 +121,47 @@ def export_torch(trained: TrainedNetwork) -> bytes:
     `torch.export.load(file, extra_files={"model.json": ""})` reads it and what is to know about it.
     """
     network = nn.Sequential(_Normalise(trained.normalization), _frozen(trained.network)).eval()
-    program = torch.export.export(
-        network,
-        (torch.zeros(2, *trained.image_shape),),
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )
+    with _tracing(trained.architecture):
+        program = torch.export.export(
+            network,
+            (torch.zeros(2, *trained.image_shape),),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+        )
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # with this machine's paths
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={"model.json": json.dumps(_description(trained))})
     return buffer.getvalue()
+
+
+def _check_python(files: dict[str, bytes], architecture: Architecture) -> None:
+    """Run model.py as its user will: a search space may have written another network than it has built."""
+    with TemporaryDirectory() as folder, seeded_initialisation(0):
+        for name, content in files.items():
+            Path(folder, name).write_bytes(content)
+        try:
+            model = run_path(str(Path(folder, "model.py")))
+            model["self_check"](model["load"]())
+        except (Exception, SystemExit) as error:
+            raise ExportError(
+                f"the Python of {architecture.encoding!r} does not compute what was trained: {error!r:.500}; "
+                "export safetensors or onnx"
+            ) from error
+
+
+@contextmanager
+def _tracing(architecture: Architecture) -> Iterator[None]:
+    """Whatever PyTorch raises where it cannot follow a network's `forward` becomes an ExportError."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        told = next(iter(str(cause).strip().splitlines()), repr(cause))
+        raise ExportError(
+            f"the network of {architecture.encoding!r} cannot be traced: {told}; export python or safetensors"
+        ) from error
 
 
 class _Normalise(nn.Module):

@@ -18,7 +18,8 @@ _TEMPLATE = Template('''\
     predict(image)      # {class name: probability}, most probable first
     network = load()    # an nn.Module: normalised images [B, C, H, W] to logits [B, classes]
 
-Needs PyTorch, and model.safetensors beside this file. `python model.py` checks that both are in order.
+Needs PyTorch 2.3 or newer, and model.safetensors beside this file; `python model.py` checks that both are
+in order.
 """
 
 import json
@@ -72,15 +73,16 @@ def normalise(images: Tensor) -> Tensor:
     """
     if tuple(images.shape[-3:]) != IMAGE_SHAPE:
         raise ValueError(
-            f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}; cut pictures to their "
-            "centre square and reduce them as for training, floating point in a batch [B, C, H, W]: "
+            f"expected images of shape {IMAGE_SHAPE}, got {tuple(images.shape)}; $cut"
+            "reduce them as for training, floating point in a batch [B, C, H, W]: "
             f"torch.nn.functional.interpolate(images, {IMAGE_SHAPE[1:]}, mode='area')"
         )
     if not images.dtype.is_floating_point and images.dtype not in LARGEST:
         known = ", ".join([*map(str, LARGEST), "floating point as the data set has it"])
         raise ValueError(f"expected {known}; got {images.dtype}")
     pixels = images.float() / LARGEST.get(images.dtype, 1)
-    return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (MEAN, STD))
+    return (pixels - mean) / std
 
 
 $network
@@ -92,28 +94,41 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     body = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:body])
     metadata = header.pop("__metadata__", {})
-    types = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "I64": torch.int64}
     tensors = {}
     for name, entry in header.items():
         start, end = entry["data_offsets"]
-        values = bytearray(content[body + start : body + end])
-        tensors[name] = torch.frombuffer(values, dtype=types[entry["dtype"]]).reshape(entry["shape"])
+        values, dtype = bytearray(content[body + start : body + end]), TYPES[entry["dtype"]]
+        flat = torch.frombuffer(values, dtype=dtype) if values else torch.empty(0, dtype=dtype)
+        tensors[name] = flat.reshape(entry["shape"])
     return tensors, metadata
 
 
-@torch.no_grad()
+TYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+    "U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8,
+    "C64": torch.complex64, "BOOL": torch.bool,
+}
+
+
 def main() -> None:
     """Say what this is, and check that it computes what it computed when it was exported."""
     network = load()
     weights = sum(parameter.numel() for parameter in network.parameters())
     print(f"{SEARCH_SPACE} {ARCHITECTURE}")
     print(f"{weights:,} weights; images {IMAGE_SHAPE}; {len(CLASS_NAMES)} classes")
+    print(f"self-check passed: logits within {self_check(network):.1g} of those at export")
+
+
+@torch.no_grad()
+def self_check(network: nn.Module) -> float:
+    """How far logits are from those at export; ends the program if that is too far."""
     _, metadata = read_safetensors(WEIGHTS)
     expected = torch.tensor(json.loads(metadata["model"])["check_logits"])
     difference = (network(normalise(check_images())) - expected).abs().max().item()
     if not difference <= 1e-3 * (1 + expected.abs().max().item()):
         raise SystemExit(f"self-check failed: logits are off by {difference:.2g}")
-    print(f"self-check passed: logits within {difference:.1g} of those at export")
+    return difference
 
 
 def check_images() -> Tensor:
@@ -139,6 +154,7 @@ def render_model(
         search_space=_literal(architecture.space),
         architecture=_literal(architecture.encoding),
         image_shape=image_shape,
+        cut="cut pictures to their centre square and " if image_shape[1] == image_shape[2] else "",
         class_names=_tuple([_literal(name) for name in class_names]),
         mean=_tuple([repr(value) for value in normalization.mean]),
         std=_tuple([repr(value) for value in normalization.std]),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nas.agreement import CONFIDENCE, Agreement, Interval, agreement, defined
 from nas.estimators.base import Estimator
 from nas.estimators.failures import failure_of
+from nas.estimators.plain_score import plain_score
 from nas.estimators.readouts import gain, readout_values
 from nas.search_spaces.base import SearchSpace
 from nas.true_accuracies import Population, TrueAccuracy, draw_candidates
@@ -161,11 +162,9 @@ def fidelity_report(
 
 def _score(estimator: Estimator, space: SearchSpace, entry: TrueAccuracy, seed: int) -> ScoredCandidate:
     try:
-        score = estimator.estimate(space, entry.architecture, seed=seed)
+        score = plain_score(estimator.estimate(space, entry.architecture, seed=seed), {})
     except Exception as error:  # one candidate must not end the report
         return ScoredCandidate(math.nan, {}, 0.0, str(failure_of(error)))
-    if not math.isfinite(score.score):
-        return ScoredCandidate(math.nan, {}, score.seconds, f"non-finite: its score is {score.score}")
     readouts = {name: gain(score, name) for name in readout_values(score)}
     return ScoredCandidate(score.score, readouts, score.seconds)
 

@@ -6,8 +6,10 @@ from heapq import heappop, heappush
 
 import numpy as np
 
+from nas.algorithms import ALGORITHMS
 from nas.algorithms.base import LineageAlgorithm, SearchAlgorithm
 from nas.architecture import Architecture
+from nas.registry import PluginError
 from nas.search_spaces.base import SearchSpace
 
 MAX_REFUSALS = 200
@@ -84,8 +86,8 @@ def _offers(
     """
     beyond = 0
     for _ in range(MAX_REFUSALS):
-        architecture = algorithm.ask(rng)
-        yield architecture, algorithm.parents if isinstance(algorithm, LineageAlgorithm) else ()
+        architecture, parents = _asked(algorithm, space, rng)
+        yield architecture, parents
         beyond += excess(architecture) > 0
         if beyond >= MAX_MISFITS_ASKED:
             break
@@ -107,6 +109,23 @@ def _offers(
                 architecture = child
     for neighbour in _walk(space, architecture, excess):
         yield neighbour, ()
+
+
+def _asked(
+    algorithm: SearchAlgorithm, space: SearchSpace, rng: np.random.Generator
+) -> tuple[Architecture, tuple[Architecture, ...]]:
+    """The algorithm's answer, with its parents. Raises PluginError for what is none."""
+    with ALGORITHMS.faults_of(algorithm.name, "ask"):
+        architecture = algorithm.ask(rng)
+        parents = algorithm.parents if isinstance(algorithm, LineageAlgorithm) else ()
+    if not isinstance(architecture, Architecture) or architecture.space != space.name:
+        raise PluginError(
+            "algorithm",
+            algorithm.name,
+            f"algorithm {algorithm.name!r}: its `ask` returned {architecture!r:.200}; expected an "
+            f"Architecture of the space {space.name!r}",
+        )
+    return architecture, parents
 
 
 def _walk(

@@ -1,13 +1,13 @@
 """Names to implementations: the built-in ones, and plugins that other packages bring as entry points."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
 from gtn_core.errors import GtnNasError, UnknownNameError
@@ -25,7 +25,7 @@ class Registered(Protocol):
 
 
 class PluginError(GtnNasError):
-    """An entry point that cannot be imported, or whose object is not what its group promises."""
+    """An entry point that cannot be imported, or whose object is or does not what its group promises."""
 
     def __init__(self, kind: str, name: str, message: str) -> None:
         self.kind, self.name = kind, name
@@ -95,6 +95,20 @@ class Registry(Generic[Factory]):
             return _self_description(self.get(name)).description
         except PluginError as error:
             return str(error)
+
+    @contextmanager
+    def faults_of(self, name: str, method: str) -> Iterator[None]:
+        """Inside, what the code of a plugin raises becomes a PluginError that says whose fault it is."""
+        try:
+            yield
+        except Exception as error:
+            if self.is_built_in(name) or isinstance(error, GtnNasError | ValidationError):
+                raise
+            raise PluginError(
+                self.kind,
+                name,
+                f"{self.kind} {name!r}: its `{method}` raised {error!r}; fix or uninstall its package",
+            ) from error
 
     def _built_in_by_name(self) -> dict[str, Factory]:
         return {_self_description(factory).name: factory for factory in self.built_in}

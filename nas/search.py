@@ -6,12 +6,13 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
-from nas.algorithms import get_algorithm
+from nas.algorithms import ALGORITHMS, get_algorithm
 from nas.algorithms.base import ConstrainedAlgorithm, MultiFidelityAlgorithm
 from nas.architecture import Architecture
 from nas.candidates import CandidateResult, Proposal, Recall, rewards_at_rungs, rung_metric
@@ -28,7 +29,7 @@ def _never() -> bool:
     return False
 
 
-class _Stopped(Exception):  # noqa: N818 - a way out, not an error
+class _Stopped(BaseException):
     """Whoever asked for a proposal wants none any more."""
 
 
@@ -100,7 +101,8 @@ class Search:
         self._initial = deque(map(self.space.parse, spec.initial_architectures))
         self._again = deque(sorted(in_flight, key=lambda proposal: proposal.number))
         if isinstance(self.algorithm, ConstrainedAlgorithm):
-            self.algorithm.constrain(self._is_admitted)
+            with self._faults_of_algorithm("constrain"):
+                self.algorithm.constrain(self._is_admitted)
         for result in history:
             self._tell_rungs(result)
             self._tell(result)
@@ -153,7 +155,8 @@ class Search:
         judged = self._judged.setdefault(result.proposal.number, [])
         if result.rung == len(judged):
             reached = result.score.extra[rung_metric(result.rung)]
-            judged.append((reached, self.algorithm.goes_on(result.rung, reached)))
+            with self._faults_of_algorithm("goes_on"):
+                judged.append((reached, self.algorithm.goes_on(result.rung, reached)))
         return judged[result.rung][1]
 
     def ended(self, result: CandidateResult) -> CandidateResult:
@@ -187,13 +190,18 @@ class Search:
     def _tell(self, result: CandidateResult) -> None:
         score = result.score
         rewards = None if score is None else [reward(score, name) for name in self.spec.objectives]
-        self.algorithm.tell(result.proposal.architecture, rewards)
+        with self._faults_of_algorithm("tell"):
+            self.algorithm.tell(result.proposal.architecture, rewards)
 
     def _tell_rungs(self, result: CandidateResult) -> None:
         """What the algorithm heard of a candidate before it was complete, from the record."""
         if isinstance(self.algorithm, MultiFidelityAlgorithm):
             for rung, reached in enumerate(rewards_at_rungs(result)):
-                self.algorithm.goes_on(rung, reached)
+                with self._faults_of_algorithm("goes_on"):
+                    self.algorithm.goes_on(rung, reached)
+
+    def _faults_of_algorithm(self, method: str) -> AbstractContextManager[None]:
+        return ALGORITHMS.faults_of(self.algorithm.name, method)
 
     def _draw(self) -> Proposal | None:
         if self.exhausted is not None or len(self._numbers) >= self.spec.max_candidates:

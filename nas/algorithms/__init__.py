@@ -31,7 +31,9 @@ ALGORITHMS: Registry[Callable[[SearchSpace, Any], SearchAlgorithm]] = Registry(
 
 def get_algorithm(name: str, space: SearchSpace, **config: Any) -> SearchAlgorithm:
     """A fresh algorithm over `space`. Raises UnknownNameError, or pydantic.ValidationError for its config."""
-    return ALGORITHMS.get(name)(space, ALGORITHMS.config(name, **config))
+    options = ALGORITHMS.config(name, **config)
+    with ALGORITHMS.faults_of(name, "__init__"):
+        return ALGORITHMS.get(name)(space, options)
 
 
 __all__ = ["ALGORITHMS", "SearchAlgorithm", "get_algorithm"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from nas.candidates import CandidateResult
 from nas.estimators.base import CandidateScore
@@ -43,6 +44,15 @@ def test_numbers_become_python_s_own() -> None:
     )
 
     assert outcome(numpys).score == SCORE
+
+    tensors = replace(
+        SCORE,
+        loss=torch.tensor(1.0),
+        loss_curve=torch.tensor([2.0, 1.0]),
+        params=torch.tensor(100),
+        flops=torch.tensor(1000, dtype=torch.int32),
+    )
+    assert outcome(tensors).score == SCORE
 
 
 def test_the_score_is_recorded_although_it_is_the_accuracy() -> None:

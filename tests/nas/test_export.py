@@ -1,9 +1,11 @@
 """Exported networks compute what the trained ones do, without this package."""
 
+import inspect
 import json
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,16 +208,28 @@ def test_pixels_reach_the_network_as_in_training(
             model["normalise"](integers.to(type_))
 
 
+def test_pixels_are_normalised_where_they_are(tmp_path: Path) -> None:
+    model = runpy.run_path(str(write(export_python(exported()), tmp_path / "model")))
+    images = torch.zeros(2, *COLOUR, device="meta")
+    assert model["normalise"](images).device == images.device
+
+
 def test_a_model_of_reduced_images_tells_how_larger_ones_are_reduced(tmp_path: Path) -> None:
     for name, content in export_python(exported()).items():
         (tmp_path / name).write_bytes(content)
     model = runpy.run_path(str(tmp_path / "model.py"))
     images = torch.rand(2, 3, 18, 24)
-    with pytest.raises(ValueError, match="reduce them as for training") as told:
+    with pytest.raises(ValueError, match=r"got \(2, 3, 18, 24\); reduce them as for training") as told:
         model["normalise"](images)
     reduced = eval("torch" + str(told.value).partition(": torch")[2], {"torch": torch, "images": images})
     torch.testing.assert_close(reduced, torch.nn.functional.avg_pool2d(images, 2))
     model["normalise"](reduced)
+
+
+def test_only_a_model_of_square_images_asks_for_a_square() -> None:
+    square = replace(exported(), image_shape=(3, 8, 8))
+    assert "centre square" in export_python(square)["model.py"].decode()
+    assert "square" not in export_python(exported())["model.py"].decode()
 
 
 def test_a_space_that_writes_no_python_is_told(toy_space: SearchSpace) -> None:
@@ -231,6 +245,53 @@ def test_a_space_that_fails_to_write_one_network_is_told(monkeypatch: pytest.Mon
     monkeypatch.setattr(type(SPACE), "python_source", not_this_one)
     with pytest.raises(ExportError, match=r"raised NotImplementedError\('no source.*export safetensors"):
         export_python(exported())
+
+
+class OddlyBuffered(nn.Module):
+    """Logits that depend on buffers of all kinds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mask", torch.tensor([True, False, True, True]))
+        self.register_buffer("order", torch.tensor([2, 0, 1, 3], dtype=torch.int32))
+        self.register_buffer("scale", torch.tensor(1.5, dtype=torch.bfloat16))
+        self.register_buffer("nothing", torch.empty(0, 3))
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pixels = images.flatten(1)[:, :4] * self.mask
+        return self.layer(pixels[:, self.order.long()] * self.scale.float()) + self.nothing.sum()
+
+
+class WritesOddlyBuffered:
+    """A search space's Python of that network, or what a test puts in the place of some of it."""
+
+    name, config = SPACE.name, SPACE.config
+
+    def __init__(self, written: str = "", instead: str = "") -> None:
+        source = inspect.getsource(OddlyBuffered) + "\n\ndef build_network():\n    return OddlyBuffered()\n"
+        self.source = source.replace(written, instead)
+
+    def python_source(self, *_given: object, **_options: object) -> str:
+        return self.source
+
+
+def test_the_python_file_reads_buffers_of_all_kinds() -> None:
+    export_python(replace(exported(), space=WritesOddlyBuffered(), network=OddlyBuffered()))
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "reason"),
+    [
+        ("nn.Linear(4, 4)", "nn.Linear(4, 4, bias=False)", r"Unexpected key.*layer\.bias"),
+        ("* self.mask", "", "logits are off"),
+        ("OddlyBuffered()", "Missing()", "NameError"),
+    ],
+)
+def test_python_of_another_network_is_not_exported(written: str, instead: str, reason: str) -> None:
+    space = WritesOddlyBuffered(written, instead)
+    with pytest.raises(ExportError, match=f"(?s)does not compute what was trained: .*{reason}"):
+        export_python(replace(exported(), space=space, network=OddlyBuffered()))
 
 
 def test_safetensors_carry_the_state_dict_and_how_to_feed_it(tmp_path: Path) -> None:
@@ -269,6 +330,31 @@ def test_without_the_extra_onnx_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     trained = exported()
     with pytest.raises(ExportError, match=r"pip install 'gtn-nas\[onnx\]'"):
         export_onnx(trained)
+
+
+class DependsOnValues(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = images.flatten(1)[:, :4]
+        return logits * 2 if logits.sum() > 0 else logits
+
+
+class DependsOnTheirNumber(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = images.flatten(1)[:, :4]
+        return logits if len(images) == 1 else logits * 2
+
+
+@pytest.mark.parametrize("export", [export_torch, export_onnx])
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [(DependsOnValues, "data-dependent expression"), (DependsOnTheirNumber, "batch|how many images")],
+)
+def test_a_network_that_cannot_be_traced_is_told(
+    export: Callable[[TrainedNetwork], bytes], network: type[nn.Module], reason: str
+) -> None:
+    untraceable = replace(exported(), network=network())
+    with pytest.raises(ExportError, match=f"cannot be traced: .*({reason}).*; export python or safetensors"):
+        export(untraceable)
 
 
 OTHER_SPACES: dict[str, dict[str, Any]] = {

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -48,7 +49,7 @@ def fails_below_a_half(encoding: str, seed: int) -> float:
 
 
 PERFECT = HandMade(lambda encoding, seed: value(encoding) ** 3)
-REVERSED = HandMade(lambda encoding, seed: -value(encoding))
+REVERSED = HandMade(lambda encoding, seed: 1 - value(encoding))
 RANDOM = HandMade(random_value)
 CONSTANT = HandMade(lambda encoding, seed: 0.5)
 TABLE = [
@@ -114,6 +115,29 @@ def test_failed_candidates_are_left_out_and_counted(toy_space: Any) -> None:
         assert math.isnan(each.overall.spearman.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "failure"),
+    [
+        (None, "error: the estimator returned None; expected a CandidateScore"),
+        ({"extra": None}, "error: AttributeError"),
+        ({"extra": {"note": "good"}}, "error: TypeError"),
+        ({"accuracy": 50.0}, "error: accuracy is 50.0; expected a share from 0 to 1"),
+        ({"loss": math.nan}, "non-finite: loss is nan"),
+    ],
+)
+def test_what_a_search_would_refuse_is_a_failed_candidate_here_too(
+    toy_space: Any, changes: dict[str, Any] | None, failure: str
+) -> None:
+    class Odd(HandMade):
+        def estimate(self, *given: Any, **options: Any) -> Any:
+            return changes and replace(super().estimate(*given, **options), **changes)
+
+    estimators = {"odd": Odd(lambda encoding, seed: 0.5), "perfect": PERFECT}
+    scored = score_candidates(toy_space, estimators, TABLE[:3], seed=0)
+    assert all((each.failure or "").startswith(failure) for each in scored["odd"])
+    assert not any(each.failure for each in scored["perfect"])
+
+
 def test_populations(toy_space: Any) -> None:
     seen = []
     estimator = HandMade(lambda encoding, seed: seen.append(encoding) or value(encoding))
@@ -167,7 +191,8 @@ def test_the_best_by_score_are_others_than_the_best_by_truth(toy_space: Any) -> 
     """Half of the space is praised at random: among those, the score knows nothing."""
 
     def praise(encoding: str, seed: int) -> float:
-        return 1 + random_value(encoding, seed) if encoding.endswith(("0", "1")) else value(encoding)
+        praised = encoding.endswith(("0", "1"))
+        return (1 + random_value(encoding, seed) if praised else value(encoding)) / 2
 
     (fidelity,) = measure_fidelity(
         toy_space, {"it": HandMade(praise)}, TABLE, candidates=1000, population="all", resamples=200

@@ -1,5 +1,6 @@
 """New architectures under constraints, and where algorithms repeat themselves."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nas.choice_table import differences
 from nas.constraint_check import ConstraintCheck
 from nas.estimators.base import CandidateScore
 from nas.proposals import MAX_MISFITS_ASKED
+from nas.registry import PluginError
 from nas.search import Search
 from nas.search_spec import SearchSpec
 
@@ -42,6 +44,57 @@ def insisting(search: Search, architecture: Architecture) -> list[Architecture]:
 
     search.algorithm.ask = ask  # type: ignore[method-assign]
     return asked
+
+
+class OfAPlugin:
+    """An algorithm that a test completes."""
+
+    name = "of_a_plugin"
+    config = None
+
+    def ask(self, _rng: np.random.Generator) -> Any:
+        return Architecture("letters", "abcabc")
+
+    def tell(self, _architecture: Architecture, _rewards: object) -> None: ...
+
+
+@pytest.mark.parametrize("answer", [None, "abcabc", Architecture("nasbench201", "abcabc")])
+def test_what_is_no_architecture_of_the_space_is_told_of_its_algorithm(answer: object) -> None:
+    search = make_search(make_spec())
+    search.algorithm = algorithm = OfAPlugin()  # type: ignore[assignment]
+    algorithm.ask = lambda _rng: answer  # type: ignore[method-assign]
+    with pytest.raises(PluginError, match=r"'of_a_plugin': its `ask` returned .*; expected an Arch"):
+        search.propose()
+
+
+@pytest.mark.parametrize("method", ["ask", "tell"])
+def test_what_a_plugin_s_algorithm_raises_is_told_of_it(method: str) -> None:
+    def broken(*_given: object) -> None:
+        raise KeyError("oops")
+
+    search = make_search(make_spec())
+    search.algorithm = algorithm = OfAPlugin()  # type: ignore[assignment]
+    setattr(algorithm, method, broken)
+    with pytest.raises(PluginError, match=rf"'of_a_plugin': its `{method}` raised KeyError\('oops'\)"):
+        run(search)
+
+
+def test_an_algorithm_of_a_plugin_stops_with_its_search() -> None:
+    class Curious(OfAPlugin):
+        def constrain(self, is_admitted: Any) -> None:
+            self.is_admitted = is_admitted
+
+        def ask(self, rng: np.random.Generator) -> Any:
+            architecture = super().ask(rng)
+            with suppress(Exception):
+                self.is_admitted(architecture)
+            return architecture
+
+    search = make_search(make_spec())
+    search.algorithm = algorithm = Curious()  # type: ignore[assignment]
+    algorithm.constrain(search._is_admitted)
+    assert search.propose(lambda: True) is None
+    assert search.propose() is not None
 
 
 def test_an_algorithm_that_insists_on_a_misfit_is_not_asked_for_long() -> None:
