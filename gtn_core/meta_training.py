@@ -82,7 +82,7 @@ def meta_train(
         CheckpointError: the file at `state_path` is corrupt, or of another run; or what is meta-trained
             could not be frozen.
         ValueError: there are more ranks than learners in a meta step, the seed is not in [0, 2**64), or a
-            learner does not answer with logits [B, K].
+            learner does not answer with logits [B, K] or changes its buffers in training.
     """
     rank.require_share(config.learners_per_meta_step)
     state_path = None if state_path is None else Path(state_path)
