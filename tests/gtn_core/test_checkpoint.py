@@ -259,11 +259,11 @@ def test_it_fits_the_data_it_was_made_from_and_no_other(
     assert checkpoint.manifest.split_seed == digits.seed != checkpoint.manifest.seed
     with pytest.raises(CheckpointError, match=r"data set digits .* fingerprint .*; digits .* has 0000"):
         checkpoint.require_fit(replace(digits, fingerprint="0000"))
-    with pytest.raises(CheckpointError, match=r"number of classes 10; .* has 3"):
-        checkpoint.require_fit(replace(digits, class_names=("a", "b", "c")))
+    with pytest.raises(CheckpointError, match=r"number of classes 10; .* has 11"):
+        checkpoint.require_fit(replace(digits, class_names=(*digits.class_names, "ten")))
     small = replace(digits.train, images=digits.train.images[..., :6])
     with pytest.raises(CheckpointError, match=r"image shape \(1, 8, 8\); .* has \(1, 8, 6\)"):
-        checkpoint.require_fit(replace(digits, train=small))
+        checkpoint.require_fit(replace(digits, train=small, validation=small, test=small))
 
 
 def test_synthesis_leaves_the_global_generator_alone(make: Callable[..., FrozenCheckpoint]) -> None:
