@@ -266,6 +266,18 @@ def test_it_fits_the_data_it_was_made_from_and_no_other(
         checkpoint.require_fit(replace(digits, train=small, validation=small, test=small))
 
 
+def test_synthesis_knows_no_default_type(make: Callable[..., FrozenCheckpoint]) -> None:
+    for kind in get_args(CurriculumKind):
+        checkpoint = make(curriculum=kind)
+        expected = checkpoint.synthesize().images
+        try:
+            torch.set_default_dtype(torch.float64)
+            found = checkpoint.synthesize().images
+        finally:
+            torch.set_default_dtype(torch.float32)
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 def test_synthesis_leaves_the_global_generator_alone(make: Callable[..., FrozenCheckpoint]) -> None:
     for kind in get_args(CurriculumKind):
         checkpoint = make(curriculum=kind)
