@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gtn_core.inner_optimizer import InnerOptimizer, Tensors
 from gtn_core.layers import batch_statistics
@@ -69,7 +70,10 @@ class InnerSteps:
         self, parameters: Tensors, images: Tensor, labels: Tensor, *, second_derivative: bool = False
     ) -> Tensor:
         """Cross-entropy of a learner with these parameters. Raises ValueError where it changes a buffer."""
-        with torch.enable_grad(), batch_statistics(self.network, second_derivative=second_derivative):
+        # Of the kernels of attention only the plain one has a second derivative.
+        plain_attention = sdpa_kernel(SDPBackend.MATH)
+        norms = batch_statistics(self.network, second_derivative=second_derivative)
+        with torch.enable_grad(), plain_attention, norms:
             logits = functional_call(self.network, self.named_parameters(parameters), images)
             loss = F.cross_entropy(logits, labels)
         self._require_same_buffers()

@@ -82,8 +82,8 @@ def meta_train(
         CheckpointError: the file at `state_path` is corrupt, or of another run; or what is meta-trained
             could not be frozen.
         ValueError: there are more ranks than learners in a meta step, the seed is not in [0, 2**64), the
-            default type of PyTorch is not float32, or learners are of no use: they do not answer with logits [B, K], or
-            have what a meta-gradient cannot go through.
+            default type of PyTorch is not float32, or a learner is of no use: it does not answer with logits
+            [B, K], or has what a meta-gradient cannot go through.
     """
     rank.require_share(config.learners_per_meta_step)
     state_path = None if state_path is None else Path(state_path)

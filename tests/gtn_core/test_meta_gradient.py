@@ -89,6 +89,20 @@ def with_instance_norm() -> nn.Module:
     return nn.Sequential(*layers).double()
 
 
+class WithAttention(nn.Module):
+    """Rows of an image attend to each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.projection, self.classifier = nn.Linear(4, 12), nn.Linear(4, K)
+
+    def forward(self, images: Tensor) -> Tensor:
+        query, key, value = self.projection(images).chunk(3, dim=3)
+        logits: Tensor = self.classifier(F.scaled_dot_product_attention(query, key, value).mean(dim=(1, 2)))
+        return logits
+
+
 LEARNERS: dict[str, Callable[[], nn.Module]] = {
     "batch": convnet,
     "mean only": lambda: convnet(learner_normalization="mean_only"),
@@ -97,6 +111,7 @@ LEARNERS: dict[str, Callable[[], nn.Module]] = {
     "with frozen parts": with_frozen_parts,
     "with an activation in the norm": with_activation_in_the_norm,
     "with instance norm": with_instance_norm,
+    "with attention": lambda: WithAttention().double(),
     "with dropout": lambda: nn.Sequential(convnet(), nn.Dropout(0.4)),
 }
 
