@@ -220,7 +220,7 @@ class LearnedCurriculum(nn.Module):
         return [part.flatten(0, flat)[order].view_as(part) for part in parts]
 
     def _noise(self, rng: torch.Generator | None) -> Tensor:
-        return self.latent_scale * torch.randn(self.latent_shape, generator=rng)
+        return self.latent_scale * torch.randn(self.latent_shape, generator=rng, dtype=torch.float32)
 
 
 def require_every_class(config: MetaTrainingConfig, num_classes: int) -> None:

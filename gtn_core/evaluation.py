@@ -26,9 +26,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure `network` on `split`, on the device of the split; modes and running buffers stay as they were.
 
-    With `batch_statistics` batch norm uses the statistics of the batch at hand: that is how candidates and
-    learners are measured, since a running mean gathered over a dozen synthetic batches describes nothing.
-    Without, it uses its running statistics, as a network in use does.
+    With `batch_statistics` batch and instance norm use the statistics of the batch at hand: that is how
+    candidates and learners are measured, since a running mean gathered over a dozen synthetic batches
+    describes nothing. Without, they use their running statistics, as a network in use does.
     """
     # Batches of nearly equal size: a last batch of one image would have no statistics.
     batches = -(-len(split.labels) // batch_size)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gtn_core.curriculum import LearnedCurriculum
 from gtn_core.data import Split
+from gtn_core.errors import DatasetError
 from gtn_core.randomness import torch_generator
 
 FIT_LEARNING_RATE = 0.01
@@ -50,6 +51,10 @@ def _real_images(labels: Tensor, train: Split, rng: torch.Generator) -> Tensor:
         needed = int(places.sum())
         if not needed:
             continue
+        if not len(members):
+            raise DatasetError(
+                f'class {label} has no training image to start from; add some, or set first_images to "noise"'
+            )
         turns = [torch.randperm(len(members), generator=rng) for _ in range(-(-needed // len(members)))]
         chosen[places] = members[torch.cat(turns)[:needed].to(members.device)]
     return train.images[chosen]

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gtn_core.inner_optimizer import InnerOptimizer, Tensors
 from gtn_core.layers import batch_statistics
@@ -30,14 +31,15 @@ class InnerSteps:
     """A few inner steps as a function of tensors alone: state and batches -> state.
 
     The state is the learner's parameters, without frozen ones, then the optimizer's own tensors; a batch is
-    images, labels, learning rate and momentum. Batch norm leaves its running statistics alone: a step that is
-    computed twice must not count twice.
+    images, labels, learning rate and momentum. Batch and instance norm leave running statistics alone: a step
+    that is computed twice must not count twice. A learner that changes its buffers otherwise is refused.
     """
 
     def __init__(self, network: nn.Module, optimizer: InnerOptimizer) -> None:
         self.network, self.optimizer = network, optimizer
         trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
         self.names = list(trained)
+        self._buffers = _buffers(network)
         parameters = [parameter.detach().requires_grad_() for parameter in trained.values()]
         self.initial_state: Tensors = [*parameters, *optimizer.init(parameters)]
 
@@ -67,11 +69,25 @@ class InnerSteps:
     def loss(
         self, parameters: Tensors, images: Tensor, labels: Tensor, *, second_derivative: bool = False
     ) -> Tensor:
-        """Cross-entropy of a learner with these parameters."""
-        with torch.enable_grad(), batch_statistics(self.network, second_derivative=second_derivative):
-            return F.cross_entropy(
-                functional_call(self.network, self.named_parameters(parameters), images), labels
-            )
+        """Cross-entropy of a learner with these parameters. Raises ValueError where it changes a buffer."""
+        # Of the kernels of attention only the plain one has a second derivative.
+        plain_attention = sdpa_kernel(SDPBackend.MATH)
+        norms = batch_statistics(self.network, second_derivative=second_derivative)
+        with torch.enable_grad(), plain_attention, norms:
+            logits = functional_call(self.network, self.named_parameters(parameters), images)
+            loss = F.cross_entropy(logits, labels)
+        self._require_same_buffers()
+        return loss
+
+    def _require_same_buffers(self) -> None:
+        now = _buffers(self.network)
+        for name, before in self._buffers.items():
+            if now.get(name) != before:
+                raise ValueError(
+                    f"a learner, {type(self.network).__name__}, changes its buffer {name!r} in training, "
+                    "which a meta-gradient would take for a constant; use layers that keep nothing from step "
+                    "to step, or batch norm, whose running statistics are left alone"
+                )
 
     def named_parameters(self, state: Sequence[Tensor]) -> Parameters:
         """The parameters at the head of a state, as `functional_call` takes them."""
@@ -82,6 +98,11 @@ class InnerSteps:
         count, end = len(self.names), len(self.initial_state)
         batches = zip(*(tensors[part::4] for part in range(end, end + 4)), strict=True)
         return list(tensors[:count]), list(tensors[count:end]), batches
+
+
+def _buffers(network: nn.Module) -> dict[str, tuple[int, int]]:
+    """Which tensors the network's buffers are, and how often each was written to."""
+    return {name: (id(buffer), buffer._version) for name, buffer in network.named_buffers()}
 
 
 def steps_without_gradient(steps: InnerSteps, tensors: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils.parametrize import register_parametrization
 
 from gtn_core.batch_norm import batch_norm
@@ -94,16 +95,22 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def batch_statistics(network: nn.Module, *, second_derivative: bool = False) -> Iterator[None]:
-    """Inside, batch norm uses the statistics of the batch at hand and leaves its running ones alone.
+    """Inside, batch and instance norm use the statistics of the batch at hand and leave running ones alone.
 
     With `second_derivative` it is the form whose second derivative is cheap, on the CPU, where that was
     measured; it has no forward derivative.
     """
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm | _InstanceNorm)]
     before = [(norm.training, norm.track_running_stats) for norm in norms]
-    replaced = [norm for norm in norms if second_derivative and _is_batch_norm_alone(norm)]
+    batch_norms = [norm for norm in norms if isinstance(norm, _BatchNorm)]
+    replaced = [norm for norm in batch_norms if second_derivative and _is_batch_norm_alone(norm)]
+    # Instance norm would move what running statistics it finds, told to track them or not.
+    instance_norms = [norm for norm in norms if isinstance(norm, _InstanceNorm)]
+    hidden = [(norm, norm.running_mean, norm.running_var) for norm in instance_norms]
     for norm in norms:
         norm.training, norm.track_running_stats = True, False
+    for norm, _, _ in hidden:
+        norm.running_mean = norm.running_var = None
     for norm in replaced:
         norm.forward = partial(_twice_differentiable, norm)  # type: ignore[method-assign]
     try:
@@ -111,6 +118,8 @@ def batch_statistics(network: nn.Module, *, second_derivative: bool = False) -> 
     finally:
         for norm, (training, tracking) in zip(norms, before, strict=True):
             norm.training, norm.track_running_stats = training, tracking
+        for norm, mean, variance in hidden:
+            norm.running_mean, norm.running_var = mean, variance
         for norm in replaced:
             del norm.forward
 

@@ -80,7 +80,7 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """Peak memory of a meta step in that form, from one inner step of a few learners, on the CPU.
 
-    Raises ValueError where a learner does not answer with logits [B, K].
+    Raises ValueError where a learner does not answer with logits [B, K] or changes its buffers.
     """
     learners = _learners(sampler, image_shape, num_classes, reference)
     count = partial(_counted, config=config, image_shape=image_shape, num_classes=num_classes)

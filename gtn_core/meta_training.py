@@ -81,8 +81,9 @@ def meta_train(
         MetaTrainingDiverged: a loss or the meta-gradient is not finite; the saved state is from before.
         CheckpointError: the file at `state_path` is corrupt, or of another run; or what is meta-trained
             could not be frozen.
-        ValueError: there are more ranks than learners in a meta step, the seed is not in [0, 2**64), or a
-            learner does not answer with logits [B, K].
+        ValueError: there are more ranks than learners in a meta step, the seed is not in [0, 2**64), the
+            default type of PyTorch is not float32, or a learner is of no use: it does not answer with logits
+            [B, K], or has what a meta-gradient cannot go through.
     """
     rank.require_share(config.learners_per_meta_step)
     state_path = None if state_path is None else Path(state_path)
@@ -155,6 +156,11 @@ def _require_usable(seed: int, state_path: Path | None, device: str | torch.devi
         )
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(f'device "{device}" needs a GPU and a PyTorch that finds it; use "cpu"')
+    if torch.get_default_dtype() != torch.float32:
+        raise ValueError(
+            f"PyTorch's default type is {torch.get_default_dtype()}, and checkpoints are float32; call "
+            "torch.set_default_dtype(torch.float32)"
+        )
 
 
 def _report(

@@ -49,10 +49,11 @@ class Normalization:
 
 @dataclass(frozen=True, eq=False)
 class DatasetSplits:
-    """A data set ready for training.
+    """A data set ready for training. Raises DatasetError for splits that cannot be trained on.
 
     `fingerprint` fixes the pixels, the labels and the split of training and validation. Test images have no
-    part in it: nothing is chosen on them, and who has fewer of them can still use a checkpoint.
+    part in it: nothing is chosen on them, and who has fewer of them can still use a checkpoint. Of the test
+    split no more than its shape is looked at before it is measured on.
     """
 
     dataset: DatasetSpec
@@ -63,6 +64,18 @@ class DatasetSplits:
     normalization: Normalization
     class_names: tuple[str, ...]
     fingerprint: str
+
+    def __post_init__(self) -> None:
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        for role, part in parts.items():
+            _require_labelled_images(part, f"{self.dataset}: {role}")
+            if part.images.shape[1:] != self.train.images.shape[1:]:
+                raise DatasetError(
+                    f"{self.dataset}: {role} images are {list(part.images.shape[1:])} and training images "
+                    f"{list(self.train.images.shape[1:])}; make them equal"
+                )
+        for role in ("training", "validation"):
+            _require_usable_values(parts[role], self.num_classes, f"{self.dataset}: {role}")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -100,6 +113,37 @@ def make_splits(raw: RawDataset, dataset: DatasetSpec, *, seed: int) -> DatasetS
         class_names=raw.class_names,
         fingerprint=_fingerprint(parts[:2], dataset.image_size),
     )
+
+
+def _require_labelled_images(part: Split, what: str) -> None:
+    """Raise DatasetError unless these are images [N, C, H, W], none of these zero, and labels [N]."""
+    import torch
+
+    expected = {"images": (torch.float32, 4, "[N, C, H, W]"), "labels": (torch.int64, 1, "[N]")}
+    for name, (dtype, dimensions, shape) in expected.items():
+        tensor = getattr(part, name)
+        if not isinstance(tensor, torch.Tensor):
+            raise DatasetError(f"{what} {name} are a {type(tensor).__name__}; give a tensor {dtype} {shape}")
+        if (tensor.dtype, tensor.dim()) != (dtype, dimensions) or not tensor.numel():
+            raise DatasetError(
+                f"{what} {name} are {tensor.dtype} {list(tensor.shape)}; expected {dtype} {shape}, none zero"
+            )
+    if len(part.images) != len(part.labels):
+        raise DatasetError(f"{what} has {len(part.images)} images but {len(part.labels)} labels")
+
+
+def _require_usable_values(part: Split, num_classes: int, what: str) -> None:
+    """Raise DatasetError unless labels are in [0, K) and pixels finite."""
+    import torch
+
+    lowest, highest = torch.stack(part.labels.aminmax()).tolist()
+    if lowest < 0 or highest >= num_classes:
+        raise DatasetError(
+            f"{what} labels are from {lowest} to {highest}; number the {num_classes} classes from 0 to "
+            f"{num_classes - 1}"
+        )
+    if not torch.stack(part.images.aminmax()).isfinite().all():  # NaN passes through both
+        raise DatasetError(f"{what} images have pixels that are not finite; leave those images out")
 
 
 def _hold_out(pool: LabelledImages, rng: np.random.Generator) -> tuple[LabelledImages, LabelledImages]:

@@ -275,11 +275,23 @@ def test_it_fits_the_data_it_was_made_from_and_no_other(
     assert checkpoint.manifest.split_seed == digits.seed != checkpoint.manifest.seed
     with pytest.raises(CheckpointError, match=r"data set digits .* fingerprint .*; digits .* has 0000"):
         checkpoint.require_fit(replace(digits, fingerprint="0000"))
-    with pytest.raises(CheckpointError, match=r"number of classes 10; .* has 3"):
-        checkpoint.require_fit(replace(digits, class_names=("a", "b", "c")))
+    with pytest.raises(CheckpointError, match=r"number of classes 10; .* has 11"):
+        checkpoint.require_fit(replace(digits, class_names=(*digits.class_names, "ten")))
     small = replace(digits.train, images=digits.train.images[..., :6])
     with pytest.raises(CheckpointError, match=r"image shape \(1, 8, 8\); .* has \(1, 8, 6\)"):
-        checkpoint.require_fit(replace(digits, train=small))
+        checkpoint.require_fit(replace(digits, train=small, validation=small, test=small))
+
+
+def test_synthesis_knows_no_default_type(make: Callable[..., FrozenCheckpoint]) -> None:
+    for kind in get_args(CurriculumKind):
+        checkpoint = make(curriculum=kind)
+        expected = checkpoint.synthesize().images
+        try:
+            torch.set_default_dtype(torch.float64)
+            found = checkpoint.synthesize().images
+        finally:
+            torch.set_default_dtype(torch.float32)
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_synthesis_leaves_the_global_generator_alone(make: Callable[..., FrozenCheckpoint]) -> None:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,15 +21,18 @@ def test_accuracy_and_loss_by_hand() -> None:
     assert abs(measured.loss - (3 * torch.log(torch.tensor(5 / 3)) + torch.log(torch.tensor(5.0))) / 4) < 1e-6
 
 
-def batch_normed() -> nn.Module:
+def normed(norm: nn.Module) -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(144, 10)
-    )
+    return nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.Dropout(0.5), nn.Flatten(), nn.Linear(144, 10))
 
 
-def test_batch_statistics_are_those_of_the_batch_and_nothing_else_changes(digits: DatasetSplits) -> None:
-    network = batch_normed()
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm2d(4), nn.InstanceNorm2d(4, track_running_stats=True)], ids=["batch", "instance"]
+)
+def test_batch_statistics_are_those_of_the_batch_and_nothing_else_changes(
+    norm: nn.Module, digits: DatasetSplits
+) -> None:
+    network = normed(norm)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     split = digits.validation
     measured = evaluate(network, split, batch_statistics=True, batch_size=len(split))
@@ -48,7 +52,7 @@ def test_a_last_batch_of_one_image_is_avoided(digits: DatasetSplits) -> None:
 
 
 def test_running_statistics_do_not_depend_on_the_batch_size(digits: DatasetSplits) -> None:
-    network = batch_normed()
+    network = normed(nn.BatchNorm2d(4))
     results = [evaluate(network, digits.validation, batch_size=size) for size in (7, 512)]
     assert abs(results[0].loss - results[1].loss) < 1e-5
     assert results[0].accuracy == results[1].accuracy

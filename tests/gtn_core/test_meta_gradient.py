@@ -1,5 +1,6 @@
 """The derivative that everything rests on, against references that know nothing of the unroll."""
 
+import re
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils.parametrizations import spectral_norm
 
 from gtn_core import (
     ConvNetSampler,
@@ -80,6 +82,27 @@ def with_activation_in_the_norm() -> nn.Module:
     return nn.Sequential(*layers).double()
 
 
+def with_instance_norm() -> nn.Module:
+    torch.manual_seed(0)
+    norms = (nn.InstanceNorm2d(2, affine=True, track_running_stats=tracks) for tracks in (True, False))
+    layers = nn.Conv2d(1, 2, 3), *norms, nn.Tanh(), nn.Flatten(), nn.Linear(8, K)
+    return nn.Sequential(*layers).double()
+
+
+class WithAttention(nn.Module):
+    """Rows of an image attend to each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.projection, self.classifier = nn.Linear(4, 12), nn.Linear(4, K)
+
+    def forward(self, images: Tensor) -> Tensor:
+        query, key, value = self.projection(images).chunk(3, dim=3)
+        logits: Tensor = self.classifier(F.scaled_dot_product_attention(query, key, value).mean(dim=(1, 2)))
+        return logits
+
+
 LEARNERS: dict[str, Callable[[], nn.Module]] = {
     "batch": convnet,
     "mean only": lambda: convnet(learner_normalization="mean_only"),
@@ -87,6 +110,8 @@ LEARNERS: dict[str, Callable[[], nn.Module]] = {
     "with unused parts": lambda: WithUnusedParts().double(),
     "with frozen parts": with_frozen_parts,
     "with an activation in the norm": with_activation_in_the_norm,
+    "with instance norm": with_instance_norm,
+    "with attention": lambda: WithAttention().double(),
     "with dropout": lambda: nn.Sequential(convnet(), nn.Dropout(0.4)),
 }
 
@@ -262,6 +287,43 @@ def test_the_unroll_leaves_the_network_as_it_was() -> None:
     torch.autograd.backward(real_loss(network, curriculum, form="recompute"))
     torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
     assert all(parameter.grad is None for parameter in network.used[0].parameters())
+
+
+class OwnRunningMean(nn.Module):
+    """A layer that normalises by a mean of its own, which no derivative reaches."""
+
+    mean: Tensor
+
+    def __init__(self, *, in_place: bool) -> None:
+        super().__init__()
+        self.in_place = in_place
+        self.register_buffer("mean", torch.zeros(4, dtype=torch.float64))
+
+    def forward(self, features: Tensor) -> Tensor:
+        moved = 0.5 * self.mean + 0.5 * features.detach().mean(dim=0)
+        if self.in_place:
+            self.mean.copy_(moved)
+        else:
+            self.mean = moved
+        return features - self.mean
+
+
+@pytest.mark.parametrize("form", get_args(MetaGradientForm))
+@pytest.mark.parametrize(
+    ("layers", "buffer"),
+    [
+        ((nn.Linear(16, 4), OwnRunningMean(in_place=True)), "2.mean"),
+        ((nn.Linear(16, 4), OwnRunningMean(in_place=False)), "2.mean"),
+        ((spectral_norm(nn.Linear(16, 4)),), "1.parametrizations.weight.0._u"),
+    ],
+    ids=["in place", "replaced", "spectral norm"],
+)
+def test_a_learner_that_changes_its_buffers_is_refused(
+    layers: tuple[nn.Module, ...], buffer: str, form: MetaGradientForm
+) -> None:
+    network = nn.Sequential(nn.Flatten(), *layers, nn.Linear(4, K)).double()
+    with pytest.raises(ValueError, match=f"Sequential, changes its buffer '{re.escape(buffer)}' in training"):
+        unroll(network, make_curriculum(), form=form)
 
 
 def test_snapshots_come_after_every_k_steps_and_the_last() -> None:

@@ -355,6 +355,15 @@ def test_what_no_run_could_use_is_refused(
         meta_train(digits, tiny_config, **options)
 
 
+def test_another_default_type_is_refused(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
+    try:
+        torch.set_default_dtype(torch.float64)
+        with pytest.raises(ValueError, match=r"default type is torch\.float64, and checkpoints are float32"):
+            meta_train(digits, tiny_config)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
 def test_a_cuda_device_that_is_not_there(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
     with pytest.raises(

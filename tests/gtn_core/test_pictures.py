@@ -59,7 +59,8 @@ def test_images_of_any_range_are_seen(
 def test_a_dark_channel_among_others_stays_dark(
     digits: DatasetSplits, tiny_config: MetaTrainingConfig
 ) -> None:
-    colour = replace(digits, train=Split(digits.train.images.expand(-1, 3, -1, -1), digits.train.labels))
+    pixels = Split(digits.train.images.expand(-1, 3, -1, -1), digits.train.labels)
+    colour = replace(digits, train=pixels, validation=pixels, test=pixels)
     normalization = Normalization((0.6, 0.4, 0.02), (0.2, 0.2, 0.02))
     shown = film_of_learned_pixels(colour, tiny_config, torch.zeros(3, 1), normalization)
     assert shown.tolist() == [[153, 102, 5]]

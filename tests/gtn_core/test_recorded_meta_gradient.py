@@ -81,13 +81,13 @@ def test_a_loss_that_is_not_finite_ends_it_with_all_weights_as_before(
 ) -> None:
     state, recorded = initial_state(tiny_config, digits, seed=0, device="cpu"), RecordedMetaGradient()
 
-    def step(train: DatasetSplits) -> MetaStepOutcome:
+    def step(train: Split) -> MetaStepOutcome:
         sampler = ConvNetSampler(tiny_config)
-        return meta_step(state, train.train, sampler, tiny_config, seed=0, meta_gradient=recorded)
+        return meta_step(state, train, sampler, tiny_config, seed=0, meta_gradient=recorded)
 
-    step(digits)
+    step(digits.train)
     before = {name: value.clone() for name, value in state.curriculum.state_dict().items()}
-    broken = replace(digits, train=replace(digits.train, images=digits.train.images * float("nan")))
+    broken = replace(digits.train, images=digits.train.images * float("nan"))
     with pytest.raises(MetaTrainingDiverged, match=r"meta step 2: the outer loss is nan for pooled convnet"):
         step(broken)
     torch.testing.assert_close(dict(state.curriculum.state_dict()), before, rtol=0, atol=0)
@@ -141,7 +141,7 @@ def test_colour_images_and_the_layout_of_their_weights_change_nothing(
     config = configured(tiny_config, learner_normalization="mean_only")
     grey = digits.train
     colour = Split(grey.images.repeat(1, 3, 1, 1).to(device), grey.labels.to(device))
-    splits = replace(digits, train=colour)
+    splits = replace(digits, train=colour, validation=colour, test=colour)
 
     def losses(meta_gradient: MetaGradient) -> list[float]:
         state, sampler = initial_state(config, splits, seed=0, device=device), ConvNetSampler(config)

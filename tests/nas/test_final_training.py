@@ -112,27 +112,17 @@ def test_the_test_split_is_opened_only_at_the_end(few_digits: DatasetSplits) -> 
     def stop(report: EpochReport) -> None:
         raise StopError
 
-    sealed = replace(few_digits, test=Sealed())
+    sealed = replace(few_digits, test=few_digits.test.to("meta"))  # a shape and nothing in it
     with pytest.raises(StopError):
         final_train(SPACE, ARCHITECTURE, sealed, FinalTrainingConfig(epochs=2), seed=0, on_epoch=stop)
-    with pytest.raises(AssertionError, match="opened"):
+    with pytest.raises(NotImplementedError, match="no data"):
         final_train(SPACE, ARCHITECTURE, sealed, FinalTrainingConfig(epochs=2), seed=0)
 
 
-class Sealed(Split):
-    """A split whose images must not be read."""
-
-    def __init__(self) -> None:
-        pass
-
-    def __getattr__(self, name: str) -> torch.Tensor:
-        raise AssertionError("the test split was opened")
-
-
 def test_a_loss_that_is_not_finite_ends_training(few_digits: DatasetSplits) -> None:
-    poisoned = replace(
-        few_digits, train=Split(few_digits.train.images * float("inf"), few_digits.train.labels)
-    )
+    train_split = Split(few_digits.train.images.clone(), few_digits.train.labels)
+    poisoned = replace(few_digits, train=train_split)
+    train_split.images.mul_(float("inf"))  # what passed the check
     with pytest.raises(FinalTrainingDiverged, match=r"epoch 1 of 2: .* learning_rate below 0\.1"):
         train(poisoned, epochs=2)
 
