@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from services.controller.shipped_checkpoints import shipped_ids
 from services.schemas import (
     ArchitectureView,
     CandidateDetail,
@@ -22,7 +23,6 @@ from services.schemas import (
     Progress,
     SearchView,
 )
-from services.shipped_checkpoints import shipped_ids
 from services.store import CandidateRecord, CheckpointRecord, EventRecord, JobRecord, candidate_id
 from services.store import Page as RecordPage
 
