@@ -30,7 +30,7 @@ from gtn_core import (
 )
 from gtn_core.learning_curves import first_images
 from nas import get_search_space
-from services.learner_sampling import MixedLearnerSampler
+from services.meta_worker.learner_sampling import MixedLearnerSampler
 
 REFERENCE: dict[str, Any] = {
     "inner_steps": 10,

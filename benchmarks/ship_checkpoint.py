@@ -29,7 +29,7 @@ from gtn_core import (
 )
 from gtn_core.checkpoint import repack
 from nas import get_search_space
-from services.learner_sampling import MixedLearnerSampler
+from services.meta_worker.learner_sampling import MixedLearnerSampler
 
 CURVE_LEARNERS = 5
 CURVE_IMAGES = 2000

@@ -17,8 +17,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from services.cli.demo import run_demo
 from services.client import ApiError, Client
-from services.demo import run_demo
 from services.local_stack import LocalStack
 from services.schemas import SearchView
 from services.settings import Settings

@@ -1,5 +1,6 @@
 """`gtn-nas checkpoint`: frozen GTN checkpoints."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,11 +8,11 @@ import typer
 
 from services.cli import options
 from services.cli.console import advise, connect, local_time, print_json, say, say_deleted, write_result
-from services.cli.submission import resolve_checkpoint
 from services.cli.tables import Column, Rows, print_table
 from services.visible import without_hidden
 
 if TYPE_CHECKING:
+    from services.client import Client
     from services.schemas import CheckpointView
 
 app = typer.Typer(help="Frozen GTN checkpoints.", no_args_is_help=True)
@@ -154,3 +155,30 @@ def _cells(checkpoint: "CheckpointView") -> tuple[str, ...]:
         "" if accuracy is None else f"{accuracy:.1%}",
         local_time(checkpoint.created_at),
     )
+
+
+def resolve_checkpoint(client: "Client", text: str) -> str:
+    """The full id of the newest of a name, of `latest`, of the start of an id, or of an id.
+
+    `latest` is the newest of those made or uploaded here; one that comes with the package only where there
+    is no other. Raises GtnNasError when the text is none of these, or the start of several ids.
+    """
+    from gtn_core.errors import GtnNasError
+
+    if re.fullmatch("[0-9a-f]{64}", text):
+        return text
+    if not text:  # as of a variable that is not set: the start of every id
+        raise GtnNasError("the id of the checkpoint is empty; `gtn-nas checkpoint list` shows what there is")
+    checkpoints = client.list_checkpoints()  # newest first
+    if text == "latest":
+        found = [each.id for each in sorted(checkpoints, key=lambda checkpoint: checkpoint.shipped)][:1]
+    else:
+        known = list(checkpoints)
+        found = [each.id for each in known if each.name == text][:1]
+        found = found or [each.id for each in known if each.id.startswith(text)]
+    if len(found) != 1:
+        raise GtnNasError(
+            f"{len(found) or 'no'} checkpoints match {text!r}; `gtn-nas checkpoint list` shows them, "
+            "`gtn-nas train-gtn` makes one"
+        )
+    return found[0]

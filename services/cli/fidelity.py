@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from services.cli import options
+from services.cli.checkpoints import resolve_checkpoint
 from services.cli.console import advise, connect, write_file
 from services.cli.progress import News, progress_display, watch
-from services.cli.submission import resolve_checkpoint
 from services.cli.tables import Column, Rows, print_table
 from services.given import given
 

@@ -25,7 +25,7 @@ def demo(
 
     Example: `gtn-nas demo --output demo-output`
     """
-    from services.demo import run_demo
+    from services.cli.demo import run_demo
 
     run_demo(data_dir=data_dir, output=output, candidates=candidates)
 

@@ -1,6 +1,5 @@
 """Commands that submit long work: train-gtn, search, clone, retrain."""
 
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ import typer
 from gtn_core.presets import load_preset, preset_names
 from services.cli import options
 from services.cli.candidates import candidate_rows
+from services.cli.checkpoints import resolve_checkpoint
 from services.cli.console import advise, connect, print_json, say
 from services.cli.progress import watch
 from services.cli.tables import print_table
@@ -288,33 +288,6 @@ def retrain(
         job = _report(client, job, "final training", follow=follow, as_json=as_json)
         if follow and not as_json:
             say(f"test accuracy {job.model_dump()['test_accuracy']:.2%}")
-
-
-def resolve_checkpoint(client: "Client", text: str) -> str:
-    """The full id of the newest of a name, of `latest`, of the start of an id, or of an id.
-
-    `latest` is the newest of those made or uploaded here; one that comes with the package only where there
-    is no other. Raises GtnNasError when the text is none of these, or the start of several ids.
-    """
-    from gtn_core.errors import GtnNasError
-
-    if re.fullmatch("[0-9a-f]{64}", text):
-        return text
-    if not text:  # as of a variable that is not set: the start of every id
-        raise GtnNasError("the id of the checkpoint is empty; `gtn-nas checkpoint list` shows what there is")
-    checkpoints = client.list_checkpoints()  # newest first
-    if text == "latest":
-        found = [each.id for each in sorted(checkpoints, key=lambda checkpoint: checkpoint.shipped)][:1]
-    else:
-        known = list(checkpoints)
-        found = [each.id for each in known if each.name == text][:1]
-        found = found or [each.id for each in known if each.id.startswith(text)]
-    if len(found) != 1:
-        raise GtnNasError(
-            f"{len(found) or 'no'} checkpoints match {text!r}; `gtn-nas checkpoint list` shows them, "
-            "`gtn-nas train-gtn` makes one"
-        )
-    return found[0]
 
 
 def _report(client: "Client", job: "Job", description: str, *, follow: bool, as_json: bool) -> "Job":

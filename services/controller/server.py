@@ -7,7 +7,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from services import descriptors
+from services.controller import descriptors
 from services.settings import Settings
 
 KEPT_DESCRIPTORS = 128

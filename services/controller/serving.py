@@ -7,13 +7,13 @@ import structlog
 from services.controller.app import create_app
 from services.controller.security import require_key_beyond_loopback
 from services.controller.server import ControllerServer
+from services.controller.shipped_checkpoints import register_shipped_checkpoints
 from services.dispatch.lanes import make_dispatcher
 from services.errors import ArtifactsUnavailableError, ServiceError
 from services.logging import configure_logging
 from services.ports import listen
 from services.redaction import redact
 from services.settings import Settings
-from services.shipped_checkpoints import register_shipped_checkpoints
 from services.store import Store, upgrade
 from services.telemetry import configure_telemetry
 from services.wiring import make_artifacts, make_store

@@ -13,10 +13,10 @@ from nas.search_spec import validate_spec
 from services.checkpoints import lies_under_its_name, located
 from services.controller.error_handlers import field_problems
 from services.controller.problems import Problem, invalid, invalid_field
+from services.controller.search_analysis import space_of
 from services.errors import ConflictError, NotFoundError
 from services.schemas.requests import SearchRequest
 from services.schemas.search_steering import SearchExtension
-from services.search_analysis import space_of
 from services.settings import Settings
 from services.store import CheckpointRecord, JobRecord, JsonObject, Store
 

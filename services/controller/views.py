@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from gtn_core import CheckpointError, FrozenCheckpoint
 from gtn_core.pictures import film_layout
+from services.controller.shipped_checkpoints import shipped_ids
 from services.schemas import (
     ArchitectureView,
     CandidateDetail,
@@ -25,7 +26,6 @@ from services.schemas import (
     SearchView,
 )
 from services.schemas.analysis import CurriculumView, Frames
-from services.shipped_checkpoints import shipped_ids
 from services.store import CandidateRecord, CheckpointRecord, EventRecord, JobRecord, candidate_id
 from services.store import Page as RecordPage
 

@@ -17,8 +17,8 @@ from nas.search_spaces import get_search_space
 from nas.search_spaces.base import SearchSpace
 from nas.slot import own_device
 from nas.true_accuracies import TrueAccuracy
-from services.accuracy_tables import read_table
 from services.lease import Lease
+from services.meta_worker.accuracy_tables import read_table
 from services.schemas.accuracy_tables import CalibrationSet
 from services.schemas.requests import MetaTrainingRequest
 

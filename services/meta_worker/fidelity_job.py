@@ -11,9 +11,9 @@ from nas.fidelity import FidelityProgress, ScoredCandidate
 from nas.fidelity_spec import make_fidelity_report
 from nas.search_spaces import get_search_space
 from nas.slot import own_device
-from services.accuracy_tables import read_table
 from services.checkpoints import load_checkpoint, load_checkpoint_data
 from services.lease import Lease
+from services.meta_worker.accuracy_tables import read_table
 from services.schemas.fidelity import FidelityReportRequest
 from services.store import JsonObject, Store
 from services.wiring import Backend

@@ -17,10 +17,10 @@ from gtn_core import (
 )
 from nas.slot import own_device
 from services.checkpoints import store_checkpoint
-from services.learner_sampling import learner_sampler
 from services.lease import Lease
 from services.meta_worker.calibration import requested_reference
 from services.meta_worker.distributed import RankTask, meta_train_on_ranks
+from services.meta_worker.learner_sampling import learner_sampler
 from services.schemas.requests import MetaTrainingRequest
 from services.store import EventType, JsonObject
 from services.wiring import Backend

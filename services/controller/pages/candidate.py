@@ -9,23 +9,28 @@ from markupsafe import Markup
 
 from gtn_core.errors import GtnNasError
 from nas.ranking import DIRECTIONS
-from services.candidate_analysis import cells_svg, network_svg
+from services.controller.candidate_analysis import (
+    cells_svg,
+    cost_view,
+    lineage_view,
+    network_svg,
+    similar_view,
+)
+from services.controller.exports import formats_here, latest_training
 from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.controller.problems import Problem
 from services.controller.rankings import latest_final_training
-from services.controller.relatives import cost_view, lineage_view, similar_view
 from services.controller.routes import candidates
 from services.controller.routes.candidate_analysis import SearchOf
 from services.controller.routes.candidates import Candidate
+from services.controller.search_analysis import space_of
 from services.controller.submission import SubmissionDep
 from services.controller.views import candidate_detail, final_training_view
 from services.errors import NotFoundError
-from services.exports import formats_here, latest_training
 from services.lifecycle import CandidateState, JobKind
 from services.objectives import first_objective, scoring_conditions
 from services.schemas import CandidateDetail
 from services.schemas.requests import RetrainRequest
-from services.search_analysis import space_of
 from services.store import CandidateRecord, JobRecord, Store, candidate_id
 
 router = page_router()

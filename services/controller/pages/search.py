@@ -15,6 +15,7 @@ from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.controller.queries import SearchCandidateParameters, SearchCandidateQuery
 from services.controller.rankings import best_candidate, candidate_views
 from services.controller.routes import searches
+from services.controller.search_analysis import extra_metrics, importance
 from services.controller.submission import SubmissionDep
 from services.controller.views import search_view
 from services.dashboard.importance import grids
@@ -23,7 +24,6 @@ from services.lifecycle import CandidateState, JobState
 from services.objectives import first_objective
 from services.schemas import CandidateView, SearchView
 from services.schemas.search_steering import SearchChanges, SearchExtension
-from services.search_analysis import extra_metrics, importance
 from services.store import EventType, JobRecord, Store
 
 router = page_router()

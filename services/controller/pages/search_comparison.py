@@ -8,12 +8,12 @@ from fastapi.responses import HTMLResponse
 
 from services.controller.pages.job_rows import JobRow, job_row
 from services.controller.pages.page import PageDep, page_router
+from services.controller.search_analysis import trajectory
 from services.dashboard.formats import short_id
 from services.dashboard.search_facts import Fact, search_facts
 from services.errors import NotFoundError
 from services.lifecycle import JobKind
 from services.objectives import scoring_conditions
-from services.search_analysis import trajectory
 from services.store import JobRecord, JsonObject, Store
 
 router = page_router()

@@ -5,11 +5,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.candidate_analysis import cells_svg, network_svg
 from services.controller.caching import IfNoneMatch, conditional
+from services.controller.candidate_analysis import (
+    cells_svg,
+    cost_view,
+    lineage_view,
+    network_svg,
+    similar_view,
+)
 from services.controller.dependencies import StoreDep
 from services.controller.problems import NOT_FOUND, Problem
-from services.controller.relatives import cost_view, lineage_view, similar_view
 from services.controller.routes.candidates import Candidate
 from services.controller.security import READS
 from services.lifecycle import JobKind

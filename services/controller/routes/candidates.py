@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from services.controller.caching import IfNoneMatch, conditional
 from services.controller.dependencies import ArtifactsDep, SettingsDep, StoreDep
+from services.controller.exports import export_trained, latest_training
 from services.controller.problems import CONFLICT, Problem
 from services.controller.queries import CandidateParameters
 from services.controller.rankings import candidate_views, latest_final_training
@@ -15,7 +16,6 @@ from services.controller.submission import SubmissionDep
 from services.controller.validation import require_checkpoint, require_space
 from services.controller.views import candidate_detail, final_training_view
 from services.export_formats import ExportFormat
-from services.exports import export_trained, latest_training
 from services.lifecycle import CandidateState, JobKind
 from services.schemas import CandidateDetail, CandidateView, FinalTrainingView, Page
 from services.schemas.requests import RetrainRequest

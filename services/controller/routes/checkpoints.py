@@ -15,12 +15,12 @@ from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.problems import CONFLICT, UNSUPPORTED_MEDIA_TYPE, Problem, invalid_field
 from services.controller.queries import PageParameters
 from services.controller.security import READS, SUBMITS
+from services.controller.shipped_checkpoints import shipped_ids
 from services.controller.views import checkpoint_view, page_view
 from services.lifecycle import JobKind
 from services.schemas import CheckpointView, Page
 from services.schemas.analysis import CurriculumView
 from services.schemas.requests import JobName
-from services.shipped_checkpoints import shipped_ids
 from services.store import CheckpointRecord
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], dependencies=[READS])

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Query
 
 from services.controller.dependencies import StoreDep
 from services.controller.jobs import Search
+from services.controller.search_analysis import choice_columns, importance, point_cloud, trajectory
 from services.controller.security import READS
 from services.objectives import first_objective
 from services.schemas.analysis import ChoiceColumns, Importance, Metric, PointCloud, Trajectory
-from services.search_analysis import choice_columns, importance, point_cloud, trajectory
 
 router = APIRouter(prefix="/v1/searches/{search_id}", tags=["searches"], dependencies=[READS])
 

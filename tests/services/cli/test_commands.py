@@ -19,10 +19,10 @@ from gtn_core.errors import GtnNasError
 from services.cli.app import app
 from services.cli.progress import News, _PlainLines
 from services.client import Client
+from services.controller.shipped_checkpoints import register_shipped_checkpoints
 from services.errors import ClusterUnavailableError
 from services.lifecycle import Action, JobKind, JobState
 from services.settings import Settings
-from services.shipped_checkpoints import register_shipped_checkpoints
 from services.store import Scope, Store, open_store, utc_now
 from services.wiring import make_artifacts
 

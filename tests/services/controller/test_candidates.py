@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from psutil import NoSuchProcess, Process
 from safetensors.torch import load as load_tensors
 
-from services import exports
 from services.artifacts import ArtifactStore
+from services.controller import exports
 from services.lifecycle import JobKind
 from services.store import Store
 
@@ -293,8 +293,8 @@ def test_exports_that_would_wait_too_long_are_asked_to_come_again(
     """Whoever waits holds a thread: forty of them would stop every other request."""
     path = f"/v1/candidates/{trained_candidate}/export?format=torch_export"
     places, seats = BoundedSemaphore(1), BoundedSemaphore(1)
-    monkeypatch.setattr("services.exports._PLACES", places)
-    monkeypatch.setattr("services.exports._SEATS", seats)
+    monkeypatch.setattr("services.controller.exports._PLACES", places)
+    monkeypatch.setattr("services.controller.exports._SEATS", seats)
     with ThreadPoolExecutor(3) as threads:
         answers = list(threads.map(http.get, [path] * 3))
 

@@ -8,8 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.artifacts import ArtifactStore
+from services.controller.shipped_checkpoints import register_shipped_checkpoints, shipped_ids
 from services.lifecycle import Action, JobKind
-from services.shipped_checkpoints import register_shipped_checkpoints, shipped_ids
 from services.store import Store
 
 Submit = Callable[[JobKind], str]

@@ -41,7 +41,9 @@ def test_retraining_leads_to_where_it_can_be_watched(http: TestClient, scored_se
 def test_a_candidate_s_page_offers_what_the_controller_can_export(
     http: TestClient, trained_candidate: str, lacking: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.exports.find_spec", lambda name: None if name in lacking else name)
+    monkeypatch.setattr(
+        "services.controller.exports.find_spec", lambda name: None if name in lacking else name
+    )
     page = http.get(f"/candidates/{trained_candidate}").text
     every = ["python", "safetensors", "torch_export", "onnx"]
     expected = [] if "torch" in lacking else [name for name in every if name not in lacking]

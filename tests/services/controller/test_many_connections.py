@@ -9,11 +9,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services import descriptors
+from services.controller import descriptors
 
 LIMITS = """
 import resource
-from services.descriptors import raise_limit
+from services.controller.descriptors import raise_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 200))
 print(raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """

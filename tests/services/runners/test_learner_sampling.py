@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gtn_core import load_dataset, meta_train
-from services.learner_sampling import learner_sampler
+from services.meta_worker.learner_sampling import learner_sampler
 from services.schemas.requests import MetaTrainingRequest
 
 SHAPE = {"image_shape": (1, 8, 8), "num_classes": 10}

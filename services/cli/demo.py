@@ -16,12 +16,12 @@ from gtn_core import FrozenCheckpoint
 from services.checkpoints import load_checkpoint_data
 from services.cli.candidates import candidate_rows
 from services.cli.console import advise, say
+from services.cli.learning_speed import LearningSpeed, measure_learning_speed
 from services.cli.progress import follow, succeeded
 from services.cli.results import unpack
 from services.cli.tables import Column, Rows, print_table
 from services.client import Client, Job
 from services.errors import ServiceError
-from services.learning_speed import LearningSpeed, measure_learning_speed
 from services.local_stack import LocalStack
 from services.schemas import CandidateView, MetaTrainingView
 from services.settings import Settings, sqlite_url

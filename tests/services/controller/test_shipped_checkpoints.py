@@ -9,8 +9,8 @@ from gtn_core.data import DatasetSpec
 from gtn_core.presets import shipped_checkpoints
 from services.artifacts import ArtifactStore
 from services.checkpoints import load_checkpoint, load_checkpoint_data, located
+from services.controller.shipped_checkpoints import register_shipped_checkpoints, shipped_ids
 from services.settings import Settings
-from services.shipped_checkpoints import register_shipped_checkpoints, shipped_ids
 from services.store import Store
 
 
