@@ -16,6 +16,7 @@ from nas.named_config import NamedConfig
 from nas.refusals import located, refusal
 from nas.registry import PluginError, Registry
 from nas.search_spaces import SEARCH_SPACES, get_search_space
+from nas.search_spaces.base import SearchSpace
 
 Objective = Literal["score", "accuracy", "loss", "params", "flops", "seconds", "latency_ms"]
 """A measurement to optimise; its direction is in `nas.ranking`. The score is the estimator's own readout."""
@@ -242,6 +243,7 @@ def _check_fit(spec: SearchSpec, estimator: EstimatorConfig) -> None:
         space = get_search_space(spec.search_space.name, **spec.search_space.options)
     except ValidationError as error:
         raise located(error, "search_space") from None
+    _check_domains(space)
     for place, encoding in enumerate(spec.initial_architectures):
         try:
             space.parse(encoding)
@@ -255,6 +257,20 @@ def _check_fit(spec: SearchSpec, estimator: EstimatorConfig) -> None:
         estimator.check(space)
     except ValidationError as error:
         raise located(error, "estimator") from None
+
+
+def _check_domains(space: SearchSpace) -> None:
+    """Views and algorithms compare options with what is read from encodings, as text."""
+    with SEARCH_SPACES.faults_of(space.name, "domains"):
+        domains = {name: tuple(options) for name, options in space.domains.items()}
+    for name, options in domains.items():
+        if not all(isinstance(each, str) for each in (name, *options)):
+            raise PluginError(
+                "search space",
+                space.name,
+                f"search space {space.name!r}: its choice {name!r} has the options {options!r:.200}; "
+                "expected text, such as '3'",
+            )
 
 
 def _complete(field: str, named: NamedConfig, registry: Registry[Any]) -> NamedConfig:

@@ -254,6 +254,19 @@ def test_a_space_that_fails_at_reading_is_named_as_the_culprit(monkeypatch: pyte
         validate_spec(SearchSpec(search_space=letters, initial_architectures=("ab",)))
 
 
+def test_a_space_whose_options_are_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PLUGIN)
+    spec, letters = SearchSpec(search_space=NamedConfig(name="letters")), SEARCH_SPACES.get("letters")
+    monkeypatch.setattr(letters, "domains", {"width": [4, 8]})
+    with pytest.raises(
+        PluginError, match=r"'letters': its choice 'width' has the options \(4, 8\); expected"
+    ):
+        validate_spec(spec)
+    monkeypatch.setattr(letters, "domains", property(lambda _space: 1 / 0))
+    with pytest.raises(PluginError, match="'letters': its `domains` raised ZeroDivisionError"):
+        validate_spec(spec)
+
+
 def test_stopping_early_needs_an_estimator_with_more_than_one_depth() -> None:
     halving = NamedConfig(name="successive_halving")
     assert validate_spec(SearchSpec(algorithm=halving)).algorithm.options["reduction_factor"] == 3
