@@ -176,7 +176,9 @@ class _HessianVectorStep(torch.autograd.Function):
         try:
             with ctx.same_noise():
                 return None, *_by_hessian_vector_products(steps, tensors, gradients, adjoints)
-        except NotImplementedError:  # an operation of the learner has no forward derivative
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:  # an operation of the learner has no forward derivative, or not in this layout
             with ctx.same_noise():
                 return None, *_through_their_graph(steps, tensors, adjoints)
 

@@ -21,7 +21,7 @@ from gtn_core import (
 )
 from gtn_core.config import MetaGradientForm
 from gtn_core.inner_loop import Window
-from gtn_core.layers import batch_statistics
+from gtn_core.layers import batch_statistics, channels_last
 from gtn_core.randomness import seeded_noise
 
 T, B, K = 4, 3, 3
@@ -244,6 +244,22 @@ def test_a_learner_without_forward_derivatives_gets_the_same_gradient() -> None:
         for form in ("graph", "hessian_vector")
     )
     torch.testing.assert_close(products, whole, rtol=1e-10, atol=1e-12)
+
+
+def test_a_layout_without_forward_derivatives_gets_the_same_gradient() -> None:
+    """Group norm has none where channels lie last, as they do in learners for colour images."""
+    torch.manual_seed(0)
+    grouped = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.Tanh(), nn.AvgPool2d(2))
+    network = nn.Sequential(*grouped, nn.Conv2d(4, 4, 1), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(16, K))
+    network, curriculum = channels_last(network.double()), make_curriculum()
+    whole, products = (
+        torch.autograd.grad(real_loss(network, curriculum, form=form), tensors(curriculum))
+        for form in ("graph", "hessian_vector")
+    )
+    torch.testing.assert_close(products, whole, rtol=1e-10, atol=1e-12)
+    direction = torch.randn(curriculum.images.shape, dtype=torch.float64)
+    expected = directional_derivative(lambda: real_loss(network, curriculum), curriculum.images, direction)
+    assert (products[0] * direction).sum().item() == pytest.approx(expected, rel=1e-6, abs=1e-8)
 
 
 @pytest.mark.parametrize("form", get_args(MetaGradientForm))
