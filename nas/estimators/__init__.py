@@ -38,12 +38,15 @@ def make_estimator(
 ) -> Estimator:
     """Make the named estimator; its data stay on the device for as long as it lives.
 
-    Raises UnknownNameError, or pydantic.ValidationError for a bad option.
+    Raises UnknownNameError, pydantic.ValidationError for a bad option, or DeviceError.
     """
     on: Any = device
     if needs_torch(name):
         import torch
 
+        from gtn_core.precision import require_device
+
+        require_device(device)
         on = torch.device(device)
     return ESTIMATORS.get(name)(data, ESTIMATORS.config(name, **config), on)
 
@@ -103,7 +106,10 @@ def score_candidate(
 
     Equal to what a search with this seed measures. Raises CandidateFailed.
     """
-    return score_by_training(space, architecture, curriculum, validation, seed=seed)
+    import torch
+
+    with torch.inference_mode(False):  # whatever the caller's is: inside, gradients are taken
+        return score_by_training(space, architecture, curriculum, validation, seed=seed)
 
 
 __all__ = [
