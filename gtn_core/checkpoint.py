@@ -164,7 +164,9 @@ class FrozenCheckpoint:
         return self.content
 
     def save(self, path: str | Path) -> None:
-        """Write the file; a reader sees all of it or nothing."""
+        """Write the file; a reader sees all of it or nothing. Raises CheckpointError for a folder."""
+        if Path(path).is_dir():
+            raise CheckpointError(f"a checkpoint is one file, and {path} is a folder; name a file in it")
         write_atomically(Path(path), self.content)
 
     @classmethod

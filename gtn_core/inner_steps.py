@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils.parametrizations import _WeightNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from gtn_core.inner_optimizer import InnerOptimizer, Tensors
 from gtn_core.layers import batch_statistics
@@ -33,11 +35,16 @@ class InnerSteps:
     The state is the learner's parameters, without frozen ones, then the optimizer's own tensors; a batch is
     images, labels, learning rate and momentum. Batch and instance norm leave running statistics alone: a step
     that is computed twice must not count twice. A learner that changes its buffers otherwise is refused.
+
+    Raises ValueError for a learner that has nothing to train, or a layer whose second derivative is wrong.
     """
 
     def __init__(self, network: nn.Module, optimizer: InnerOptimizer) -> None:
+        _require_exact(network)
         self.network, self.optimizer = network, optimizer
         trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
+        if not trained:
+            raise ValueError(f"a learner, {type(network).__name__}, has no parameters that are trained")
         self.names = list(trained)
         self._buffers = _buffers(network)
         parameters = [parameter.detach().requires_grad_() for parameter in trained.values()]
@@ -98,6 +105,17 @@ class InnerSteps:
         count, end = len(self.names), len(self.initial_state)
         batches = zip(*(tensors[part::4] for part in range(end, end + 4)), strict=True)
         return list(tensors[:count]), list(tensors[count:end]), batches
+
+
+def _require_exact(network: nn.Module) -> None:
+    """Raise ValueError where the derivative of a step would be wrong: see `gtn_core.layers`."""
+    for name, module in network.named_modules():
+        hooks = module._forward_pre_hooks.values()
+        if isinstance(module, _WeightNorm) or any(isinstance(hook, WeightNorm) for hook in hooks):
+            raise ValueError(
+                f"a learner, {type(network).__name__}, has PyTorch's weight_norm at {name!r}, whose second "
+                "derivative is wrong; use gtn_core.layers.weight_normalised"
+            )
 
 
 def _buffers(network: nn.Module) -> dict[str, tuple[int, int]]:

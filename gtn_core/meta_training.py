@@ -12,7 +12,7 @@ from gtn_core.checkpoint import FrozenCheckpoint, freeze, require_freezable
 from gtn_core.config import MetaTrainingConfig
 from gtn_core.curriculum import LearnedCurriculum, require_every_class
 from gtn_core.data import DatasetSplits, Split
-from gtn_core.errors import CheckpointError, DatasetError, DeviceError
+from gtn_core.errors import CheckpointError, DatasetError
 from gtn_core.evaluation import evaluate
 from gtn_core.first_images import start_from_real_images
 from gtn_core.inner_loop import train_on_curriculum
@@ -27,7 +27,7 @@ from gtn_core.meta_training_state import (
     restore_state,
     save_state,
 )
-from gtn_core.precision import arithmetic
+from gtn_core.precision import arithmetic, require_device
 from gtn_core.randomness import derive_seed, seeded_noise, torch_generator
 from gtn_core.ranking import RankingReference
 from gtn_core.ranks import ALONE, Rank
@@ -154,8 +154,7 @@ def _require_usable(seed: int, state_path: Path | None, device: str | torch.devi
         raise CheckpointError(
             f"the state is kept in one file, and {state_path} is a folder; name a file in it"
         )
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(f'device "{device}" needs a GPU and a PyTorch that finds it; use "cpu"')
+    require_device(device)
     if torch.get_default_dtype() != torch.float32:
         raise ValueError(
             f"PyTorch's default type is {torch.get_default_dtype()}, and checkpoints are float32; call "

@@ -54,6 +54,12 @@ def prepared(learner: nn.Module, images: Tensor, precision: Precision) -> nn.Mod
     return InBfloat16(learner) if precision == "bf16" else learner
 
 
+def require_device(device: str | torch.device) -> None:
+    """Raise DeviceError where PyTorch finds no GPU for a CUDA device."""
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f'device "{device}" needs a GPU and a PyTorch that finds it; use "cpu"')
+
+
 class InBfloat16(nn.Module):
     """A network whose products are taken in bfloat16."""
 

@@ -14,6 +14,7 @@ from gtn_core.augmentation import Augmentation
 from gtn_core.data import DatasetSplits, Split
 from gtn_core.errors import FinalTrainingDiverged
 from gtn_core.evaluation import evaluate
+from gtn_core.precision import require_device
 from gtn_core.randomness import derive_seed, seeded_noise, torch_generator
 from nas.architecture import Architecture
 from nas.augmentation import augmentation, cutout
@@ -46,6 +47,7 @@ class FinalTraining:
     seconds: float
 
 
+@torch.inference_mode(False)  # whatever the caller's is: inside, gradients are taken
 def final_train(
     space: SearchSpace,
     architecture: Architecture,
@@ -55,7 +57,7 @@ def final_train(
     seed: int,
     on_epoch: Callable[[EpochReport], None] | None = None,
     on_batch: Callable[[], None] = lambda: None,
-    state_path: Path | None = None,
+    state_path: str | Path | None = None,
     device: str | torch.device = "cpu",
 ) -> FinalTraining:
     """Train `architecture` on `splits.train`, follow it on validation, and open the test split once, last.
@@ -68,7 +70,10 @@ def final_train(
     Raises:
         FinalTrainingDiverged: the loss is no longer finite.
         CheckpointError: the file at `state_path` is corrupt, or of another training.
+        DeviceError: there is no such device.
     """
+    require_device(device)
+    state_path = None if state_path is None else Path(state_path)
     space = with_options(space, config.space_options)
     network = space.build(
         architecture, image_shape=splits.image_shape, num_classes=splits.num_classes, seed=seed

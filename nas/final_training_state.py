@@ -54,12 +54,22 @@ class TrainingIdentity:
 
     def with_later_fields(self, saved: dict[str, str]) -> dict[str, str]:
         """A saved identity and the options that came after it: by default a new one changes nothing."""
+        if "config" in saved:
+            saved = self._field_by_field(saved)
         return saved | {
             f"{part}.{name}": repr(field.get_default(call_default_factory=True, validated_data={}))
             for part, options in self._options().items()
             for name, field in type(options).model_fields.items()
             if f"{part}.{name}" not in saved
         }
+
+    def _field_by_field(self, saved: dict[str, str]) -> dict[str, str]:
+        """An identity as it was written at first, each set of options in one text."""
+        config = FinalTrainingConfig.model_validate_json(saved.pop("config"))
+        if saved["space"] == repr((self.space.name, self.space.config)):
+            saved |= {f"space.{name}": repr(value) for name, value in self.space.config}
+            saved["space"] = self.space.name
+        return saved | {f"config.{name}": repr(value) for name, value in config}
 
     def _options(self) -> dict[str, BaseModel]:
         return {"space": self.space.config, "config": self.config}

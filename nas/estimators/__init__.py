@@ -38,12 +38,15 @@ def make_estimator(
 ) -> Estimator:
     """Make the named estimator; its data stay on the device for as long as it lives.
 
-    Raises UnknownNameError, or pydantic.ValidationError for a bad option.
+    Raises UnknownNameError, pydantic.ValidationError for a bad option, or DeviceError.
     """
     complete, on = estimator_config(name, **config), device
     if complete.needs_torch:
         import torch
 
+        from gtn_core.precision import require_device
+
+        require_device(device)
         on = torch.device(device)
     return ESTIMATORS.get(name)(data, complete, cast("torch.device", on))
 
@@ -64,8 +67,11 @@ def score_candidate(
 
     Equal to what a search with this seed measures. Raises CandidateFailed.
     """
+    import torch
+
     try:
-        return score_by_training(space, architecture, curriculum, validation, seed=seed)
+        with torch.inference_mode(False):  # whatever the caller's is: inside, gradients are taken
+            return score_by_training(space, architecture, curriculum, validation, seed=seed)
     except Exception as error:  # as in a search
         raise failure_of(error) from error
 

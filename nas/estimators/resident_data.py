@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gtn_core.data import Split
+from gtn_core.errors import DatasetError
 from nas.estimators.base import EstimatorData
 
 if TYPE_CHECKING:
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
 
 
 def estimator_data(curriculum: SyntheticCurriculum, splits: DatasetSplits) -> EstimatorData:
-    """Everything an estimator may use; the arrays share the memory of tensors that are on the CPU."""
+    """Everything an estimator may use; the arrays share the memory of tensors that are on the CPU.
+
+    Raises DatasetError where the curriculum's images or classes are not those of the data.
+    """
+    taught = tuple(curriculum.images.shape[2:]), curriculum.labels.shape[2]
+    if taught != (splits.image_shape, splits.num_classes):
+        raise DatasetError(
+            f"the curriculum has images {taught[0]} of {taught[1]} classes and {splits.dataset} images "
+            f"{splits.image_shape} of {splits.num_classes} classes; use the data that it was made from"
+        )
     return EstimatorData(
         curriculum_images=curriculum.images.numpy(force=True),
         curriculum_labels=curriculum.labels.numpy(force=True),

@@ -282,6 +282,11 @@ def test_it_fits_the_data_it_was_made_from_and_no_other(
         checkpoint.require_fit(replace(digits, train=small, validation=small, test=small))
 
 
+def test_a_checkpoint_is_no_folder(make: Callable[..., FrozenCheckpoint], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"one file, and .* is a folder; name a file in it"):
+        make().save(tmp_path)
+
+
 def test_synthesis_knows_no_default_type(make: Callable[..., FrozenCheckpoint]) -> None:
     for kind in get_args(CurriculumKind):
         checkpoint = make(curriculum=kind)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils import parametrizations
 
 from gtn_core import (
     ConvNetSampler,
@@ -330,7 +330,7 @@ class OwnRunningMean(nn.Module):
     [
         ((nn.Linear(16, 4), OwnRunningMean(in_place=True)), "2.mean"),
         ((nn.Linear(16, 4), OwnRunningMean(in_place=False)), "2.mean"),
-        ((spectral_norm(nn.Linear(16, 4)),), "1.parametrizations.weight.0._u"),
+        ((parametrizations.spectral_norm(nn.Linear(16, 4)),), "1.parametrizations.weight.0._u"),
     ],
     ids=["in place", "replaced", "spectral norm"],
 )
@@ -340,6 +340,22 @@ def test_a_learner_that_changes_its_buffers_is_refused(
     network = nn.Sequential(nn.Flatten(), *layers, nn.Linear(4, K)).double()
     with pytest.raises(ValueError, match=f"Sequential, changes its buffer '{re.escape(buffer)}' in training"):
         unroll(network, make_curriculum(), form=form)
+
+
+@pytest.mark.parametrize("weight_norm", [parametrizations.weight_norm, nn.utils.weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+def test_a_learner_with_a_wrong_second_derivative_is_refused(
+    weight_norm: Callable[[nn.Module], nn.Module],
+) -> None:
+    network = nn.Sequential(nn.Flatten(), weight_norm(nn.Linear(16, K))).double()
+    with pytest.raises(ValueError, match=r"has PyTorch's weight_norm at '1.*weight_normalised"):
+        unroll(network, make_curriculum())
+
+
+def test_a_learner_with_nothing_to_train_is_refused() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, K)).double().requires_grad_(False)
+    with pytest.raises(ValueError, match="a learner, Sequential, has no parameters that are trained"):
+        unroll(network, make_curriculum())
 
 
 def test_snapshots_come_after_every_k_steps_and_the_last() -> None:

@@ -1,6 +1,8 @@
 """The contract of every estimator that trains, then what each of them measures, by other means."""
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from statistics import fmean
 from typing import Any, ClassVar, cast, get_args
@@ -14,6 +16,7 @@ from torch import nn
 
 from gtn_core.curriculum import SyntheticCurriculum
 from gtn_core.data import DatasetSplits, load_dataset
+from gtn_core.errors import DatasetError, DeviceError
 from gtn_core.inner_loop import train_on_curriculum
 from gtn_core.randomness import derive_seed
 from nas import get_search_space, network_cost
@@ -232,6 +235,35 @@ def test_gtn_is_a_plain_training_loop_over_the_curriculum(
     assert score.loss == pytest.approx(F.cross_entropy(logits, splits.validation.labels).item(), rel=1e-3)
     accuracy = (logits.argmax(dim=1) == splits.validation.labels).float().mean().item()
     assert score.accuracy == pytest.approx(accuracy, abs=2 / len(splits.validation))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_where_no_gradients_are_kept_candidates_are_scored_all_the_same(
+    mode: Callable[[], AbstractContextManager[None]],
+    space: SearchSpace,
+    curriculum: SyntheticCurriculum,
+    splits: DatasetSplits,
+) -> None:
+    architecture = space.parse(ENCODING)
+    with mode():
+        found = score_candidate(space, architecture, curriculum, splits.validation)
+    assert found.loss == score_candidate(space, architecture, curriculum, splits.validation).loss
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
+def test_a_cuda_device_that_is_not_there(data: EstimatorData) -> None:
+    with pytest.raises(DeviceError, match=r'device "cuda" needs a GPU and a PyTorch that finds it'):
+        make_estimator("gtn", data, device="cuda")
+
+
+@pytest.mark.parametrize(("images", "classes"), [((1, 8, 7), 10), ((3, 8, 8), 10), ((1, 8, 8), 3)])
+def test_a_curriculum_of_other_data_is_refused(
+    images: tuple[int, int, int], classes: int, splits: DatasetSplits
+) -> None:
+    rates = torch.full((2,), 0.1)
+    other = SyntheticCurriculum(torch.zeros(2, 3, *images), torch.zeros(2, 3, classes), rates, rates)
+    with pytest.raises(DatasetError, match=rf"of {classes} classes and digits .*\(1, 8, 8\) of 10 classes"):
+        estimator_data(other, splits)
 
 
 def test_score_candidate_is_the_gtn_estimator(

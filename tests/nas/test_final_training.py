@@ -1,6 +1,8 @@
 """Final training on real data: what it reaches, that its seed decides, and when it stops."""
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from gtn_core.data import DatasetSplits, Split, load_dataset
-from gtn_core.errors import CheckpointError, FinalTrainingDiverged
+from gtn_core.errors import CheckpointError, DeviceError, FinalTrainingDiverged
 from gtn_core.evaluation import evaluate
 from gtn_core.randomness import torch_generator
 from nas import final_training
@@ -117,6 +119,24 @@ def test_the_test_split_is_opened_only_at_the_end(few_digits: DatasetSplits) -> 
         final_train(SPACE, ARCHITECTURE, sealed, FinalTrainingConfig(epochs=2), seed=0, on_epoch=stop)
     with pytest.raises(NotImplementedError, match="no data"):
         final_train(SPACE, ARCHITECTURE, sealed, FinalTrainingConfig(epochs=2), seed=0)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_where_no_gradients_are_kept_it_trains_all_the_same(
+    mode: Callable[[], AbstractContextManager[None]], few_digits: DatasetSplits, tmp_path: Path
+) -> None:
+    """And a path may be text."""
+    config, path = FinalTrainingConfig(epochs=1), tmp_path / "state.pt"
+    with mode():
+        found = final_train(SPACE, ARCHITECTURE, few_digits, config, seed=0, state_path=str(path))
+    assert found.test_loss == final_train(SPACE, ARCHITECTURE, few_digits, config, seed=0).test_loss
+    assert path.exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
+def test_a_cuda_device_that_is_not_there(few_digits: DatasetSplits) -> None:
+    with pytest.raises(DeviceError, match=r'device "cuda:1" needs a GPU and a PyTorch that finds it'):
+        final_train(SPACE, ARCHITECTURE, few_digits, FinalTrainingConfig(), seed=0, device="cuda:1")
 
 
 def test_a_loss_that_is_not_finite_ends_training(few_digits: DatasetSplits) -> None:
@@ -242,6 +262,12 @@ def test_a_training_goes_on_after_options_have_come_that_change_nothing(
     state["identity"]["space.cells_per_stage"] = "1"
     torch.save(state, path)
     repeated: list[EpochReport] = []
+    final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, on_epoch=repeated.append, state_path=path)
+    assert repeated == []
+
+    plain = {name: value for name, value in state["identity"].items() if "." not in name}
+    as_at_first = {"config": config.model_dump_json(), "space": repr((SPACE.name, SPACE.config))}
+    torch.save(state | {"identity": plain | as_at_first}, path)
     final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, on_epoch=repeated.append, state_path=path)
     assert repeated == []
 
