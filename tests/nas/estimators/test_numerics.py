@@ -133,6 +133,18 @@ def test_to_try_the_layout_leaves_a_network_and_the_global_generator_as_they_wer
     torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
 
 
+def test_a_network_that_takes_another_way_in_training_is_tried_on_it() -> None:
+    class Branching(torch.nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return features.view(len(features), -1) if self.training else features.flatten(1)
+
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), Branching(), torch.nn.Linear(4 * 36, 10))
+    assert network[0].weight.is_contiguous()
+    channels_last_if_it_runs(network, (3, 8, 8))
+    assert network[0].weight.is_contiguous()
+    network(torch.zeros(2, 3, 8, 8)).sum().backward()
+
+
 def space_architecture() -> Any:
     return get_search_space("nasbench201", channels=4, cells_per_stage=1).parse(ENCODING)
 
