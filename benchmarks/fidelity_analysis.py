@@ -134,6 +134,11 @@ class Scores:
     def truth(self) -> Array:
         return np.array([entry.accuracy for entry in self.entries])
 
+    def of(self, entries: Sequence[TrueAccuracy]) -> "Scores":
+        """Those of some of the architectures, in their order."""
+        index = {entry: place for place, entry in enumerate(self.entries)}
+        return Scores(tuple(entries), self.values[[index[entry] for entry in entries]])
+
 
 @dataclass(frozen=True)
 class Study:
@@ -173,12 +178,23 @@ class Study:
             if not self.readout_names(proxies):
                 continue
             panel = [(proxies, readout) for readout in LABEL_FREE_READOUTS]
-            rows.append(self.row("ensemble", proxies, self.log_ranks(panel, "reported")))
+            alone = self.log_ranks(panel, "reported")
+            rows.append(self.row("ensemble", proxies, alone))
             for estimator in (*REAL, *SYNTHETIC):
                 if (readout := self.best_readout(estimator)) is not None:
                     scores = self.log_ranks([*panel, (estimator, readout)], "reported")
-                    rows.append(self.row("ensemble", f"{proxies} + {estimator}", scores))
+                    row = self.row("ensemble", f"{proxies} + {estimator}", scores)
+                    rows.append(row | {"member": readout, **self.gain_over(alone, scores)})
         return rows
+
+    def gain_over(self, alone: Scores, together: Scores) -> dict[str, Any]:
+        """What the rank correlation gains over proxies alone, on all architectures and on the better half."""
+        order = sorted(together.entries, key=lambda entry: -entry.accuracy)
+        best = order[: -(-len(order) // 2)]
+        return {
+            "gain": self.paired_difference(together, alone),
+            "gain_top_50_percent": self.paired_difference(together.of(best), alone.of(best)),
+        }
 
     def calibrated(self) -> list[dict[str, Any]]:
         """The calibrated estimator by several draws of labels from the other two groups."""
@@ -232,18 +248,21 @@ class Study:
                 compared[cost] = {
                     "real": [best_real["estimator"], best_real["readout"], _value(best_real)],
                     "gtn": [best_gtn["estimator"], best_gtn["readout"], _value(best_gtn)],
-                    **self.paired_difference(best_gtn, best_real),
+                    **self.paired_difference(
+                        *(
+                            self.scores(row["estimator"], row["readout"], "reported")
+                            for row in (best_gtn, best_real)
+                        )
+                    ),
                 }
         return compared
 
-    def paired_difference(self, better: Mapping[str, Any], worse: Mapping[str, Any]) -> dict[str, float]:
+    def paired_difference(self, one: Scores, other: Scores) -> dict[str, float]:
         """Difference of the two rank correlations with a bootstrap interval over the same architectures."""
-        one, other = (self.scores(row["estimator"], row["readout"], "reported") for row in (better, worse))
         measured = set(other.entries)
         common = [entry for entry in one.entries if entry in measured]
-        first = np.array([one.values[one.entries.index(entry)] for entry in common])
-        second = np.array([other.values[other.entries.index(entry)] for entry in common])
-        truth = np.array([entry.accuracy for entry in common])
+        first, second = one.of(common).values, other.of(common).values
+        truth = one.of(common).truth
         rng = np.random.default_rng(self.seed)
         draws = [rng.integers(len(common), size=len(common)) for _ in range(RESAMPLES)]
         differences = [spearman(first[d], truth[d]) - spearman(second[d], truth[d]) for d in draws]
