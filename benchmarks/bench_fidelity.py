@@ -7,8 +7,9 @@
         --synthetic FILE.jsonl --synthetic OTHER.jsonl
 
 `measure` appends each evaluation to the record and can be stopped at any time: the next run goes on. `report`
-reads it. `compare` reads what was measured on data of several checkpoints, each from a record of its own,
-against the real data of the first: `ship_checkpoint.py --seed 1 --folder .` makes one of another seed.
+reads it; `results/bench_fidelity_record.jsonl` is that of the report there. `compare` reads what was measured
+on data of several checkpoints, each from a record of its own, against the real data of the first:
+`ship_checkpoint.py --seed 1 --folder .` makes one of another seed.
 
 Random networks of the table, each once however it is written, are dealt into three groups that share none:
 200 that are reported, 60 on which readouts are chosen, 50 whose accuracies are the labels of `calibrated`.

@@ -136,7 +136,6 @@ def measure(
         try:
             score = made[estimator.label].estimate(space, entry.architecture, seed=0)
             row["readouts"] = {name: gain(score, name) for name in readout_values(score)}
-            row["loss_curve"] = list(score.loss_curve)
         except CandidateFailed as failed:
             row["failed"] = str(failed)
         row["seconds"] = time.perf_counter() - started
