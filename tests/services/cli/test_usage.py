@@ -150,7 +150,6 @@ def test_what_is_given_in_another_encoding_is_named() -> None:
     [
         (["up"], "Linux and macOS"),
         (["serve"], "Linux and macOS"),
-        (["db", "current"], "Linux and macOS"),
         (["rank", "a1", "--url", "http://127.0.0.1:9"], "no controller at"),
     ],
 )
