@@ -156,10 +156,11 @@ def test_a_meta_training_runs_as_a_ray_job_and_its_ranks_on_the_same_cluster(
 
 def test_without_places_trainings_are_left_to_meta_workers(store: Store, settings: Settings) -> None:
     config = settings.model_copy(update={"ray_jobs_url": "http://127.0.0.1:9", "max_running_trainings": 0})
-    store.create_job(JobKind.META_TRAINING, name="", request={}, progress_total=1)
+    job = store.create_job(JobKind.META_TRAINING, name="", request={}, progress_total=1)
     make_dispatcher(store, config).step()  # asks no cluster: there is none
-    with pytest.raises(ClusterUnavailableError, match="does not answer"):
-        make_dispatcher(store, config.model_copy(update={"max_running_trainings": 1})).step()
+    assert store.get_job(job.id).waiting_for is None
+    make_dispatcher(store, config.model_copy(update={"max_running_trainings": 1})).step()
+    assert store.get_job(job.id).waiting_for == "the cluster: Ray at http://127.0.0.1:9 does not answer"
 
 
 def _ask(url: str) -> Any:
