@@ -19,7 +19,7 @@ demo: install
 	$(BIN)/gtn-nas demo
 
 test: install
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: install
 	$(BIN)/ruff check .
