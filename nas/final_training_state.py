@@ -65,11 +65,13 @@ class TrainingIdentity:
 
     def _field_by_field(self, saved: dict[str, str]) -> dict[str, str]:
         """An identity as it was written at first, each set of options in one text."""
-        config = FinalTrainingConfig.model_validate_json(saved.pop("config"))
+        config = FinalTrainingConfig.model_validate_json(saved["config"])
+        parts = {name: text for name, text in saved.items() if name != "config"}
+        parts |= {f"config.{name}": repr(value) for name, value in config}
         if saved["space"] == repr((self.space.name, self.space.config)):
-            saved |= {f"space.{name}": repr(value) for name, value in self.space.config}
-            saved["space"] = self.space.name
-        return saved | {f"config.{name}": repr(value) for name, value in config}
+            parts |= {f"space.{name}": repr(value) for name, value in self.space.config}
+            parts["space"] = self.space.name
+        return parts
 
     def _options(self) -> dict[str, BaseModel]:
         return {"space": self.space.config, "config": self.config}

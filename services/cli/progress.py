@@ -5,7 +5,7 @@ import time
 from collections import deque
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from services.cli.console import advise, stderr
 from services.objectives import first_objective
@@ -65,15 +65,20 @@ def advise_of_missing(job: "Job") -> None:
     """Tell why a search has fewer candidates than it was asked for, or not all that were given."""
     if early := ending(job):
         advise(f"it ended early: {early}")
-    if left_out := (job.model_dump().get("result") or {}).get("left_out"):
+    if left_out := _result(job).get("left_out"):
         advise(f"left out, as they are beyond the constraints: {', '.join(left_out)}")
 
 
 def ending(job: "Job") -> str:
     """Why a search ended before all its candidates; empty where it did not, and for other jobs."""
-    result = job.model_dump().get("result") or {}
+    result = _result(job)
     exhausted: str | None = result.get("exhausted")
     return exhausted or ("by its time limit" if result.get("timed_out") else "")
+
+
+def _result(job: "Job") -> dict[str, Any]:
+    """What the run told at its end; empty before, and for jobs that tell it otherwise."""
+    return job.model_dump().get("result") or {}
 
 
 def succeeded(job: "Job", description: str) -> "Job":
