@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from services.lifecycle import JobKind
 from services.store import Store
@@ -79,6 +79,21 @@ def test_options_are_as_they_were_typed_when_they_come_back(tab: Tab, population
     expect(page.locator("#plan")).to_contain_text("channels=3")
     space.select_option("nasbench201")
     expect(channels).to_have_value("4")
+
+
+def test_options_come_while_a_check_takes_its_time(tab: Tab) -> None:
+    page = tab.open("/searches/new")
+    space = page.locator("[name='search_space.name']")
+    expect(page.locator("#plan")).to_contain_text("--space")
+    checks: list[Route] = []
+    page.route("**/searches/new/check", lambda route: checks.append(route))
+    with page.expect_request("**/searches/new/check"):
+        page.get_by_label("Max candidates").fill("8")
+
+    space.select_option("resnet_macro")
+
+    expect(page.locator("#options-search_space [data-of=resnet_macro]")).to_be_visible()
+    checks[0].continue_()
 
 
 def test_a_refusal_is_told_at_the_top_and_leads_to_the_fields(open_tab: Callable[..., Tab]) -> None:
