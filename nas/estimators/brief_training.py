@@ -36,7 +36,9 @@ class BriefTrainingConfig(EstimatorConfig):
     """How often a candidate is trained, what it is measured on, and by what it is judged."""
 
     readout: TrainingReadout = Field(
-        "accuracy", description="The number that is the score, losses negated; all of them are reported."
+        "accuracy",
+        description="The number that is the score, losses negated; all of them are reported. Where it was "
+        "measured, sum_training_loss_late ranked best.",
     )
     initialisations: int = Field(1, ge=1, le=64, description="Initialisations that the score is a mean of.")
     precision: ScoringPrecision = Field(
