@@ -14,6 +14,9 @@ from .other_device import OtherDevice
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
+# Ray's workers would give way to everything else (15), so that they stand still while other tests compute.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 
 class FailuresAtOnce:
     """Names what fails when it fails: a run that is cut off never comes to its summary."""

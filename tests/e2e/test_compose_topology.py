@@ -229,6 +229,7 @@ class Topology:
             "HOME": str(self._folder),
             "RAY_TMPDIR": str(self._folder / name),
             "OMP_NUM_THREADS": "1",
+            "RAY_worker_niceness": "0",
             MARKER: str(self._folder),
             **{variable: self._here(name, value) for variable, value in service.items()},
         }

@@ -31,33 +31,26 @@ OTHERS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("options", RECORDED + OTHERS, ids=lambda options: " ".join(options) or "default")
-def test_a_meta_step_finds_all_its_tensors_on_the_device(
-    options: dict[str, Any],
-    form: MetaGradientForm,
-    digits: DatasetSplits,
-    tiny_config: MetaTrainingConfig,
-    other_device: OtherDevice,
+def test_meta_steps_find_all_their_tensors_on_the_device(
+    options: dict[str, Any], digits: DatasetSplits, tiny_config: MetaTrainingConfig, other_device: OtherDevice
 ) -> None:
+    """One of each form, from the state that the one before has left."""
     config = MetaTrainingConfig.model_validate(tiny_config.model_dump() | options)
     state, sampler = initial_state(config, digits, seed=0, device=other_device.device), ConvNetSampler(config)
     reference = RankingReference("two", (0.0, 1.0), lambda _, **shape: sampler(**shape))
-    for _ in range(2):
-        meta_step(
-            state, moved(digits.train, other_device), sampler, config, seed=0, form=form, reference=reference
-        )
+    train = moved(digits.train, other_device)
+    for form in FORMS:
+        meta_step(state, train, sampler, config, seed=0, form=form, reference=reference)
     accuracies = validate(state.to_freeze, moved(digits.validation, other_device), sampler, seed=0)
-    assert state.step == 2
+    assert state.step == len(FORMS)
     assert len(accuracies) == 4
     assert {each.device for each in state.curriculum.state_dict().values()} == {other_device.device}
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("options", RECORDED, ids=lambda options: " ".join(options) or "default")
 def test_what_is_recorded_waits_for_nothing(
     options: dict[str, Any],
-    form: MetaGradientForm,
     digits: DatasetSplits,
     tiny_config: MetaTrainingConfig,
     other_device: OtherDevice,
@@ -68,10 +61,10 @@ def test_what_is_recorded_waits_for_nothing(
     state, sampler = initial_state(config, digits, seed=0, device=other_device.device), ConvNetSampler(config)
     train = moved(digits.train, other_device)
     waits = other_device.waits_in(monkeypatch, Recording, "_compute")
-    for _ in range(2):
+    for form in FORMS:
         meta_step(state, train, sampler, config, seed=0, form=form, meta_gradient=RecordedMetaGradient())
     assert can_be_recorded(config, sampler)
-    assert waits == [0, 0]
+    assert waits == [0] * len(FORMS)
 
 
 def moved(split: Split, device: OtherDevice) -> Split:

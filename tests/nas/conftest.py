@@ -1,5 +1,7 @@
 """A search space small enough to reason about by hand, whose truth is known; and digits to score with."""
 
+import os
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +19,16 @@ from nas.estimators import EstimatorData, estimator_data
 from nas.search_spaces.base import ImageShape
 from nas.search_spaces.choices import ChoiceSpace, Choose
 from nas.search_spaces.nasbench201 import NasBench201, NasBench201Config
+
+PLUGIN = str(Path(__file__).parent / "plugin")
+
+
+def let_ray_find_the_plugin(patch: pytest.MonkeyPatch) -> None:
+    """For a Ray that is started, or joined, under the patch: its workers find the tests' plugin, as we do."""
+    patch.setenv("RAY_AUTH_MODE", "disabled")
+    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    patch.setenv("PYTHONPATH", PLUGIN, prepend=os.pathsep)
+    patch.syspath_prepend(PLUGIN)
 
 
 class ToyConfig(BaseModel):

@@ -11,12 +11,9 @@ from typing import Any
 
 import pytest
 import ray
-import torch
 from psutil import NoSuchProcess, Process, process_iter
 
-from gtn_core.curriculum import SyntheticCurriculum
-from gtn_core.data import load_dataset
-from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data
+from nas import EstimatorData, Search, SearchSpec, SerialEngine
 from nas.actor_engine import ActorEngine
 from nas.candidates import CandidateResult, Proposal
 from nas.cluster import NoRoomError, RoomWatch, WorkerSetupError
@@ -25,9 +22,11 @@ from nas.search import Engine
 from nas.search_spaces import get_search_space, sample
 from nas.tune_engine import TuneEngine
 
+from .conftest import let_ray_find_the_plugin
+from .record import Record
+
 pytestmark = pytest.mark.xdist_group("ray")
 
-PLUGIN = str(Path(__file__).parent / "plugin")
 MakeEngine = Callable[..., Engine]
 
 
@@ -35,10 +34,7 @@ MakeEngine = Callable[..., Engine]
 def _cluster() -> Iterator[None]:
     """A local Ray of two CPUs whose workers can import the test plugin."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", PLUGIN, prepend=os.pathsep)
-        patch.syspath_prepend(PLUGIN)
+        let_ray_find_the_plugin(patch)
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
         yield
         ray.shutdown()
@@ -49,40 +45,6 @@ def make_engine(request: pytest.FixtureRequest) -> MakeEngine:
     """Makes each engine, from a room watch or none: all keep the same promises."""
     engine: MakeEngine = request.param
     return engine
-
-
-@pytest.fixture(scope="module")
-def data() -> EstimatorData:
-    splits = load_dataset("digits", seed=0)
-    images = splits.train.images[:32].view(2, 16, 1, 8, 8)
-    labels = torch.nn.functional.one_hot(splits.train.labels[:32].view(2, 16), 10).float()
-    return estimator_data(
-        SyntheticCurriculum(images, labels, torch.full((2,), 0.1), torch.full((2,), 0.5)), splits
-    )
-
-
-class Record:
-    def __init__(self) -> None:
-        self.proposals: list[Proposal] = []
-        self.results: list[CandidateResult] = []
-        self.polls = 0
-
-    def on_proposal(self, proposal: Proposal) -> None:
-        self.proposals.append(proposal)
-
-    def on_result(self, result: CandidateResult) -> None:
-        self.results.append(result)
-
-    def should_stop(self) -> bool:
-        self.polls += 1
-        return False
-
-    @property
-    def failures(self) -> dict[int, tuple[str, str]]:
-        return {r.proposal.number: (r.failure.reason, r.failure.detail) for r in self.results if r.failure}
-
-    def readouts(self, name: str) -> list[float]:
-        return [r.score.extra[name] for r in self.results if r.score]
 
 
 class Occupant:
@@ -118,10 +80,6 @@ def eventually(condition: Callable[[], bool]) -> bool:
     return False
 
 
-def numbers(record: Record) -> list[int]:
-    return sorted(result.proposal.number for result in record.results)
-
-
 def test_results_arrive_once_and_are_those_of_the_serial_engine(
     data: EstimatorData, make_engine: MakeEngine
 ) -> None:
@@ -130,7 +88,7 @@ def test_results_arrive_once_and_are_those_of_the_serial_engine(
     SerialEngine().run(make_search(**changes), data, serial := Record())
     assert search.finished
     assert eventually(lambda: ray.available_resources().get("CPU") == 2)  # no worker is left behind
-    assert sorted(p.number for p in parallel.proposals) == numbers(parallel) == list(range(12))
+    assert sorted(p.number for p in parallel.proposals) == parallel.numbers == list(range(12))
 
     def scores(record: Record) -> list[Any]:
         in_order = sorted(record.results, key=lambda result: result.proposal.number)
@@ -149,7 +107,7 @@ def test_one_slot_gives_the_candidates_of_the_serial_engine(
     SerialEngine().run(make_search(**changes), data, serial := Record())
     assert one_slot.proposals == serial.proposals
     assert [r.proposal.number for r in one_slot.results] == list(range(8))
-    assert len(set(one_slot.readouts("pid"))) == 1  # one worker served all
+    assert len(set(one_slot.pids)) == 1  # one worker served all
     assert set(one_slot.readouts("train_size")) == {0.0}  # and was not sent what it does not need
 
 
@@ -183,7 +141,7 @@ def test_a_candidate_gets_its_slot_before_another_is_looked_for(
 
     make_engine().run(make_search(max_concurrent=2, max_candidates=4), data, record := Watchful())
     assert record.taken
-    assert numbers(record) == list(range(4))
+    assert record.numbers == list(range(4))
 
 
 def test_known_scores_are_recorded_without_an_evaluation(
@@ -201,7 +159,7 @@ def test_known_scores_are_recorded_without_an_evaluation(
     search = Search(spec, (1, 8, 8), 10, recall=recall)
     make_engine().run(search, data, record := Record())
     assert search.finished
-    assert numbers(record) == list(range(6))
+    assert record.numbers == list(range(6))
     reused = {r.proposal.number for r in record.results if r.notes.get("reused_from") == "other-7"}
     assert reused == {0, 1, 3}
 
@@ -211,7 +169,7 @@ def test_failing_candidates_are_results_and_are_not_tried_again(
 ) -> None:
     script = {encoding_of(1): "fail", encoding_of(3): "raise"}
     make_engine().run(make_search(estimator={"name": "scripted", "script": script}), data, record := Record())
-    assert numbers(record) == list(range(6))
+    assert record.numbers == list(range(6))
     assert set(record.failures) == {1, 3}
     assert record.failures[1] == ("non-finite", "told to fail")
     reason, detail = record.failures[3]
@@ -226,7 +184,7 @@ def test_a_candidate_whose_worker_dies_is_tried_again(
     estimator = {"name": "scripted", "script": script, "folder": str(tmp_path)}
     make_engine().run(make_search(estimator=estimator), data, record := Record())
     assert len(list(tmp_path.iterdir())) == 1
-    assert numbers(record) == list(range(6))
+    assert record.numbers == list(range(6))
     assert record.failures == {}
 
 
@@ -270,7 +228,7 @@ def test_a_candidate_that_kills_every_worker_is_given_up_after_three(
     estimator = {"name": "scripted", "script": script, "folder": str(tmp_path)}
     make_engine().run(make_search(estimator=estimator, max_candidates=3), data, record := Record())
     assert len(list(tmp_path.iterdir())) == 3
-    assert numbers(record) == list(range(3))
+    assert record.numbers == list(range(3))
     assert set(record.failures) == {0}
     reason, detail = record.failures[0]
     assert reason == "worker lost"
@@ -282,7 +240,7 @@ def test_a_worker_whose_device_breaks_is_replaced_and_its_candidate_tried_again(
 ) -> None:
     estimator = {"name": "scripted", "script": {encoding_of(2): "break once"}, "folder": str(tmp_path)}
     make_engine().run(make_search(estimator=estimator), data, record := Record())
-    assert numbers(record) == list(range(6))
+    assert record.numbers == list(range(6))
     assert record.failures == {}
     before, after = dict.fromkeys(record.readouts("pid"))
     assert [int(file.name) for file in tmp_path.iterdir()] == [before]
@@ -295,7 +253,7 @@ def test_a_candidate_that_breaks_every_device_is_given_up_after_three(
     estimator = {"name": "scripted", "script": {encoding_of(0): "break"}, "folder": str(tmp_path)}
     make_engine().run(make_search(estimator=estimator, max_candidates=2), data, record := Record())
     assert len(list(tmp_path.iterdir())) == 3
-    assert numbers(record) == [0, 1]
+    assert record.numbers == [0, 1]
     reason, detail = record.failures[0]
     assert (reason, set(record.failures)) == ("worker lost", {0})
     assert "illegal memory access" in detail
@@ -308,12 +266,12 @@ def test_a_worker_that_dies_between_two_candidates_is_replaced(
         def on_result(self, result: CandidateResult) -> None:
             super().on_result(result)
             if len(self.results) == 2:
-                os.kill(int(self.readouts("pid")[-1]), signal.SIGKILL)
+                os.kill(self.pids[-1], signal.SIGKILL)
 
     make_engine().run(make_search(), data, record := Killer())
-    assert numbers(record) == list(range(6))
+    assert record.numbers == list(range(6))
     assert record.failures == {}
-    assert len(set(record.readouts("pid"))) == 2
+    assert len(set(record.pids)) == 2
 
 
 def test_the_slot_of_a_dead_worker_is_filled_again_although_candidates_are_short(
@@ -324,17 +282,13 @@ def test_the_slot_of_a_dead_worker_is_filled_again_although_candidates_are_short
     this worker would be cancelled each time: see `SubmissionOrder`."""
 
     class Killer(Record):
-        @property
-        def pids(self) -> list[float]:
-            return self.readouts("pid")
-
         def on_result(self, result: CandidateResult) -> None:
             super().on_result(result)
             if len(set(self.pids)) == 2 and self.killed is None:
                 self.killed = self.pids[-1]
-                os.kill(int(self.killed), signal.SIGKILL)
+                os.kill(self.killed, signal.SIGKILL)
 
-        killed: float | None = None
+        killed: int | None = None
 
         def should_stop(self) -> bool:
             return len(set(self.pids)) == 3 and len(set(self.pids[-6:])) == 2
@@ -377,7 +331,7 @@ def test_a_search_that_gets_no_worker_although_there_is_room_says_so_until_it_ge
 
     search = make_search(estimator={"name": "scripted", "seconds": 0.5}, max_candidates=2)
     make_engine(RoomWatch(on_waiting=leave)).run(search, data, record := Record())
-    assert numbers(record) == [0, 1]
+    assert record.numbers == [0, 1]
     assert len(reasons) == 2
     assert "others hold all that the cluster's nodes have" in str(reasons[0])
     assert reasons[1] is None
@@ -443,17 +397,13 @@ def test_a_search_that_finds_nothing_is_stopped_while_it_looks(
 def test_an_interrupted_search_is_finished_by_the_next_run(
     data: EstimatorData, make_engine: MakeEngine
 ) -> None:
-    class Once(Record):
-        def should_stop(self) -> bool:
-            return len(self.results) >= 2
-
     spec = make_search().spec
-    make_engine().run(make_search(), data, first := Once())
+    make_engine().run(make_search(), data, first := Record(stop_after=2))
     done = {result.proposal.number for result in first.results}
     in_flight = [p for p in first.proposals if p.number not in done]
     rest = Search(spec, (1, 8, 8), 10, first.results, in_flight)
     make_engine().run(rest, data, second := Record())
-    times_recorded = Counter(numbers(first) + numbers(second))
+    times_recorded = Counter(first.numbers + second.numbers)
     assert times_recorded == dict.fromkeys(range(6), 1)
 
 

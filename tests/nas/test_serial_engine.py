@@ -4,48 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from gtn_core.curriculum import SyntheticCurriculum
-from gtn_core.data import load_dataset
 from gtn_core.errors import UnknownNameError
-from nas import EstimatorData, Search, SearchSpec, SerialEngine, estimator_data, search_in_process
+from nas import EstimatorData, Search, SearchSpec, SerialEngine, search_in_process
 from nas.candidates import CandidateResult, Proposal
 from nas.estimators import make_estimator
 from nas.estimators.base import CandidateScore
 
-
-class Record:
-    """Keeps what an engine says, and says stop after so many results."""
-
-    def __init__(self, stop_after: int = 10**9) -> None:
-        self.proposals: list[Proposal] = []
-        self.results: list[CandidateResult] = []
-        self.stop_after = stop_after
-
-    def on_proposal(self, proposal: Proposal) -> None:
-        self.proposals.append(proposal)
-
-    def on_result(self, result: CandidateResult) -> None:
-        self.results.append(result)
-
-    def should_stop(self) -> bool:
-        return len(self.results) >= self.stop_after
+from .record import Record
 
 
 @pytest.fixture(autouse=True)
 def _plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent / "plugin")
-
-
-@pytest.fixture(scope="module")
-def data() -> EstimatorData:
-    splits = load_dataset("digits", seed=0)
-    images = splits.train.images[:32].view(2, 16, 1, 8, 8)
-    labels = torch.nn.functional.one_hot(splits.train.labels[:32].view(2, 16), 10).float()
-    return estimator_data(
-        SyntheticCurriculum(images, labels, torch.full((2,), 0.1), torch.full((2,), 0.5)), splits
-    )
 
 
 def make_search(**changes: Any) -> Search:
@@ -118,11 +89,8 @@ def test_a_search_that_finds_nothing_is_stopped_while_it_looks(
     data: EstimatorData, max_seconds: float | None
 ) -> None:
     class Impatient(Record):
-        polls = 0
-
         def should_stop(self) -> bool:
-            self.polls += 1
-            return max_seconds is None and self.polls == 3
+            return super().should_stop() or (max_seconds is None and self.polls == 3)
 
     search = make_search(constraints={"max_params": 1}, max_seconds=max_seconds)
     SerialEngine().run(search, data, Impatient())
@@ -146,7 +114,7 @@ def test_poor_candidates_stop_early_on_the_curriculum(data: EstimatorData) -> No
     scores = [result.score for result in record.results if result.score]
     assert {score.extra["depth"] for score in scores} == {0.5, 1.0}
     for score in scores:
-        assert len(score.loss_curve) == 2 * score.extra["depth"], "of two inner steps"
+        assert len(score.loss_curve) == 4 * score.extra["depth"], "of four inner steps"
     full = next(result for result in record.results if result.score and result.score.extra["depth"] == 1)
     alone = make_estimator("gtn", data).estimate(search.space, full.proposal.architecture, seed=0)
     assert full.score is not None

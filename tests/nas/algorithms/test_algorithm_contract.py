@@ -72,6 +72,7 @@ def test_same_generators_give_the_same_proposals(name: str, toy_space: Any) -> N
     assert first != other
 
 
+@pytest.mark.xdist_group("algorithms in a fresh process")  # one for all
 def test_a_fresh_process_gives_the_same_proposals(
     name: str, toy_space: Any, fresh_process: dict[str, Any]
 ) -> None:

@@ -1,24 +1,9 @@
 """A whole search whose reward is the score of an estimator that trains nothing."""
 
 from nas import Search, SearchSpec, SerialEngine, validate_spec
-from nas.candidates import CandidateResult, Proposal
 from nas.estimators import EstimatorData
 
-
-class Keeper:
-    """An observer that keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.results: list[CandidateResult] = []
-
-    def on_proposal(self, proposal: Proposal) -> None:
-        pass
-
-    def on_result(self, result: CandidateResult) -> None:
-        self.results.append(result)
-
-    def should_stop(self) -> bool:
-        return False
+from ..record import Record
 
 
 def test_evolution_climbs_the_score(data: EstimatorData) -> None:
@@ -32,8 +17,7 @@ def test_evolution_climbs_the_score(data: EstimatorData) -> None:
     )
     spec = validate_spec(spec)
     assert spec.objectives == ("score",)
-    keeper = Keeper()
-    SerialEngine().run(Search(spec, image_shape=(1, 8, 8), num_classes=10), data, keeper)
-    scores = [result.score.score for result in keeper.results if result.score]
+    SerialEngine().run(Search(spec, image_shape=(1, 8, 8), num_classes=10), data, record := Record())
+    scores = [result.score.score for result in record.results if result.score]
     assert len(scores) == 25
     assert sum(scores[-5:]) > sum(scores[:5])  # larger and larger, for FLOPs are the score

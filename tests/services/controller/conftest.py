@@ -1,5 +1,7 @@
 """A controller over a database of its own, with a real checkpoint in it."""
 
+import io
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -159,3 +161,18 @@ def trained_candidate(
     result = {"test_accuracy": 0.97, "validation_accuracy": 0.98, "weights": weights}
     store.finish(job["id"], "worker", result=result)
     return f"{search_id}-0"
+
+
+@pytest.fixture
+def archived_candidate(
+    http: TestClient, store: Store, artifacts: ArtifactStore, trained_candidate: str
+) -> str:
+    """Such a candidate whose later final training left an archive as well: exports are not made anew."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writing:
+        writing.writestr("model.safetensors", b"weights")
+    job = http.post(f"/v1/candidates/{trained_candidate}/retrain").json()
+    store.claim(JobKind.FINAL_TRAINING, "worker", 60, job_id=job["id"])
+    result = {"weights": artifacts.put(b"plain weights"), "archive": artifacts.put(archive.getvalue())}
+    store.finish(job["id"], "worker", result=result)
+    return trained_candidate

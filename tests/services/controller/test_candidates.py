@@ -227,15 +227,16 @@ def test_the_test_accuracy_stands_apart_from_the_proxy_score(
     assert (final_training["test_accuracy"], final_training["candidate_id"]) == (0.97, trained_candidate)
 
 
-def test_a_later_final_training_does_not_hide_the_weights(http: TestClient, trained_candidate: str) -> None:
-    later = http.post(f"/v1/candidates/{trained_candidate}/retrain").json()
+def test_a_later_final_training_does_not_hide_the_weights(http: TestClient, archived_candidate: str) -> None:
+    later = http.post(f"/v1/candidates/{archived_candidate}/retrain").json()
 
-    candidate = http.get(f"/v1/candidates/{trained_candidate}").json()
+    candidate = http.get(f"/v1/candidates/{archived_candidate}").json()
     assert (candidate["final_training"]["id"], candidate["final_training"]["state"]) == (
         later["id"],
         "queued",
     )
-    assert http.get(f"/v1/candidates/{trained_candidate}/export?format=safetensors").status_code == 200
+    answer = http.get(f"/v1/candidates/{archived_candidate}/export?format=safetensors")
+    assert (answer.status_code, answer.content) == (200, b"weights")
 
 
 def test_python_export_is_an_archive_of_source_and_weights(http: TestClient, trained_candidate: str) -> None:
@@ -291,7 +292,7 @@ def test_exports_that_would_wait_too_long_are_asked_to_come_again(
     http: TestClient, trained_candidate: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits holds a thread: forty of them would stop every other request."""
-    path = f"/v1/candidates/{trained_candidate}/export?format=torch_export"
+    path = f"/v1/candidates/{trained_candidate}/export?format=safetensors"
     places, seats = BoundedSemaphore(1), BoundedSemaphore(1)
     monkeypatch.setattr("services.controller.exports._PLACES", places)
     monkeypatch.setattr("services.controller.exports._SEATS", seats)
@@ -331,8 +332,8 @@ def is_spawned(process: Process) -> bool:
         return False
 
 
-def test_an_export_is_confirmed_by_its_etag(http: TestClient, trained_candidate: str) -> None:
-    path = f"/v1/candidates/{trained_candidate}/export?format=safetensors"
+def test_an_export_is_confirmed_by_its_etag(http: TestClient, archived_candidate: str) -> None:
+    path = f"/v1/candidates/{archived_candidate}/export?format=safetensors"
     first = http.get(path)
     again = http.get(path, headers={"If-None-Match": first.headers["ETag"]})
 

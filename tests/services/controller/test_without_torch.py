@@ -1,11 +1,9 @@
 """A controller of a cluster in a process that has neither PyTorch nor Ray: docker/controller.Dockerfile."""
 
-import io
 import json
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 import gtn_core
-from services.artifacts import ArtifactStore
 from services.controller.serving import serve
 from services.errors import ServiceError
-from services.lifecycle import JobKind
 from services.settings import Settings
-from services.store import Store
 
 WITHOUT_TORCH = """
 import json, sys
@@ -112,24 +107,17 @@ def test_it_takes_and_lists_jobs_and_keeps_checkpoints(
 
 
 def test_it_gives_away_what_the_trainer_exported_and_says_what_it_cannot(
-    slim: Slim, http: TestClient, store: Store, artifacts: ArtifactStore, trained_candidate: str
+    slim: Slim, http: TestClient, request: pytest.FixtureRequest, trained_candidate: str
 ) -> None:
     path = f"/v1/candidates/{trained_candidate}"
     formats = ("python", "safetensors", "onnx")
     exports = [("GET", f"{path}/export?format={name}", {}) for name in formats]
     assert [status for status, _ in slim(*exports)] == [501, 501, 501]  # trained before there were archives
 
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as writing:
-        writing.writestr("model.safetensors", b"weights")
-    job = http.post(f"{path}/retrain").json()
-    store.claim(JobKind.FINAL_TRAINING, "worker", 60, job_id=job["id"])
-    result = {"weights": artifacts.put(b"plain weights"), "archive": artifacts.put(archive.getvalue())}
-    store.finish(job["id"], "worker", result=result)
-
+    request.getfixturevalue("archived_candidate")
     python, safetensors, onnx, page = slim(*exports, ("GET", f"/candidates/{trained_candidate}", {}))
     assert page[0] == 200
-    assert python == [200, len(archive.getvalue())]
+    assert python == [200, len(http.get(f"{path}/export?format=python").content)]
     assert safetensors == [200, len(b"weights")]
     assert (onnx[0], onnx[1]["type"]) == (501, "urn:gtn-nas:problem:needs-pytorch")
     assert "docs/cluster.md" in onnx[1]["remedy"]

@@ -1,8 +1,9 @@
 """The Ray Jobs launcher against a real head node: jobs are submitted once, found again, and reaped."""
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,40 +21,56 @@ from services.settings import Settings
 from services.store import Store
 
 from ...ports import free_port
+from ...waiting import wait_until
 from .conftest import ray_head
 
 pytestmark = pytest.mark.xdist_group("ray")
 
-WaitUntil = Callable[..., None]
 TOKEN = "a-token-of-at-least-sixteen-characters"
 CREDENTIALS = {"Authorization": f"Bearer {TOKEN}"}
 
 
-@pytest.fixture
-def jobs_url(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings, runner_database_url: str, wait_until: WaitUntil
-) -> Iterator[str]:
-    """The Jobs API of a head node of its own, under token authentication and with the settings of jobs."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    ports: dict[str, int] = {}
-    for name in ("port", "dashboard-port", "dashboard-agent-listen-port"):
-        ports[name] = free_port(ports.values())
-    of_nodes = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "GTN_NAS_DATABASE_URL": runner_database_url,
-        "GTN_NAS_DATA_DIR": str(settings.data_dir),
+@pytest.fixture(scope="module")
+def of_nodes(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> dict[str, str]:
+    """The settings of jobs."""
+    folder = tmp_path_factory.mktemp("jobs")
+    shutil.copy(sqlite_template, folder / "gtn-nas.db")
+    return {
+        "GTN_NAS_DATABASE_URL": f"sqlite:///{folder / 'gtn-nas.db'}",
+        "GTN_NAS_DATA_DIR": str(folder / "data"),
     }
-    options = [f"--{name}={port}" for name, port in ports.items()]
-    with ray_head(*options, environment=os.environ | of_nodes):
-        url = f"http://127.0.0.1:{ports['dashboard-port']}"
-        wait_until(lambda: _answers(f"{url}/api/gcs_healthz"))
-        yield url
+
+
+@pytest.fixture
+def runner_database_url(of_nodes: dict[str, str]) -> str:
+    return of_nodes["GTN_NAS_DATABASE_URL"]
+
+
+@pytest.fixture
+def settings(settings: Settings, of_nodes: dict[str, str]) -> Settings:
+    return settings.model_copy(update={"data_dir": Path(of_nodes["GTN_NAS_DATA_DIR"])})
+
+
+@pytest.fixture(scope="module")
+def jobs_url(of_nodes: dict[str, str]) -> Iterator[str]:
+    """The Jobs API of a head node for these tests, under token authentication."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", TOKEN)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+        ports: dict[str, int] = {}
+        for name in ("port", "dashboard-port", "dashboard-agent-listen-port"):
+            ports[name] = free_port(ports.values())
+        options = [f"--{name}={port}" for name, port in ports.items()]
+        with ray_head(*options, environment=os.environ | of_nodes):
+            url = f"http://127.0.0.1:{ports['dashboard-port']}"
+            wait_until(lambda: _answers(f"{url}/api/gcs_healthz"))
+            yield url
 
 
 def test_a_restarted_controller_finds_its_runners_and_hears_of_their_end(
-    jobs_url: str, tmp_path: Path, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+    jobs_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, started = tmp_path / "release", tmp_path / "started"
     code = f"""
@@ -120,7 +137,7 @@ sys.exit('out of luck')
 
 
 def test_a_meta_training_runs_as_a_ray_job_and_its_ranks_on_the_same_cluster(
-    jobs_url: str, store: Store, settings: Settings, wait_until: WaitUntil
+    jobs_url: str, store: Store, settings: Settings
 ) -> None:
     config = {"inner_steps": 2, "batch_size": 10, "meta_steps": 2, "learner_channels": [2], "save_every": 1}
     config |= {"learners_per_meta_step": 2}
@@ -142,7 +159,7 @@ def test_a_meta_training_runs_as_a_ray_job_and_its_ranks_on_the_same_cluster(
     ended = store.get_job(job.id)
     assert ended.state is JobState.SUCCEEDED, ended.error
     assert store.get_checkpoint((ended.result or {})["checkpoint_id"])
-    submitted = RayJobs(jobs_url).list()
+    submitted = [each for each in RayJobs(jobs_url).list() if each.submission_id.startswith("training-")]
     assert [each.submission_id.rpartition("-")[0] for each in submitted] == [f"training-{job.id}"]
     details = _ask(f"{jobs_url}/api/jobs/{submitted[0].submission_id}")
     assert details["entrypoint"] == (

@@ -57,9 +57,12 @@ def start_runner(settings: Settings, request: pytest.FixtureRequest) -> Iterator
     """Starts runners as the launcher does; what is left of them ends with the test."""
     runners = []
 
-    def start_one(search_id: str, *, local_ray: bool = False) -> subprocess.Popen[bytes]:
+    def start_one(
+        search_id: str, *, local_ray: bool = False, engine: str = "auto"
+    ) -> subprocess.Popen[bytes]:
         address = "" if local_ray else request.getfixturevalue("ray_address")
-        environment = child_environment(settings.model_copy(update={"ray_address": address}))
+        changes = {"ray_address": address, "search_engine": engine}
+        environment = child_environment(settings.model_copy(update=changes))
         command = [sys.executable, "-m", "services.search_runner", search_id]
         log_path = settings.data_dir / "runner.log"
         runners.append(start(command, environment=with_plugin(environment), log_path=log_path))
@@ -85,7 +88,7 @@ class TestOnPostgres:
         wait_until: WaitUntil,
     ) -> None:
         search = queue_search(checkpoint_id, candidates=6, **SLOW).id
-        first = start_runner(search)
+        first = start_runner(search, engine="actors")
         wait_until(lambda: len(store.history(search)) >= 2)
         first.kill()
         first.wait(30)
@@ -93,7 +96,7 @@ class TestOnPostgres:
         assert 2 <= len(finished) < 6
         wait_until(store.requeue_expired)
 
-        assert start_runner(search).wait(200) == 0
+        assert start_runner(search, engine="actors").wait(200) == 0
         job, history = store.get_job(search), store.history(search)
         assert (job.state, job.progress_done) == (JobState.SUCCEEDED, 6)
         assert sorted(candidate.number for candidate in history) == list(range(6))
@@ -147,17 +150,17 @@ def test_an_extended_search_goes_on_from_what_it_has(
         return {**job.request, "max_candidates": job.request["max_candidates"] + 2}
 
     search = queue_search(checkpoint_id, candidates=3, **SLOW).id
-    runner = start_runner(search)
+    runner = start_runner(search, engine="actors")  # the one that starts sooner
     wait_until(lambda: store.history(search))
     store.extend(search, two_more)  # while it runs
     assert runner.wait(200) == 0
     first = store.history(search)
     assert (store.get_job(search).state, len(first)) == (JobState.QUEUED, 3)
-    assert start_runner(search).wait(200) == 0
+    assert start_runner(search, engine="actors").wait(200) == 0
     assert (store.get_job(search).state, len(store.history(search))) == (JobState.SUCCEEDED, 5)
 
     store.extend(search, two_more)  # after its end
-    assert start_runner(search).wait(200) == 0
+    assert start_runner(search, engine="actors").wait(200) == 0
     job, history = store.get_job(search), store.history(search)
     assert (job.state, job.progress_done, job.progress_total) == (JobState.SUCCEEDED, 7, 7)
     assert job.result == {"exhausted": None, "timed_out": False, "left_out": []}
