@@ -1,4 +1,4 @@
-"""What grows for ever unless somebody tidies up: unnamed artifacts, events, failures, answers, logs."""
+"""What grows for ever unless somebody tidies up: deleted jobs, unnamed artifacts, events, answers, logs."""
 
 import time
 from collections.abc import Iterator
@@ -98,8 +98,10 @@ class Housekeeping:
         self._next_round = 0.0  # of the monotonic clock
 
     def turn(self) -> None:
-        """Forget a batch; once there is none left, collect logs and artifacts, and the round is over."""
-        if time.monotonic() < self._next_round or self.forget():
+        """Remove what deleted jobs have left, at any time; forget a batch; once there is none left, collect
+        logs and artifacts, and the round is over.
+        """
+        if self._store.remove_leftovers() or time.monotonic() < self._next_round or self.forget():
             return
         self._next_round = time.monotonic() + PAUSE_SECONDS  # if anything fails
         with _left_to_its_owner("logs"):

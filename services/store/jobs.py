@@ -108,7 +108,7 @@ class JobRepository(Repository):
             counts = session.execute(
                 sa.select(Job.kind, Job.state, sa.func.count()).group_by(Job.kind, Job.state)
             )
-            return {(kind, state): count for kind, state, count in counts}
+            return {(kind, state): count for kind, state, count in counts if kind is not None}
 
     def act(self, job_id: str, action: Action) -> JobRecord:
         """Pause, resume or cancel a job, and say so in its events. One that failed is resumed to try again.

@@ -4,7 +4,7 @@ A lease is the name of its owner and the time until which nobody else may take t
 unique to one process run: it is what fences off a runner that was believed dead and comes back.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -189,22 +189,23 @@ def _queued_in_turn(
 ) -> sa.Select[Job]:
     """The queued jobs of these kinds that nobody holds, in the order in which they should start."""
     free = sa.or_(Job.lease_expires_at.is_(None), _has_run_out(now))
-    other = aliased(Job)
-    running_of_key = (
-        sa.select(sa.func.count())
-        .select_from(other)
-        .where(
-            other.kind == Job.kind,
-            sa.or_(other.state == JobState.RUNNING, other.id.in_(starting)),
-            other.owner_key_id.is_not_distinct_from(Job.owner_key_id),
+    running_of_key = _count_of_key(lambda other: other.state == JobState.RUNNING)
+    if starting:  # counted apart: with an OR, SQLite would look at all jobs of the kind for each that waits
+        running_of_key += _count_of_key(
+            lambda other: sa.and_(other.id.in_(starting), other.state != JobState.RUNNING)
         )
-        .scalar_subquery()
-    )
     return (
         sa.select(Job)
         .where(Job.kind.in_(kinds), Job.state == JobState.QUEUED, free)
         .order_by(Job.priority.desc(), running_of_key, Job.created_at, Job.id)
     )
+
+
+def _count_of_key(which: Callable[[type[Job]], sa.ColumnElement[bool]]) -> sa.ColumnElement[int]:
+    """How many of these jobs are of the kind and the API key of the job beside."""
+    other = aliased(Job)
+    alike = other.kind == Job.kind, other.owner_key_id.is_not_distinct_from(Job.owner_key_id)
+    return sa.select(sa.func.count()).select_from(other).where(*alike, which(other)).scalar_subquery()
 
 
 def _has_run_out(now: datetime) -> sa.ColumnElement[bool]:

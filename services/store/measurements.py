@@ -87,12 +87,12 @@ class MeasurementRepository(Repository):
             return self._copies.keep(key, known)
 
     def finish_times(self, search_id: str, numbers: Sequence[int]) -> dict[int, datetime]:
-        """When these candidates finished; those that have not are left out."""
+        """When these candidates finished; those that have not are left out. Raises NotFoundError."""
         rows = self._rows_of(search_id, numbers, _COLUMNS.number, _COLUMNS.finished_at)
         return {row.number: row.finished_at for row in rows if row.finished_at is not None}
 
     def encodings(self, search_id: str, numbers: Sequence[int]) -> dict[int, str]:
-        """The architectures of these candidates."""
+        """The architectures of these candidates. Raises NotFoundError."""
         rows = self._rows_of(search_id, numbers, _COLUMNS.number, _COLUMNS.encoding)
         return {row.number: row.encoding for row in rows}
 
@@ -145,6 +145,9 @@ class MeasurementRepository(Repository):
     def _rows_of(self, search_id: str, numbers: Sequence[int], *columns: sa.Column[Any]) -> list[sa.Row[Any]]:
         rows: list[sa.Row[Any]] = []
         with self._database.read() as session:
+            # Deleted since the numbers were read, it may have some of the candidates, and others not.
+            if session.execute(DONE, {"id_": search_id}).first() is None:
+                raise NotFoundError("search", search_id)
             for part in batched(map(int, numbers)):
                 wanted = sa.select(*columns).where(_COLUMNS.search_id == search_id, _COLUMNS.number.in_(part))
                 rows += session.execute(wanted)

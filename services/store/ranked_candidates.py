@@ -21,7 +21,7 @@ from services.store.json_values import storable_text
 from services.store.pagination import Order, read_page
 from services.store.ranks import Ranks
 from services.store.records import CandidateFilter, CandidateRecord, Page, candidate_id
-from services.store.repository import Repository, batched
+from services.store.repository import IS_GONE, LEFT_OVER, Repository, batched
 from services.store.tables import CANDIDATES, JOBS, MAX_INTEGER, METRIC_COLUMNS, metric_column
 
 ORDER_COLUMNS = (*METRIC_COLUMNS, "number", "created_at")
@@ -44,7 +44,9 @@ class RankedCandidateRepository(Repository):
         search_id, _, number = candidate_id.rpartition("-")
         if not _NUMBER.fullmatch(number) or not storable_text(search_id):
             raise NotFoundError("candidate", candidate_id)
-        wanted = sa.select(CANDIDATES).where(_COLUMNS.search_id == search_id, _COLUMNS.number == int(number))
+        wanted = sa.select(CANDIDATES).where(
+            _THERE, _COLUMNS.search_id == search_id, _COLUMNS.number == int(number)
+        )
         with self._database.read() as session:
             records = self._ranked(session, session.execute(wanted).all())
         if not records:
@@ -56,7 +58,7 @@ class RankedCandidateRepository(Repository):
         found: dict[int, CandidateRecord] = {}
         with self._database.read() as session:
             for part in batched(numbers):
-                wanted = _LISTED.where(_COLUMNS.search_id == search_id, _COLUMNS.number.in_(part))
+                wanted = _LISTED.where(_THERE, _COLUMNS.search_id == search_id, _COLUMNS.number.in_(part))
                 ranked = self._ranked(session, session.execute(wanted).all())
                 found |= {record.number: record for record in ranked}
         return [found[number] for number in numbers if number in found]
@@ -93,7 +95,7 @@ class RankedCandidateRepository(Repository):
         jobs = JOBS.columns
         with self._database.read() as session:
             own = session.execute(
-                sa.select(jobs.subject_id, jobs.request).where(jobs.id == search_id)
+                sa.select(jobs.subject_id, jobs.request).where(jobs.id == search_id, ~IS_GONE)
             ).first()
             if own is None:
                 raise NotFoundError("search", search_id)
@@ -124,7 +126,7 @@ class RankedCandidateRepository(Repository):
         with self._database.read() as session:
             numbers = self._fronts.of(session, search_id, objectives)
             # Found by number: SQLite would rather go through all that succeeded, by an index of theirs.
-            succeeded = _COLUMNS.search_id == search_id, Hidden(_COLUMNS.accuracy).is_not(None)
+            succeeded = _THERE, _COLUMNS.search_id == search_id, Hidden(_COLUMNS.accuracy).is_not(None)
             records: list[CandidateRecord] = []
             for part in batched(numbers):
                 rows = session.execute(_LISTED.where(*succeeded, _COLUMNS.number.in_(part))).all()
@@ -176,6 +178,8 @@ def _exists(session: Session, space: str) -> bool:
 def filtered(session: Session, only: CandidateFilter, order: Order) -> tuple[sa.Select[Any], Order]:
     """The candidates that pass the filter, and the order to read them in."""
     scope, within_search = _LISTED, only.search_id is not None
+    if session.scalars(LEFT_OVER.limit(1)).first() is not None:
+        scope = scope.where(_THERE)  # only then: PostgreSQL would expect it to leave half of the rows
     if within_search:
         scope = scope.where(_COLUMNS.search_id == only.search_id)
     if only.state is not None:
@@ -217,4 +221,5 @@ def _storable(bound: float) -> float:
 
 _RARE = (CandidateState.RUNNING, CandidateState.CANCELLED)
 _LEFT_OUT = {"loss_curve": None}  # the largest value of a row, and no list shows it
+_THERE = _COLUMNS.search_id.not_in(LEFT_OVER)
 _LISTED = sa.select(*(column for column in _COLUMNS if column.key not in _LEFT_OUT))

@@ -37,13 +37,13 @@ def new_id() -> str:
 
 
 def find(session: Session, table: type[Row], kind: str, identifier: str, *, lock: bool = False) -> Row:
-    """The row with this id. Raises NotFoundError.
+    """The row with this id. Raises NotFoundError, also for a job that was deleted and has left something.
 
     `lock` keeps other writers off the row until the transaction ends; SQLite's writers exclude each
     other anyway.
     """
     row = session.get(table, identifier, with_for_update=lock) if storable_text(identifier) else None
-    if row is None:
+    if row is None or (isinstance(row, Job) and row.kind is None):
         raise NotFoundError(kind, identifier)
     return row
 
@@ -71,5 +71,11 @@ def leased_job(session: Session, job_id: str, owner: str | None) -> Job:
     return job
 
 
-DONE = sa.select(JOBS.columns.progress_done).where(JOBS.columns.id == sa.bindparam("id_"))
+IS_GONE = JOBS.columns.kind.is_(None)
+"""Of a job that was deleted, while its candidates and events are being removed."""
+
+LEFT_OVER = sa.select(JOBS.columns.id).where(IS_GONE)
+"""The jobs whose candidates and events lists of all jobs leave out; those of one job look for it first."""
+
+DONE = sa.select(JOBS.columns.progress_done).where(JOBS.columns.id == sa.bindparam("id_"), ~IS_GONE)
 """How many candidates of a search have finished: how far what is kept of it in memory can go."""

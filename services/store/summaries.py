@@ -38,13 +38,13 @@ class SummaryRepository(Repository):
         """How many jobs of each kind do not get on, for a reason that they tell; absent kinds have none."""
         waiting = sa.select(Job.kind, sa.func.count()).where(Job.waiting_for.is_not(None)).group_by(Job.kind)
         with self._database.read() as session:
-            return dict(session.execute(waiting).all())
+            return {kind: count for kind, count in session.execute(waiting) if kind is not None}
 
     def count_lease_losses(self) -> dict[JobKind, int]:
         """How often the runners of the jobs of each kind fell silent; absent kinds have no job."""
         with self._database.read() as session:
             losses = session.execute(sa.select(Job.kind, sa.func.sum(Job.lease_losses)).group_by(Job.kind))
-            return {kind: int(count) for kind, count in losses}
+            return {kind: int(count) for kind, count in losses if kind is not None}
 
     def candidate_totals(self) -> CandidateTotals:
         """How many candidates are in each state, failed ones by their reason, and how long scoring took."""

@@ -124,12 +124,12 @@ class Table(DeclarativeBase):
 
 
 class Job(Table):
-    """Long work of any kind."""
+    """Long work of any kind. One that was deleted has none, so that nobody who asks for a kind finds it."""
 
     __tablename__ = "jobs"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    kind: Mapped[JobKind]
+    kind: Mapped[JobKind | None]
     name: Mapped[str]
     state: Mapped[JobState]
     request: Mapped[dict[str, Any]]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from services.lifecycle import CandidateState, JobKind
-from services.store.repository import batched
+from services.store.repository import LEFT_OVER, batched
 from services.store.tables import CANDIDATES, JOBS
 
 SECONDS_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -111,6 +111,7 @@ _WITHOUT_END = (
     .where(
         _COLUMNS.accuracy.is_(None),  # what the index of the unscored asks for
         _COLUMNS.state.in_([CandidateState.RUNNING, CandidateState.CANCELLED]),
+        _COLUMNS.search_id.not_in(LEFT_OVER),
     )
     .group_by(_COLUMNS.state)
 )

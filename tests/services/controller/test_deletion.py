@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from services.artifacts import ArtifactStore
 from services.controller.shipped_checkpoints import register_shipped_checkpoints, shipped_ids
 from services.lifecycle import Action, JobKind
-from services.store import Store
+from services.store import Measurements, Store, deletion
 
 Submit = Callable[[JobKind], str]
 COLLECTIONS = {
@@ -71,6 +71,53 @@ def test_its_page_offers_it_and_leads_to_the_list(
     answer = http.post(f"{page}/delete", headers=with_token(http, page), follow_redirects=False)
     assert (answer.status_code, answer.headers["Location"]) == (303, f"/{COLLECTIONS[kind]}")
     assert http.get(page).status_code == 404
+
+
+def test_a_search_with_many_candidates_is_gone_when_its_deletion_is_answered(
+    http: TestClient, store: Store, scored_search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "PORTION", 1)
+    path, candidate = f"/v1/searches/{scored_search}", f"/v1/candidates/{scored_search}-2"
+    asked = [
+        *(path + part for part in ("", "/events", "/candidates", "/pareto", "/trajectory", "/points")),
+        *(path + part for part in ("/choices", "/importance", "/download")),
+        *(candidate + part for part in ("", "/similar", "/lineage", "/cost", "/export")),
+        *(f"/searches/{scored_search}", f"/candidates/{scored_search}-2"),
+    ]
+    http.post(f"{path}/cancel")
+    assert http.get(f"{path}/points").json()["total"] == 3
+    assert [http.delete(path).status_code for _ in range(2)] == [204, 404]
+    assert store.remove_leftovers(), "there is more of it than is removed at once"
+    assert {each: http.get(each).status_code for each in asked} == dict.fromkeys(asked, 404)
+    for action in ("extend", "resume", "clone"):
+        assert http.post(f"{path}/{action}", json={"add_candidates": 5}).status_code == 404, action
+    assert http.post(f"{candidate}/retrain").status_code == 404
+    assert http.get("/v1/searches").json()["items"] == []
+    assert http.get("/v1/candidates").json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"/v1/searches/{{}}/{part}" for part in ("choices", "importance", "trajectory")),
+        "/v1/candidates/{}-2/similar",
+    ],
+)
+def test_who_has_begun_to_read_a_search_that_is_deleted_is_told_so(
+    http: TestClient, store: Store, scored_search: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A portion of its candidates is gone when they are looked up."""
+    monkeypatch.setattr(deletion, "PORTION", 1)
+    http.post(f"/v1/searches/{scored_search}/cancel")
+    measure = Store.measurements
+
+    def measure_and_delete(*asked: Any) -> Measurements:
+        measured = measure(*asked)
+        store.delete_job(scored_search)
+        return measured
+
+    monkeypatch.setattr(Store, "measurements", measure_and_delete)
+    assert http.get(path.format(scored_search)).status_code == 404
 
 
 def test_a_checkpoint_can_be_deleted_when_nothing_is_about_it(

@@ -16,7 +16,7 @@ from services.lifecycle import Action, JobKind
 from services.meta_worker.job_state import discard_ended, state_folder
 from services.ownership import OWNER_FILE, require_ownership
 from services.settings import Settings
-from services.store import IdempotencyKey, JobRecord, Store, open_store, upgrade
+from services.store import IdempotencyKey, JobRecord, Store, deletion, open_store, upgrade
 
 MakeJob = Callable[..., JobRecord]
 Write = Callable[..., None]
@@ -312,6 +312,24 @@ def test_logs_of_deleted_searches_go_after_a_day(
         "controller.log",
         *(f"search-{search.id}.log" for search in kept),
     }
+
+
+def test_what_a_deleted_search_has_left_does_not_wait_for_the_next_round(
+    store: Store, running_search: MakeJob, propose: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(deletion, "PORTION", 2)
+    housekeeping = Housekeeping(store, ArtifactStore(str(tmp_path)), Settings(data_dir=tmp_path))
+    housekeeping.turn()  # after which a round is over for an hour
+    search = running_search()
+    for number in range(5):
+        propose(search.id, number)
+    store.act(search.id, Action.CANCEL)
+    store.delete_job(search.id)
+    assert store.unknown_jobs([search.id]) == []
+    for _ in range(4):
+        housekeeping.turn()
+    assert store.unknown_jobs([search.id]) == [search.id]
+    assert not store.remove_leftovers()
 
 
 def test_no_more_than_a_batch_is_forgotten_at_a_time_and_all_of_it_in_the_end(

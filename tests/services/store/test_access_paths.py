@@ -1,12 +1,20 @@
-"""SQLite is led through a bound that few candidates are within, else along the index of the order."""
+"""SQLite is led through a bound that few candidates are within, else along the index of the order.
 
+Whose turn it is, is found by what waits and what runs, however many jobs have ended.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from services.lifecycle import JobKind
 from services.store import Bounds, CandidateFilter, open_store, upgrade
+from services.store.engine import Database, opened
+from services.store.leases import _queued_in_turn
 from services.store.ranked_candidates import candidate_order, filtered
 from services.store.tables import CANDIDATES, JOBS
 
@@ -55,9 +63,7 @@ def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
                 statement, order = filtered(session, only, order)
                 # What `read_page` asks first: an index of metrics holds only candidates that have them.
                 page = statement.where(order.key(order.column).is_not(None)).order_by(*order.clauses())
-                text = page.compile(database.engine, compile_kwargs={"literal_binds": True})
-                rows = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
-                return " ".join(row.detail for row in rows)
+            return " ".join(steps_of(page, database))
 
         yield plan
 
@@ -100,3 +106,22 @@ def test_the_cheaper_way_is_taken(
     plan = plan_of(only, order_by)
     assert index in plan
     assert ("TEMP B-TREE" in plan) is is_sorted  # what is not read in order is sorted
+
+
+@pytest.mark.parametrize("starting", [(), ("one", "another")])
+def test_jobs_that_have_ended_do_not_slow_down_the_choice_of_the_next(
+    sqlite_url: str, starting: Sequence[str]
+) -> None:
+    with opened(sqlite_url) as database:
+        steps = steps_of(_queued_in_turn([JobKind.SEARCH], datetime.now(UTC), starting), database)
+    searches = [step.partition(" USING ")[2] for step in steps if step.startswith(("SEARCH", "SCAN jobs"))]
+    by_state = "INDEX ix_jobs_kind_state_owner_key_id (kind=? AND state=?"
+    assert searches[:2] == [f"{by_state})", f"COVERING {by_state} AND owner_key_id=?)"]
+    assert searches[2:] == ["INDEX sqlite_autoindex_jobs_1 (id=?)"] * bool(starting)
+
+
+def steps_of(statement: sa.Select[Any], database: Database) -> list[str]:
+    text = statement.compile(database.engine, compile_kwargs={"literal_binds": True})
+    with database.read() as session:
+        rows = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
+        return [row.detail for row in rows]

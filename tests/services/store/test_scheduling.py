@@ -85,6 +85,18 @@ def test_next_queued_counts_what_is_starting_and_changes_nothing(store: Store, q
     assert store.count_jobs() == {(JobKind.SEARCH, JobState.QUEUED): 3}
 
 
+def test_what_is_starting_and_runs_already_counts_once(store: Store, queue: Queue):
+    for name, key in (("a1", "a"), ("b1", "b"), ("b2", "b"), ("a2", "a"), ("b3", "b")):
+        queue(name, key=key)
+    jobs = {job.name: job.id for job in store.list_jobs(JobKind.SEARCH)}
+    for name in ("a1", "b1"):
+        store.claim(JobKind.SEARCH, name, 30, job_id=jobs[name])
+    for starting, next_one in ((["a1"], "b2"), (["a1", "b2"], "a2"), (["a1", "a2", "b2"], "b3")):
+        job = store.next_queued([JobKind.SEARCH], [jobs[name] for name in starting])
+        assert job is not None
+        assert job.name == next_one
+
+
 def test_jobs_of_several_kinds_wait_in_one_line(store: Store, clock):
     for kind, priority in (
         (JobKind.META_TRAINING, 0),

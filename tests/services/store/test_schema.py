@@ -15,6 +15,7 @@ from services.store import (
     IdempotencyKey,
     Scope,
     current,
+    deletion,
     downgrade,
     head,
     open_store,
@@ -168,6 +169,35 @@ def test_a_database_that_was_made_before_databases_had_names_gets_one(empty_data
     upgrade(empty_database_url)
     with open_store(empty_database_url) as store:
         assert store.database_id() not in {"", named}
+
+
+def test_what_deleted_jobs_have_left_is_gone_on_the_way_back(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    upgrade(empty_database_url)
+    monkeypatch.setattr(deletion, "PORTION", 1)
+    _populate(empty_database_url)
+    engine = create_engine(empty_database_url)
+    before = _contents(engine)
+    with open_store(empty_database_url) as store:
+        deleted = store.create_job(JobKind.SEARCH, name="deleted", request={}, progress_total=2)
+        store.claim(JobKind.SEARCH, "runner", 30, job_id=deleted.id)
+        for number in range(2):
+            store.add_candidate(
+                "runner", deleted.id, number, space="s", encoding="e", canonical_hash="h", seed=0
+            )
+        store.finish(deleted.id, "runner")
+        store.delete_job(deleted.id)
+    tables = ("jobs", "candidates", "events")
+    assert all(len(_contents(engine)[name]) > len(before[name]) for name in tables)
+    downgrade(empty_database_url, "0010")
+    assert _contents(engine) == before
+    upgrade(empty_database_url)
+    with open_store(empty_database_url) as store:
+        (job,) = store.list_jobs(JobKind.SEARCH)
+        assert [each.number for each in store.list_candidates(CandidateFilter(job.id))] == [0, 1]
+        assert not store.remove_leftovers()
+    engine.dispose()
 
 
 def test_processes_that_upgrade_at_once_take_turns(empty_database_url: str):
