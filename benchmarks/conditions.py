@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or ROOT / "benchmarks" / "results")
 
 
 def conditions() -> dict[str, Any]:
@@ -42,9 +43,9 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 
 
 def write_results(name: str, results: dict[str, Any]) -> Path:
-    """Keep results beside the benchmark that made them."""
-    path = ROOT / "benchmarks" / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
+    """Keep results beside the benchmark that made them, or in the folder that BENCHMARK_RESULTS names."""
+    path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=2) + "\n")
     return path
 
