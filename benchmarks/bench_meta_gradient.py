@@ -4,13 +4,13 @@
 
 Each cell is a fresh process. Memory is its peak during the meta steps beyond what it held before the first
 (resident memory, or the allocator's peak on a GPU); time is of the process's own processor, so that others on
-the machine count little. On a CPU each is measured on the C library's heap and on jemalloc's, which the local
-stack gives to its meta-training worker where it is installed: what differs is how much of the heap lies idle
-between what is kept. What tensors alone take is the peak of PyTorch's allocations in one more meta step: the
-process may hold less of it beyond its start, as the first step leaves it a heap to use. The plain unroll is
-written out here and shares no code with the forms; `higher` (Grefenstette et al., 2019) is measured where it
-is installed. On a CUDA device each form is also measured as it is recorded and replayed (`cuda_graphs`). The
-images are noise: neither number depends on them.
+the machine count little, and the clock's on a GPU. On a CPU each is measured on the C library's heap and on
+jemalloc's, which the local stack gives to its meta-training worker where it is installed: what differs is how
+much of the heap lies idle between what is kept. What tensors alone take is the peak of PyTorch's allocations
+in one more meta step: the process may hold less of it beyond its start, as the first step leaves it a heap to
+use. The plain unroll is written out here and shares no code with the forms; `higher` (Grefenstette et al.,
+2019) is measured where it is installed. On a CUDA device each form is also measured as it is recorded and
+replayed (`cuda_graphs`). The images are noise: neither number depends on them.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
-from conditions import conditions, write_results
+from conditions import conditions, require_device, write_results
 from torch.func import functional_call
 from torch.profiler import ProfilerActivity, profile
 
@@ -53,6 +53,7 @@ IMAGE_SHAPE, CLASSES = (1, 28, 28), 10
 
 def main() -> None:
     arguments = parse_arguments()
+    require_device(arguments.device)
     if arguments.form:
         print(json.dumps(measured(arguments.form, arguments.steps[0], arguments)))
         return
@@ -65,8 +66,11 @@ def main() -> None:
             cells.append({"heap": heap, "form": form, "inner_steps": steps, **cell})
             print(cells[-1], flush=True)
         # After each, so that a run that is cut short keeps what it has.
-        results = collected(cells, arguments)
-        path = write_results(f"bench_meta_gradient_{arguments.device}", results)
+        if any("error" not in cell for cell in cells):
+            results = collected(cells, arguments)
+            path = write_results(f"bench_meta_gradient_{arguments.device}", results)
+    if all("error" in cell for cell in cells):
+        raise SystemExit(f"nothing could be measured: {cells[-1]['error']}")
     print_table(results)
     print(path)
 
@@ -327,7 +331,8 @@ def targets(
 
 
 def print_table(results: dict[str, Any]) -> None:
-    print(f"\none meta step on {results['device']}: processor seconds (least of n) and peak memory")
+    unit = "seconds" if torch.device(results["device"]).type == "cuda" else "processor seconds"
+    print(f"\none meta step on {results['device']}: {unit} (least of n) and peak memory")
     for measure, (heap, peak) in measures(results["cells"]).items():
         forms = dict.fromkeys(cell["form"] for cell in results["cells"])
         print(f"{measure:>13}  " + "  ".join(f"{form:>23}" for form in forms))

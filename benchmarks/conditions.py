@@ -31,6 +31,14 @@ def conditions() -> dict[str, Any]:
     }
 
 
+def require_device(name: str, remedy: str = "--device cpu measures the CPU") -> None:
+    """End in one line where a GPU is asked for and there is none."""
+    import torch  # the others need none
+
+    if torch.device(name).type == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(f"no device {name} here, nothing is measured: {remedy}")
+
+
 def summary(values: Sequence[float]) -> dict[str, float]:
     """Mean, median, 95th percentile, standard deviation and number of values."""
     return {
