@@ -9,8 +9,8 @@ jemalloc's, which the local stack gives to its meta-training worker where it is 
 much of the heap lies idle between what is kept. What tensors alone take is the peak of PyTorch's allocations
 in one more meta step: the process may hold less of it beyond its start, as the first step leaves it a heap to
 use. The plain unroll is written out here and shares no code with the forms; `higher` (Grefenstette et al.,
-2019) is measured where it is installed. On a CUDA device each form is also measured as it is recorded and
-replayed (`cuda_graphs`). The images are noise: neither number depends on them.
+2019) is measured where it is installed: pip install -e ".[benchmarks]". On a CUDA device each form is also
+measured as it is recorded and replayed (`cuda_graphs`). The images are noise: neither number depends on them.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from itertools import accumulate, product
 from operator import itemgetter
 from pathlib import Path
@@ -60,6 +61,9 @@ def main() -> None:
     cells = []
     heaps = [name for name in HEAPS if name == "default" or (HEAPS[name] and arguments.device == "cpu")]
     forms = FORMS if arguments.device == "cpu" else (*FORMS, *RECORDED)
+    if find_spec("higher") is None:
+        print('the baseline higher is left out: it is not installed, pip install -e ".[benchmarks]"')
+        forms = tuple(form for form in forms if form != "higher")
     for steps in arguments.steps:
         for heap, form in product(heaps, forms):
             cell = in_fresh_process(form, steps, HEAPS[heap])
@@ -315,18 +319,23 @@ def targets(
 ) -> dict[str, dict[str, float]]:
     """The ratios that each form is held to, where their cells were measured."""
     found = {(cell["form"], cell["inner_steps"]): cell for cell in cells if "error" not in cell}
-    ratios: dict[str, dict[str, float]] = {}
-    for form in dict.fromkeys(cell["form"] for cell in cells if cell["form"] not in BASELINES):
-        ratios[form] = {}
-        if {(form, 64), ("plain", 64)} <= found.keys():
-            ours, base = found[form, 64], found["plain", 64]
-            ratios[form]["memory_of_plain_at_64_over_ours"] = base[peak] / ours[peak]
-            ratios[form]["seconds_over_plain_at_64"] = ours["seconds"]["min"] / base["seconds"]["min"]
-        if {(form, 16), (form, 128)} <= found.keys():
-            long, short = found[form, 128][peak], found[form, 16][peak]
-            state = state_bytes(config)
-            ratios[form]["memory_at_128_less_its_states_over_16"] = (long - 128 * state) / short
-            ratios[form]["memory_at_128_less_states_of_112_steps_over_16"] = (long - 112 * state) / short
+    forms = dict.fromkeys(cell["form"] for cell in cells if cell["form"] not in BASELINES)
+    return {form: ratios for form in forms if (ratios := targets_of(form, found, config, peak))}
+
+
+def targets_of(
+    form: str, found: dict[tuple[str, int], dict[str, Any]], config: MetaTrainingConfig, peak: str
+) -> dict[str, float]:
+    ratios = {}
+    if {(form, 64), ("plain", 64)} <= found.keys():
+        ours, base = found[form, 64], found["plain", 64]
+        ratios["memory_of_plain_at_64_over_ours"] = base[peak] / ours[peak]
+        ratios["seconds_over_plain_at_64"] = ours["seconds"]["min"] / base["seconds"]["min"]
+    if {(form, 16), (form, 128)} <= found.keys():
+        long, short = found[form, 128][peak], found[form, 16][peak]
+        state = state_bytes(config)
+        ratios["memory_at_128_less_its_states_over_16"] = (long - 128 * state) / short
+        ratios["memory_at_128_less_states_of_112_steps_over_16"] = (long - 112 * state) / short
     return ratios
 
 

@@ -134,6 +134,9 @@ def test_too_few_to_measure_by_are_refused(command: str, ended: dict[str, Any]) 
     assert ended[command] == [2, ""]  # as of any wrong option
 
 
+CELL = {"seconds": {"min": 1.5}, "peak_bytes": 2**20, "tensor_bytes": 2**20}
+
+
 @pytest.fixture
 def meta_gradient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
@@ -151,11 +154,33 @@ def test_nothing_is_written_where_no_meta_gradient_could_be_measured(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_baseline_that_is_not_installed_is_left_out_and_told(
+    installed: bool, meta_gradient: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(meta_gradient, "find_spec", lambda _: installed or None)
+    monkeypatch.setattr(meta_gradient, "in_fresh_process", lambda *_: CELL)
+    meta_gradient.main()
+    printed = capsys.readouterr().out
+    assert ("'form': 'higher'" in printed) == installed
+    assert ('pip install -e ".[benchmarks]"' in printed) != installed
+
+
+def test_ratios_are_told_where_their_steps_were_measured(
+    meta_gradient: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(meta_gradient, "in_fresh_process", lambda *_: CELL)
+    meta_gradient.main()
+    assert "{}" not in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["bench_meta_gradient.py", "--steps", "64"])
+    meta_gradient.main()
+    assert "recompute {'memory_of_plain_at_64_over_ours': 1.0" in capsys.readouterr().out
+
+
 def test_meta_gradients_are_told_in_the_time_that_was_taken(
     meta_gradient: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cell = {"seconds": {"min": 1.5}, "peak_bytes": 2**20, "tensor_bytes": 2**20}
-    monkeypatch.setattr(meta_gradient, "in_fresh_process", lambda *_: cell)
+    monkeypatch.setattr(meta_gradient, "in_fresh_process", lambda *_: CELL)
     for device, heading in {
         "cpu": "one meta step on cpu: processor seconds",
         "cuda": "one meta step on cuda: seconds",
