@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from bench_learning_speed import fresh_curve
-from conditions import ROOT, conditions, write_results
+from conditions import RESULTS, conditions, write_results
 
 from gtn_core import (
     ConvNetSampler,
@@ -115,7 +115,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--runs",
         type=Path,
-        default=ROOT / "benchmarks" / "results" / "bench_ablation_runs.jsonl",
+        default=RESULTS / "bench_ablation_runs.jsonl",
         help="file of the finished runs",
     )
     return parser.parse_args()

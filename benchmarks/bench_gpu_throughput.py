@@ -24,7 +24,7 @@ os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY
 
 import ray
 import torch
-from conditions import conditions, write_results
+from conditions import conditions, require_device, write_results
 
 from gtn_core.curriculum import SyntheticCurriculum
 from nas import EstimatorData, Search, SearchSpec
@@ -63,8 +63,7 @@ QUICK = Budget(4, 1, 8, 4, 16, 64, (1, 2), candidates=4, repeats=1, product_size
 
 def main() -> None:
     options = _options()
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("no CUDA device here: nothing is measured; `--device cpu --quick` tries the code")
+    require_device(options.device, remedy="--device cpu --quick tries the code")
     budget = QUICK if options.quick else Budget()
     rate = bfloat16_rate(options.device, budget.product_size)
     print(f"{rate / 1e12:.3g} TFLOP/s in a product of {budget.product_size}² bfloat16 matrices")

@@ -28,7 +28,7 @@ from statistics import mean, median
 from typing import Any
 
 import torch
-from conditions import conditions, summary, write_results
+from conditions import conditions, require_device, summary, write_results
 
 from gtn_core import (
     ConvNetSampler,
@@ -53,6 +53,7 @@ TUNING_IMAGES = 2000
 
 def main() -> None:
     arguments = parse_arguments()
+    require_device(arguments.device)
     torch.set_num_threads(arguments.threads)
     config = MetaTrainingConfig.model_validate(read_configuration(arguments.config))
     if arguments.meta_steps:

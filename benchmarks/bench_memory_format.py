@@ -1,11 +1,13 @@
 """CPU time of scoring candidates with their channels last in memory and, as the baseline, first.
 
     python benchmarks/bench_memory_format.py
+    python benchmarks/bench_memory_format.py --settings 1 --architectures 2 --repeats 1    # seconds
 
 For each setting the same random architectures are scored both ways, in turns, on random images: only time is
 measured, on one core, in processor seconds. A score takes brief training, then validation data.
 """
 
+import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ from gtn_core.randomness import torch_generator
 from nas import get_search_space
 from nas.memory_format import channels_first, channels_last_if_it_runs
 
-ARCHITECTURES, REPEATS, SEED = 6, 3, 0
+SEED = 0
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,18 @@ SETTINGS = (
 
 
 def main() -> None:
+    options = _options()
     torch.set_num_threads(1)
-    results: dict[str, Any] = {"benchmark": "memory_format", **conditions(), "seed": SEED, "settings": []}
-    for setting in SETTINGS:
-        results["settings"].append({"setting": str(setting), **measure(setting)})
+    results: dict[str, Any] = {"benchmark": "memory_format", **conditions(), "seed": SEED}
+    results |= {"repeats": options.repeats, "settings": []}
+    for setting in SETTINGS[: options.settings]:
+        measured = measure(setting, options.architectures, options.repeats)
+        results["settings"].append({"setting": str(setting), **measured})
     print_table(results)
     print(write_results("bench_memory_format", results))
 
 
-def measure(setting: Setting) -> dict[str, Any]:
+def measure(setting: Setting, architectures: int, repeats: int) -> dict[str, Any]:
     """Seconds a candidate both ways, training and evaluation apart, and the ratios of each architecture."""
     space = get_search_space(setting.space, **setting.options)
     chance, generator = np.random.default_rng(SEED), torch_generator(SEED, "images")
@@ -80,10 +85,10 @@ def measure(setting: Setting) -> dict[str, Any]:
         "last": lambda network: channels_last_if_it_runs(network, setting.image_shape),
     }
     seconds: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-    for _ in range(ARCHITECTURES):
+    for _ in range(architectures):
         architecture = space.sample(chance)
         tries: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             for way, laid_out in ways.items():
                 network = space.build(
                     architecture, image_shape=setting.image_shape, num_classes=10, seed=SEED
@@ -147,6 +152,19 @@ def print_table(results: dict[str, Any]) -> None:
             ]
         table.add_row(each["setting"], *cells)
     Console().print(table)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--settings", type=int, default=len(SETTINGS), help="measure the first so many")
+    parser.add_argument("--architectures", type=int, default=6, help="of each setting; at least 2")
+    parser.add_argument("--repeats", type=int, default=3, help="of each architecture, both ways")
+    options = parser.parse_args()
+    if options.architectures < 2:
+        parser.error(f"--architectures {options.architectures} have no spread: take at least 2")
+    return options
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@
 
 Each cell is a fresh process. Memory is its peak during the meta steps beyond what it held before the first
 (resident memory, or the allocator's peak on a GPU); time is of the process's own processor, so that others on
-the machine count little. On a CPU each is measured on the C library's heap and on jemalloc's, which the local
-stack gives to its meta-training worker where it is installed: what differs is how much of the heap lies idle
-between what is kept. What tensors alone take is the peak of PyTorch's allocations in one more meta step: the
-process may hold less of it beyond its start, as the first step leaves it a heap to use. The plain unroll is
-written out here and shares no code with the forms; `higher` (Grefenstette et al., 2019) is measured where it
-is installed. On a CUDA device each form is also measured as it is recorded and replayed (`cuda_graphs`). The
-images are noise: neither number depends on them.
+the machine count little, and the clock's on a GPU. On a CPU each is measured on the C library's heap and on
+jemalloc's, which the local stack gives to its meta-training worker where it is installed: what differs is how
+much of the heap lies idle between what is kept. What tensors alone take is the peak of PyTorch's allocations
+in one more meta step: the process may hold less of it beyond its start, as the first step leaves it a heap to
+use. The plain unroll is written out here and shares no code with the forms; `higher` (Grefenstette et al.,
+2019) is measured where it is installed: pip install -e ".[benchmarks]". On a CUDA device each form is also
+measured as it is recorded and replayed (`cuda_graphs`). The images are noise: neither number depends on them.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from itertools import accumulate, product
 from operator import itemgetter
 from pathlib import Path
@@ -31,7 +32,7 @@ from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
-from conditions import conditions, write_results
+from conditions import conditions, require_device, write_results
 from torch.func import functional_call
 from torch.profiler import ProfilerActivity, profile
 
@@ -53,20 +54,27 @@ IMAGE_SHAPE, CLASSES = (1, 28, 28), 10
 
 def main() -> None:
     arguments = parse_arguments()
+    require_device(arguments.device)
     if arguments.form:
         print(json.dumps(measured(arguments.form, arguments.steps[0], arguments)))
         return
     cells = []
     heaps = [name for name in HEAPS if name == "default" or (HEAPS[name] and arguments.device == "cpu")]
     forms = FORMS if arguments.device == "cpu" else (*FORMS, *RECORDED)
+    if find_spec("higher") is None:
+        print('the baseline higher is left out: it is not installed, pip install -e ".[benchmarks]"')
+        forms = tuple(form for form in forms if form != "higher")
     for steps in arguments.steps:
         for heap, form in product(heaps, forms):
             cell = in_fresh_process(form, steps, HEAPS[heap])
             cells.append({"heap": heap, "form": form, "inner_steps": steps, **cell})
             print(cells[-1], flush=True)
         # After each, so that a run that is cut short keeps what it has.
-        results = collected(cells, arguments)
-        path = write_results(f"bench_meta_gradient_{arguments.device}", results)
+        if any("error" not in cell for cell in cells):
+            results = collected(cells, arguments)
+            path = write_results(f"bench_meta_gradient_{arguments.device}", results)
+    if all("error" in cell for cell in cells):
+        raise SystemExit(f"nothing could be measured: {cells[-1]['error']}")
     print_table(results)
     print(path)
 
@@ -311,23 +319,29 @@ def targets(
 ) -> dict[str, dict[str, float]]:
     """The ratios that each form is held to, where their cells were measured."""
     found = {(cell["form"], cell["inner_steps"]): cell for cell in cells if "error" not in cell}
-    ratios: dict[str, dict[str, float]] = {}
-    for form in dict.fromkeys(cell["form"] for cell in cells if cell["form"] not in BASELINES):
-        ratios[form] = {}
-        if {(form, 64), ("plain", 64)} <= found.keys():
-            ours, base = found[form, 64], found["plain", 64]
-            ratios[form]["memory_of_plain_at_64_over_ours"] = base[peak] / ours[peak]
-            ratios[form]["seconds_over_plain_at_64"] = ours["seconds"]["min"] / base["seconds"]["min"]
-        if {(form, 16), (form, 128)} <= found.keys():
-            long, short = found[form, 128][peak], found[form, 16][peak]
-            state = state_bytes(config)
-            ratios[form]["memory_at_128_less_its_states_over_16"] = (long - 128 * state) / short
-            ratios[form]["memory_at_128_less_states_of_112_steps_over_16"] = (long - 112 * state) / short
+    forms = dict.fromkeys(cell["form"] for cell in cells if cell["form"] not in BASELINES)
+    return {form: ratios for form in forms if (ratios := targets_of(form, found, config, peak))}
+
+
+def targets_of(
+    form: str, found: dict[tuple[str, int], dict[str, Any]], config: MetaTrainingConfig, peak: str
+) -> dict[str, float]:
+    ratios = {}
+    if {(form, 64), ("plain", 64)} <= found.keys():
+        ours, base = found[form, 64], found["plain", 64]
+        ratios["memory_of_plain_at_64_over_ours"] = base[peak] / ours[peak]
+        ratios["seconds_over_plain_at_64"] = ours["seconds"]["min"] / base["seconds"]["min"]
+    if {(form, 16), (form, 128)} <= found.keys():
+        long, short = found[form, 128][peak], found[form, 16][peak]
+        state = state_bytes(config)
+        ratios["memory_at_128_less_its_states_over_16"] = (long - 128 * state) / short
+        ratios["memory_at_128_less_states_of_112_steps_over_16"] = (long - 112 * state) / short
     return ratios
 
 
 def print_table(results: dict[str, Any]) -> None:
-    print(f"\none meta step on {results['device']}: processor seconds (least of n) and peak memory")
+    unit = "seconds" if torch.device(results["device"]).type == "cuda" else "processor seconds"
+    print(f"\none meta step on {results['device']}: {unit} (least of n) and peak memory")
     for measure, (heap, peak) in measures(results["cells"]).items():
         forms = dict.fromkeys(cell["form"] for cell in results["cells"])
         print(f"{measure:>13}  " + "  ".join(f"{form:>23}" for form in forms))

@@ -27,7 +27,6 @@ import numpy as np
 import torch
 from conditions import conditions, write_results
 from fidelity_measurements import Record, load_setting, measure
-from search_plot import plot
 from search_rewards import Reward, Table, rewards
 
 from nas.algorithms import ALGORITHMS, get_algorithm
@@ -89,8 +88,18 @@ def compare(space: SearchSpace, table: Table, records: Sequence[Record], options
             }
             _print_line(name, found, seconds, counts)
     path = write_results("bench_search", results)
-    plot(results, path.with_suffix(".svg"))
+    draw(results, path.with_suffix(".svg"))
     print(path)
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """The picture, where matplotlib is installed."""
+    try:
+        from search_plot import plot
+    except ModuleNotFoundError:
+        print('no picture: it needs matplotlib, pip install -e ".[benchmarks]"')
+    else:
+        plot(results, path)
 
 
 def search(name: str, space: SearchSpace, reward: Reward, seed: int, evaluations: int) -> Iterator[str]:

@@ -50,9 +50,9 @@ from services.store.ranked_candidates import ORDER_COLUMNS
 PAGE, DEEP = 50, 1000
 ORDERS = [sign + name for name in ORDER_COLUMNS for sign in ("-", "")]
 FILTERS: dict[str, dict[str, Any]] = {
-    "succeeded": {"state": "succeeded"},
-    "failed": {"state": "failed"},
-    "running": {"state": "running"},
+    "succeeded": {"state": CandidateState.SUCCEEDED},
+    "failed": {"state": CandidateState.FAILED},
+    "running": {"state": CandidateState.RUNNING},
     "half by params": {"within": (Bounds("params", high=386_000),)},
     "tenth by flops": {"within": (Bounds("flops", high=10_000_000),)},
     "hundredth by both": {"within": (Bounds("params", high=142_000), Bounds("flops", high=10_000_000))},
@@ -71,7 +71,7 @@ ONE_BY_ONE, IN_BATCHES = "proposed one by one", "proposed in batches"
 RATE_TARGETS = {"sqlite": {ONE_BY_ONE: 2000, IN_BATCHES: 5000}, "postgresql": {IN_BATCHES: 5000}}
 FIRST_FRONTS = 10
 Row = TypeVar("Row")
-Case = tuple[str, CandidateFilter, dict[str, Any], str, str | None]  # label, filter, query, order, cursor
+Case = tuple[str, CandidateFilter, str, str | None]  # label, filter, order, cursor
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def measure(population: Population, folder: Path, options: argparse.Namespace) -
         cases = list(page_cases(store, largest))
         measured["store"] = {
             label: times(store.list_candidates, only, order_by=order, cursor=cursor)
-            for label, only, _, order, cursor in cases
+            for label, only, order, cursor in cases
         }
         measured["offset"] = {
             "first": times(by_offset, store, largest, 0),
@@ -138,14 +138,13 @@ def page_cases(store: Store, largest: str) -> Iterator[Case]:
     for scope, search_id in (("search", largest), ("across", None)):
         for order in (*ORDERS, "rank", "-rank") if search_id else ORDERS:
             only = CandidateFilter(search_id)
-            yield f"{scope} {order} first", only, {}, order, None
-            yield f"{scope} {order} 1000th", only, {}, order, deep_cursor(store, only, order)
+            yield f"{scope} {order} first", only, order, None
+            yield f"{scope} {order} 1000th", only, order, deep_cursor(store, only, order)
         filters = FILTERS if search_id else FILTERS | SPACE_FILTERS
-        for name, query in filters.items():
-            state = CandidateState(query["state"]) if "state" in query else None
-            only = CandidateFilter(search_id, **query | {"state": state})
+        for name, fields in filters.items():
+            only = CandidateFilter(search_id, **fields)
             for order in ("rank", *FILTER_ORDERS) if search_id else FILTER_ORDERS:
-                yield f"{scope} {order} {name}", only, query, order, None
+                yield f"{scope} {order} {name}", only, order, None
 
 
 def deep_cursor(store: Store, only: CandidateFilter, order: str) -> str | None:
@@ -177,13 +176,20 @@ def by_offset(store: Store, search_id: str, offset: int) -> int:
         return len(session.execute(page, {"search": search_id, "offset": offset}).all())
 
 
-def fetch(
-    client: httpx2.Client, only: CandidateFilter, query: dict[str, Any], order: str, cursor: str | None
-) -> None:
+def fetch(client: httpx2.Client, only: CandidateFilter, order: str, cursor: str | None) -> None:
     place = f"/v1/searches/{only.search_id}/candidates" if only.search_id else "/v1/candidates"
-    parameters = query | {"order_by": order, "limit": PAGE} | ({"cursor": cursor} if cursor else {})
-    answer = client.get(f"{place}?{urlencode(parameters)}")
+    parameters = {"order_by": order, "limit": PAGE, "cursor": cursor, **query_of(only)}
+    asked = {name: value for name, value in parameters.items() if value is not None}
+    answer = client.get(f"{place}?{urlencode(asked)}")
     answer.raise_for_status()
+
+
+def query_of(only: CandidateFilter) -> dict[str, Any]:
+    """The filter as a URL tells it; None is left out there."""
+    query: dict[str, Any] = {"state": only.state, "search_space": only.search_space}
+    for bounds in only.within:
+        query |= {f"min_{bounds.metric}": bounds.low, f"max_{bounds.metric}": bounds.high}
+    return query
 
 
 def inserts(store: Store, population: Population, options: argparse.Namespace) -> dict[str, Any]:

@@ -199,6 +199,10 @@ def _proposals(spec: SearchSpec) -> list[Proposal]:
 
 def _report(runs: list[Arrivals], slots: int) -> dict[str, Any]:
     turns = [turn for run in runs for turn in run.turns(slots)]
+    if len(turns) < 2:
+        raise SystemExit(
+            f"{len(turns)} results came once all {slots} slots were at work: take more candidates"
+        )
     return {
         "use_of_slots": use_of_slots(turns),
         "candidates_per_second": slots * len(turns) / sum(taken for _, taken in turns),
@@ -233,7 +237,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--shared", action="store_true", help="note that the machine has other work, too")
     parser.add_argument("--output", default="bench_throughput", help="name of the file of results")
-    return parser.parse_args()
+    options = parser.parse_args()
+    # A slot's first result has none before it to be timed from, and a spread is of two.
+    for option, number, least in (
+        ("--candidates", options.candidates, options.slots + 2),
+        ("--real-candidates", options.real_candidates, 3),
+    ):
+        if number < least:
+            parser.error(f"{option} {number} are too few to measure by: take at least {least}")
+    return options
 
 
 if __name__ == "__main__":

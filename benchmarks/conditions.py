@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or ROOT / "benchmarks" / "results")
 
 
 def conditions() -> dict[str, Any]:
@@ -30,6 +31,14 @@ def conditions() -> dict[str, Any]:
     }
 
 
+def require_device(name: str, remedy: str = "--device cpu measures the CPU") -> None:
+    """End in one line where a GPU is asked for and there is none."""
+    import torch  # the others need none
+
+    if torch.device(name).type == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(f"no device {name} here, nothing is measured: {remedy}")
+
+
 def summary(values: Sequence[float]) -> dict[str, float]:
     """Mean, median, 95th percentile, standard deviation and number of values."""
     return {
@@ -42,9 +51,9 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 
 
 def write_results(name: str, results: dict[str, Any]) -> Path:
-    """Keep results beside the benchmark that made them."""
-    path = ROOT / "benchmarks" / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
+    """Keep results beside the benchmark that made them, or in the folder that BENCHMARK_RESULTS names."""
+    path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=2) + "\n")
     return path
 
