@@ -5,6 +5,7 @@ runs in when the cluster's head is lost.
 """
 
 import errno
+import fcntl
 import gc
 import os
 import shlex
@@ -13,8 +14,9 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +43,10 @@ _WITHOUT_MODULES = "/"
 
 
 @contextmanager
-def ray_session(address: str) -> Iterator[None]:
+def ray_session(address: str) -> Iterator[Path | None]:
     """Connect to the Ray cluster at `address`, or start a local Ray when it is empty; leave it at the end.
 
+    Yields the folder of a local one, which goes with it; after a failure or a kill, with another a day later.
     A local one keeps to loopback, if Ray was not imported before.
     Raises ClusterUnavailableError when that fails, and when the cluster is lost inside the block; OSError
     when the disk has no room for a local one. Must be entered in the main thread: the processes of a local
@@ -61,13 +64,15 @@ def ray_session(address: str) -> Iterator[None]:
     where = f"Ray at {address}" if address else "local Ray"
     try:
         context = _connect(address, where)
-        yield
+        folder = None if address else Path(context.address_info["session_dir"])
+        with _marked(folder) if folder else nullcontext():
+            yield folder
     except (RayError, ConnectionError) as error:
         raise ClusterUnavailableError(f"{where} is not available: {error}", is_local=not address) from error
     finally:
         _leave()
-    if not address:  # Ray keeps the folder of each session for ever; after a failure, that is for the better
-        shutil.rmtree(context.address_info["session_dir"], ignore_errors=True)
+    if folder:  # Ray keeps the folder of each session for ever; after a failure, a day is for the better
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _have_a_home() -> None:
@@ -125,6 +130,22 @@ def _connect(address: str, where: str) -> Any:
     return context
 
 
+MARK = "gtn-nas.lock"
+"""In the folder of each session of ours, and locked while that lives: no process id tells of a cluster that
+`ray start` left running in the same place."""
+
+
+@contextmanager
+def _marked(folder: Path) -> Iterator[None]:
+    with (folder / MARK).open("w") as mark:
+        with suppress(OSError):  # a file system without locks: nobody will remove it either
+            fcntl.flock(mark, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            os.utime(mark.fileno())
+
+
 @contextmanager
 def _standing_in(folder: str) -> Iterator[None]:
     """Change the working folder, and go back if that is allowed: with sudo it need not be."""
@@ -142,6 +163,7 @@ def _local_options() -> dict[str, Any]:
     from joblib import cpu_count
 
     folder = _session_folder()
+    _remove_abandoned(folder)
     _require_room(folder)
     return {
         "address": "local",
@@ -173,6 +195,18 @@ def _session_folder() -> Path:
     folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     fits = folder.isascii() and len(folder) <= _LONGEST_TEMPORARY_FOLDER
     return Path(folder if fits else "/tmp") / "ray"
+
+
+ABANDONED_SECONDS = 24 * 3600.0
+"""How long the folder of a session that failed, or was killed, is kept."""
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for path in folder.glob(f"session_*/{MARK}"):
+        with suppress(OSError), path.open() as mark:  # it lives, is another user's, or is being removed
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path.parent, ignore_errors=True)
 
 
 LEAST_ROOM = 2**20

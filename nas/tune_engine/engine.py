@@ -8,6 +8,7 @@ switched off as far as that goes, and thrown away.
 import logging
 import os
 import tempfile
+from pathlib import Path
 
 from ray import tune
 
@@ -35,9 +36,12 @@ SILENT = ("ray.tune.tune", "ray.tune.analysis")
 class TuneEngine:
     """Evaluates as many candidates at a time as the cluster holds; `ray.init` is the caller's."""
 
-    def __init__(self, watch: RoomWatch | None = None) -> None:
-        """`watch` says what happens while no candidate gets on; by default it is waited for."""
-        self._watch = watch or RoomWatch()
+    def __init__(self, watch: RoomWatch | None = None, scratch: Path | None = None) -> None:
+        """`watch` says what happens while no candidate gets on; by default it is waited for.
+
+        Tune's files are made and removed below `scratch`, by default where temporary files are.
+        """
+        self._watch, self._scratch = watch or RoomWatch(), scratch
 
     def run(self, search: Search, data: EstimatorData, observer: SearchObserver) -> None:
         """Return when the search is finished, its max_seconds have passed or should_stop() says so.
@@ -52,15 +56,15 @@ class TuneEngine:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         active = ActiveSearch(search, observer, self._watch)
         with stored_job(search, data) as job:
-            _run_until_over(worker_class(job), active)
+            _run_until_over(worker_class(job), active, self._scratch)
         if active.error is not None:
             raise active.error
 
 
-def _run_until_over(worker: type[tune.Trainable], active: ActiveSearch) -> None:
+def _run_until_over(worker: type[tune.Trainable], active: ActiveSearch, scratch: Path | None) -> None:
     while not active.over:
         try:
-            _run_tune(worker, active)
+            _run_tune(worker, active, scratch)
         except SearchOver:
             break
         except Exception as error:
@@ -70,9 +74,9 @@ def _run_until_over(worker: type[tune.Trainable], active: ActiveSearch) -> None:
                 raise
 
 
-def _run_tune(worker: type[tune.Trainable], active: ActiveSearch) -> None:
+def _run_tune(worker: type[tune.Trainable], active: ActiveSearch, scratch: Path | None) -> None:
     resources = active.search.spec.resources
-    with tempfile.TemporaryDirectory(prefix="gtn-nas-tune-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="gtn-nas-tune-", dir=scratch) as files:
         tune.run(
             worker,
             search_alg=CandidateFeed(active),
@@ -86,6 +90,6 @@ def _run_tune(worker: type[tune.Trainable], active: ActiveSearch) -> None:
             max_failures=0,
             raise_on_failed_trial=False,
             trial_dirname_creator=lambda trial: trial.trial_id,
-            storage_path=scratch,
+            storage_path=files,
             verbose=0,
         )

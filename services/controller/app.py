@@ -13,6 +13,7 @@ from services.controller.cluster import cluster_view
 from services.controller.error_handlers import install_error_handlers
 from services.controller.event_feed import EventFeed
 from services.controller.head_requests import HeadRequests
+from services.controller.heavy_requests import Turns
 from services.controller.limits import BodyLimit
 from services.controller.metrics import Metrics
 from services.controller.openapi import TAGS, document_api
@@ -73,6 +74,7 @@ def create_app(settings: Settings, *, dispatcher: BackgroundDispatcher | None = 
     app.state.rate_limits = RateLimits(
         per_key=settings.rate_limit_per_minute, failures_per_address=settings.failed_keys_per_minute
     )
+    app.state.turns = Turns()
     app.state.pictures = CheckpointPictures(artifacts)
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadRequests)

@@ -7,6 +7,7 @@ tracing fails in two threads at once, and what it leaves behind adds up in a pro
 
 import io
 import os
+import signal
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -88,6 +89,9 @@ All of them hold a thread that other requests need.
 _ONE_AT_A_TIME = Lock()
 """Each export takes the memory of another PyTorch."""
 
+MOST_SECONDS = 600
+"""Of one export, which keeps all others from their turn: its process is ended then."""
+
 _PLACES, _SEATS = BoundedSemaphore(MOST_AT_ONCE), BoundedSemaphore(MOST_AT_ONCE)
 
 _UNDER_WAY: dict[tuple[str, ...], Future[bytes]] = {}
@@ -124,9 +128,16 @@ def _in_its_own_process(network: StoredNetwork, format: ExportFormat) -> bytes: 
     # A child that is forked from many threads can hang; one that is spawned begins afresh.
     spawn = get_context("spawn")
     try:
-        with _ONE_AT_A_TIME, ProcessPoolExecutor(1, spawn, end_with, (os.getpid(),)) as process:
+        with _ONE_AT_A_TIME, ProcessPoolExecutor(1, spawn, _begin, (os.getpid(), MOST_SECONDS)) as process:
             return process.submit(export_file, network, format).result()
     except BrokenProcessPool as broken:
         raise ServiceError(
-            f"the process that exported {network.encoding!r} as {format} died, perhaps for want of memory"
+            f"the process that exported {network.encoding!r} as {format} died, perhaps for want of memory, "
+            f"or was ended after {MOST_SECONDS} s; try again, or export on a machine with more of both"
         ) from broken
+
+
+def _begin(parent: int, seconds: int) -> None:
+    """In the process of an export: end with the controller, and by the system's clock if it hangs."""
+    end_with(parent)
+    signal.alarm(seconds)

@@ -24,18 +24,23 @@ class CheckpointPictures:
     def __init__(self, artifacts: ArtifactStore) -> None:
         self._artifacts = artifacts
         self._one_at_a_time = threading.Lock()  # each may take a gibibyte while it is made
-        self.curves = lru_cache(PICTURES_KEPT)(self._drawing(learning_curves_png))
+        self.curves = self._kept(PICTURES_KEPT, learning_curves_png)
         """How fast it teaches."""
-        self.curriculum = lru_cache(PICTURES_KEPT)(self._drawing(curriculum_view))
+        self.curriculum = self._kept(PICTURES_KEPT, curriculum_view)
         """What was learned beside the images."""
-        self.samples = lru_cache(PICTURES_KEPT)(self._drawing(synthetic_samples_png))
+        self.samples = self._kept(PICTURES_KEPT, synthetic_samples_png)
         """A sheet for people, with its labels."""
-        self.film = lru_cache(FILMS_KEPT)(self._drawing(synthetic_film_png))
+        self.film = self._kept(FILMS_KEPT, synthetic_film_png)
         """A sheet for players: images alone, as `film_layout` says."""
 
-    def _drawing(self, draw: Callable[[FrozenCheckpoint], Shown]) -> Callable[[str], Shown]:
+    def _kept(self, most: int, draw: Callable[[FrozenCheckpoint], Shown]) -> Callable[[str], Shown]:
+        @lru_cache(most)
+        def drawn(checkpoint_id: str) -> Shown:
+            return draw(load_checkpoint(self._artifacts, checkpoint_id))
+
+        @lru_cache(most)
         def picture(checkpoint_id: str) -> Shown:
             with self._one_at_a_time:
-                return draw(load_checkpoint(self._artifacts, checkpoint_id))
+                return drawn(checkpoint_id)  # by now perhaps kept: several ask for what one of them draws
 
         return picture

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from anyio import CapacityLimiter
+
 from services.artifacts import ArtifactStore
 from services.controller.timed_check import TimedCheck
 from services.errors import ServiceError
@@ -30,6 +32,9 @@ class BackgroundDispatcher(Protocol):
 ANSWER_SECONDS = 3.0
 """Less than probes wait."""
 
+THREADS = 4
+"""Kept for probes alone: those of the server may all be taken by requests."""
+
 
 class ReadinessProbe:
     """All checks; what is not ready says why."""
@@ -37,6 +42,7 @@ class ReadinessProbe:
     def __init__(
         self, store: Store, artifacts: ArtifactStore, dispatcher: BackgroundDispatcher | None
     ) -> None:
+        self.threads = CapacityLimiter(THREADS)
         self._dispatcher = dispatcher
         self._store_check = TimedCheck(store.check, ANSWER_SECONDS)
         self._artifacts_check = TimedCheck(artifacts.check, ANSWER_SECONDS)

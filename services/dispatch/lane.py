@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -82,6 +82,7 @@ class Lane:
             self._note(self._exits[0])
             self._exits.popleft()
         active = self._launcher.active()
+        self._forget_ended((self._last_words.keys() | self._early_deaths.keys()) - active)
         self._idle_since = {job_id: since for job_id, since in self._idle_since.items() if job_id in active}
         for job_id in active:
             if self._is_useless(job_id):
@@ -204,6 +205,13 @@ class Lane:
         except LeaseLostError:
             log.warning("job changed hands while it was being failed", job=job.id)
         self._forget(job.id)
+
+    def _forget_ended(self, job_ids: Iterable[str]) -> None:
+        """Of a job that was cancelled or deleted while it had no runner, no exit of a runner tells."""
+        for job_id in job_ids:
+            job = self._find(job_id)
+            if job is None or job.state.terminal:
+                self._forget(job_id)
 
     def _forget(self, job_id: str) -> None:
         self._waiting_jobs.forget(job_id)

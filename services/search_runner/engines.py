@@ -1,5 +1,7 @@
 """What evaluates a search's candidates. Imports Ray, and so must be imported inside a session of it."""
 
+from pathlib import Path
+
 import structlog
 
 from nas.actor_engine import ActorEngine
@@ -17,11 +19,11 @@ MOST_CANDIDATES_OF_TUNE = 1000
 log = structlog.get_logger(__name__)
 
 
-def engine_for(settings: Settings, spec: SearchSpec, watch: RoomWatch) -> Engine:
-    """The engine that the settings name; left to us, by the size of the search."""
+def engine_for(settings: Settings, spec: SearchSpec, watch: RoomWatch, scratch: Path | None) -> Engine:
+    """The engine that the settings name; left to us, by the size of the search. Its files go to `scratch`."""
     large = spec.max_candidates > MOST_CANDIDATES_OF_TUNE
     actors = settings.search_engine == "actors" or (settings.search_engine == "auto" and large)
-    return ActorEngine(watch) if actors else TuneEngine(watch)
+    return ActorEngine(watch) if actors else TuneEngine(watch, scratch)
 
 
 def room_watch(lease: Lease, backend: Backend) -> RoomWatch:

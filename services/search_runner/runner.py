@@ -50,10 +50,10 @@ def _evaluate_candidates(lease: Lease, backend: Backend) -> JsonObject:
     log.info("search rebuilt", done=lease.job.progress_done, total=lease.job.progress_total)
     lease.raise_if_stopped()
     if not search.finished:
-        with ray_session(backend.settings.ray_address):
+        with ray_session(backend.settings.ray_address) as scratch:
             from services.search_runner.engines import engine_for, room_watch
 
-            engine = engine_for(backend.settings, search.spec, room_watch(lease, backend))
+            engine = engine_for(backend.settings, search.spec, room_watch(lease, backend), scratch)
             engine.run(search, data, StoreObserver(backend.store, lease))
     if not search.finished:
         lease.raise_if_stopped()

@@ -17,6 +17,7 @@ from services.controller.candidate_analysis import (
     similar_view,
 )
 from services.controller.exports import formats_here, latest_training
+from services.controller.heavy_requests import HEAVY
 from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.controller.problems import Problem
 from services.controller.rankings import latest_final_training
@@ -41,7 +42,7 @@ SCORES = ("score", "accuracy", "loss")
 """The metrics that depend on how they were measured."""
 
 
-@router.get("/candidates/{candidate_id}")
+@router.get("/candidates/{candidate_id}", dependencies=[HEAVY])
 def get_candidate(page: PageDep, candidate: Candidate, search: SearchOf) -> HTMLResponse:
     """The page."""
     training = latest_final_training(page.store, candidate.id)
@@ -65,7 +66,7 @@ def get_candidate(page: PageDep, candidate: Candidate, search: SearchOf) -> HTML
     )
 
 
-@router.get("/candidates/{candidate_id}/similar")
+@router.get("/candidates/{candidate_id}/similar", dependencies=[HEAVY])
 def get_similar(page: PageDep, candidate: Candidate, search: SearchOf) -> HTMLResponse:
     """The candidates that are most like this one; apart, since many are compared."""
     similar = similar_view(page.store, search, candidate, limit=8)
@@ -96,7 +97,7 @@ class Compared:
     cells: Markup | None
 
 
-@router.get("/compare")
+@router.get("/compare", dependencies=[HEAVY])
 def get_comparison(
     page: PageDep,
     ids: Annotated[list[str], Query(alias="id", max_length=MOST_COMPARED)] = [],  # noqa: B006

@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from gtn_core import CheckpointError
 from services.controller.dependencies import PicturesDep
+from services.controller.heavy_requests import HEAVY
 from services.controller.pages.page import ACTS, PageDep, page_router
 from services.controller.routes import checkpoints
 from services.controller.routes.checkpoints import Checkpoint
@@ -37,7 +38,7 @@ def get_checkpoints(
     )
 
 
-@router.get("/checkpoints/{checkpoint_id}")
+@router.get("/checkpoints/{checkpoint_id}", dependencies=[HEAVY])
 def get_checkpoint(page: PageDep, checkpoint: Checkpoint, pictures: PicturesDep) -> HTMLResponse:
     """What it teaches, step by step, and how well that ranks architectures."""
     report = page.store.latest_jobs_of(JobKind.FIDELITY_REPORT, [checkpoint.id]).get(checkpoint.id)

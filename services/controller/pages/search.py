@@ -10,6 +10,7 @@ from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, Response
 
 from nas.ranking import DIRECTIONS
+from services.controller.heavy_requests import HEAVY
 from services.controller.jobs import Search
 from services.controller.pages.page import ACTS, PageDep, from_form, page_router
 from services.controller.queries import SearchCandidateParameters, SearchCandidateQuery
@@ -85,7 +86,7 @@ def get_table(page: PageDep, job: Search, query: SearchCandidateParameters) -> H
     return page.render("search_table.html", job=job, **_table(page.store, job, query))
 
 
-@router.get("/searches/{search_id}/importance")
+@router.get("/searches/{search_id}/importance", dependencies=[HEAVY])
 def get_importance(page: PageDep, job: Search) -> HTMLResponse:
     """Which options go with good scores, as tables with one colour for better and one for worse."""
     found = importance(page.store, job, first_objective(job.request))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from fastapi.responses import HTMLResponse
 
+from services.controller.heavy_requests import HEAVY
 from services.controller.pages.job_rows import JobRow, job_row
 from services.controller.pages.page import PageDep, page_router
 from services.controller.search_analysis import trajectory
@@ -31,7 +32,7 @@ class Compared:
     curve: dict[str, Any]  # its best so far
 
 
-@router.get("/searches/compare")
+@router.get("/searches/compare", dependencies=[HEAVY])
 def get_comparison(
     page: PageDep,
     ids: Annotated[list[str], Query(alias="id", max_length=MOST_COMPARED)] = [],  # noqa: B006

@@ -14,6 +14,7 @@ from services.controller.candidate_analysis import (
     similar_view,
 )
 from services.controller.dependencies import StoreDep
+from services.controller.heavy_requests import HEAVY
 from services.controller.problems import NOT_FOUND, Problem
 from services.controller.routes.candidates import Candidate
 from services.controller.security import READS
@@ -21,7 +22,7 @@ from services.lifecycle import JobKind
 from services.schemas.analysis import CandidateCost, Lineage, Similar
 from services.store import JobRecord
 
-router = APIRouter(prefix="/v1/candidates/{candidate_id}", tags=["candidates"], dependencies=[READS])
+router = APIRouter(prefix="/v1/candidates/{candidate_id}", tags=["candidates"], dependencies=[READS, HEAVY])
 
 SVG = "image/svg+xml"
 _PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {SVG: {"schema": {"type": "string"}}}}}

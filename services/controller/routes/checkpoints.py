@@ -11,6 +11,7 @@ from gtn_core import CheckpointError, FrozenCheckpoint
 from services.checkpoints import submit_checkpoint
 from services.controller.caching import IfNoneMatch, conditional
 from services.controller.dependencies import ArtifactsDep, PicturesDep, StoreDep
+from services.controller.heavy_requests import HEAVY
 from services.controller.idempotency import IdempotencyKeyHeader
 from services.controller.problems import CONFLICT, UNSUPPORTED_MEDIA_TYPE, Problem, invalid_field
 from services.controller.queries import PageParameters
@@ -152,6 +153,7 @@ def download_checkpoint(
 
 @router.get(
     "/{checkpoint_id}/curves.png",
+    dependencies=[HEAVY],
     response_class=Response,
     responses={200: {"content": {"image/png": {"schema": _BINARY}}}},
     summary="See how fast it teaches",
@@ -168,6 +170,7 @@ def get_curves(checkpoint: Checkpoint, pictures: PicturesDep, if_none_match: IfN
 
 @router.get(
     "/{checkpoint_id}/samples.png",
+    dependencies=[HEAVY],
     response_class=Response,
     responses={200: {"content": {"image/png": {"schema": _BINARY}}}},
     summary="See the synthetic data",
@@ -184,6 +187,7 @@ def get_samples(checkpoint: Checkpoint, pictures: PicturesDep, if_none_match: If
 
 @router.get(
     "/{checkpoint_id}/frames.png",
+    dependencies=[HEAVY],
     response_class=Response,
     responses={200: {"content": {"image/png": {"schema": _BINARY}}}},
     summary="Get the synthetic data as frames",
@@ -198,7 +202,11 @@ def get_frames(checkpoint: Checkpoint, pictures: PicturesDep, if_none_match: IfN
     )
 
 
-@router.get("/{checkpoint_id}/curriculum", summary="Get what was learned beside the images")
+@router.get(
+    "/{checkpoint_id}/curriculum",
+    dependencies=[HEAVY],
+    summary="Get what was learned beside the images",
+)
 def get_curriculum(checkpoint: Checkpoint, pictures: PicturesDep) -> CurriculumView:
     """Learning rate and momentum of every inner step, and the layout of `frames.png`."""
     return pictures.curriculum(checkpoint.id)

@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from services.controller.dependencies import StoreDep
+from services.controller.heavy_requests import HEAVY
 from services.controller.jobs import Search
 from services.controller.search_analysis import choice_columns, importance, point_cloud, trajectory
 from services.controller.security import READS
 from services.objectives import first_objective
 from services.schemas.analysis import ChoiceColumns, Importance, Metric, PointCloud, Trajectory
 
-router = APIRouter(prefix="/v1/searches/{search_id}", tags=["searches"], dependencies=[READS])
+router = APIRouter(prefix="/v1/searches/{search_id}", tags=["searches"], dependencies=[READS, HEAVY])
 
 OfMetric = Annotated[Metric | None, Query(description="left out: the search's first objective")]
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from services.controller.dependencies import StoreDep
+from services.controller.heavy_requests import ByParts
 from services.controller.jobs import Search
 from services.controller.queries import CandidateSelection
 from services.controller.rankings import candidate_views
@@ -42,7 +43,7 @@ class DownloadQuery(CandidateSelection):
     summary="Download the candidates of a search",
 )
 def download_candidates(
-    job: Search, query: Annotated[DownloadQuery, Query()], store: StoreDep
+    job: Search, query: Annotated[DownloadQuery, Query()], store: StoreDep, by_parts: ByParts
 ) -> StreamingResponse:
     """All candidates that the selection holds, in its order; sent as they are read."""
     rows = _candidates(store, job.id, query)
@@ -53,7 +54,7 @@ def download_candidates(
     )
     file_name = f"{job.id}-candidates.{query.format}"
     return StreamingResponse(
-        content,
+        by_parts(content),
         media_type=media_type,
         headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
     )

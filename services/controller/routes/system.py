@@ -2,12 +2,14 @@
 
 from importlib.metadata import version
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from services.controller.cluster import cluster_view
 from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.problems import UNAVAILABLE, Problem
+from services.controller.readiness import ReadinessProbe
 from services.controller.security import READS
 from services.errors import ClusterUnavailableError
 from services.schemas import ClusterView, Health, Readiness
@@ -40,9 +42,10 @@ async def get_health() -> Health:
 @router.get(
     "/readyz", responses={503: {"model": Readiness, "description": "Not ready"}}, summary="Can it serve?"
 )
-def get_readiness(request: Request, response: Response) -> Readiness:
+async def get_readiness(request: Request, response: Response) -> Readiness:
     """Whether requests can be served, check by check; needs no key."""
-    answer: Readiness = request.app.state.readiness.look()
+    probe: ReadinessProbe = request.app.state.readiness
+    answer = await to_thread.run_sync(probe.look, limiter=probe.threads)
     response.status_code = 200 if answer.ready else 503
     return answer
 

@@ -1,6 +1,7 @@
 """Candidates over HTTP: ranked pages, filters, Pareto fronts, final training, export."""
 
 import io
+import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -323,6 +324,29 @@ def test_an_export_whose_process_dies_is_an_error_of_the_service(
     assert answer.status_code == 500
     assert f"the process that exported {ENCODING!r} as torch_export died" in answer.json()["detail"]
     assert http.get(path.replace("torch_export", "safetensors")).status_code == 200
+
+
+def test_an_export_that_hangs_is_ended_and_keeps_no_other_from_its_turn(
+    http: TestClient, trained_candidate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/v1/candidates/{trained_candidate}/export?format=torch_export"
+    with monkeypatch.context() as hanging:
+        hanging.setattr(exports, "MOST_SECONDS", 1)
+        hanging.setattr(exports, "StoredNetwork", lambda *_: Hanging())
+        answer = http.get(path)
+
+    assert answer.status_code == 500
+    assert "was ended after 1 s" in answer.json()["detail"]
+    assert http.get(path).status_code == 200
+
+
+class Hanging:
+    """A network that the process of its export never has done reading."""
+
+    encoding = ENCODING
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return time.sleep, (600,)
 
 
 def is_spawned(process: Process) -> bool:

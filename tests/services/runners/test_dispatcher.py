@@ -471,6 +471,27 @@ def test_a_search_whose_runners_die_before_they_claim_it_fails_with_their_last_w
     assert "3 runners in a row" in job.error["detail"]
 
 
+@pytest.mark.parametrize("delete", [False, True])
+def test_what_a_dead_runner_said_is_forgotten_with_its_search(
+    store: Store, queue_search: QueueSearch, tmp_path: Path, wait_until: WaitUntil, delete: bool
+) -> None:
+    search = queue_search().id
+    launcher = SubprocessLauncher(os.environ, tmp_path, [sys.executable, "-c", DIE])
+    lane = Lane(store, launcher, [JobKind.SEARCH], max_running=1, max_attempts=3)
+    lane.step()
+    launcher.launch = lambda _: None  # type: ignore[method-assign]  # no other follows
+    wait_until(lambda: lane.step() or not launcher.active())
+    assert lane._last_words.keys() == lane._early_deaths.keys() == {search}
+
+    store.act(search, Action.CANCEL)
+    if delete:
+        store.delete_job(search)
+    lane.step()
+
+    assert not lane._last_words
+    assert not lane._early_deaths
+
+
 def test_a_search_whose_runners_die_under_their_lease_fails_too(
     store: Store, make_dispatcher: MakeDispatcher, queue_search: QueueSearch
 ) -> None:

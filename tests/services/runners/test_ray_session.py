@@ -1,5 +1,6 @@
 """A session of Ray leaves the process its signal handlers, and its life."""
 
+import fcntl
 import os
 import shlex
 import subprocess
@@ -12,7 +13,7 @@ from venv import EnvBuilder
 import pytest
 
 from services.errors import ClusterUnavailableError, is_disk_full
-from services.ray_session import ray_session
+from services.ray_session import MARK, _remove_abandoned, ray_session
 
 SCRIPT = """
 import os, signal
@@ -42,7 +43,12 @@ session(fails=False)
 try:
     session(fails=True)
 except ValueError:
-    print([os.path.exists(folder) for folder in folders])
+    left = [os.path.exists(folder) for folder in folders]
+    session(fails=False)
+    left.append(os.path.exists(folders[1]))
+    os.utime(folders[1] + "/gtn-nas.lock", (0, 0))
+    session(fails=False)
+    print(left, [os.path.exists(folder) for folder in folders])
 """
 
 LISTENING = """
@@ -152,8 +158,25 @@ def test_a_user_that_the_system_does_not_list_may_use_ray() -> None:
     assert last_words(HOMELESS) == ["imported"]
 
 
-def test_a_local_session_leaves_its_folder_only_after_a_failure() -> None:
-    assert last_words(FOLDERS) == ["[False, True]"]
+def test_a_local_session_leaves_its_folder_only_after_a_failure_and_for_a_day() -> None:
+    assert last_words(FOLDERS) == ["[False, True, True] [False, False, False, False]"]
+
+
+def test_folders_of_sessions_that_live_or_are_not_ours_stay(tmp_path: Path) -> None:
+    for name in ("killed", "living", "recent", "strange"):
+        (tmp_path / f"session_{name}").mkdir()
+    with (tmp_path / "session_living" / MARK).open("w") as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        (tmp_path / "session_recent" / MARK).touch()
+        (tmp_path / "session_killed" / MARK).touch()
+        for name in ("killed", "living"):
+            os.utime(tmp_path / f"session_{name}" / MARK, (0, 0))
+        _remove_abandoned(tmp_path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "session_living",
+        "session_recent",
+        "session_strange",
+    ]
 
 
 def test_a_local_ray_can_be_reached_from_this_machine_alone() -> None:

@@ -197,7 +197,7 @@ def test_the_engine_is_the_one_of_the_settings_or_by_size(
     setting: Literal["auto", "tune", "actors"], candidates: int, engine: type
 ) -> None:
     spec = SearchSpec(max_candidates=candidates)
-    assert type(engine_for(Settings(search_engine=setting), spec, RoomWatch())) is engine
+    assert type(engine_for(Settings(search_engine=setting), spec, RoomWatch(), None)) is engine
 
 
 def test_a_search_that_someone_else_has_is_left_alone(
