@@ -239,7 +239,7 @@ def test_a_file_that_describes_no_search_is_refused(
     Path(name).write_bytes(text.encode("latin-1"))
     refused = CliRunner().invoke(app, ["search", "--config", name, "--url", url])
     assert refused.exit_code == 2
-    assert f"{name} {told}" in " ".join(refused.stderr.replace("│", "").split())
+    assert f"{name} {told}" in refused.stderr
 
 
 def test_a_search_begins_with_given_architectures_and_the_best_of_another(
@@ -302,7 +302,7 @@ def test_options_of_a_search_that_say_nothing_are_refused(
     Path("empty.txt").write_text("\n\n")
     refused = CliRunner().invoke(app, ["search", *arguments, "--url", url])
     assert refused.exit_code == 2
-    assert told in " ".join(refused.stderr.replace("│", "").split())
+    assert told in refused.stderr
 
 
 def test_rank_shows_the_best_first_and_json_is_alone_on_stdout(run: Run, search_id: str) -> None:

@@ -93,14 +93,39 @@ def test_help_needs_none_of_the_heavy_libraries() -> None:
         ("api-key create alice --scope root", "root"),
         ("extend a1", "--candidates"),
         ("jobs --state asleep", "asleep"),
-        ("launch", "launch"),
+        ("launch", "no such command 'launch'; how it is used: gtn-nas --help"),
+        ("db lanch", "no such command 'lanch'; how it is used: gtn-nas db --help"),
+        ("--verbose jobs", "no such option: --verbose"),
+        ("rank", "; how it is used: gtn-nas rank --help"),
+        ("rank a b c", "(b c); how it is used: gtn-nas rank --help"),
+        ("rank a --order", "--order-by"),
+        ("rank a --limit", "requires an argument"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_names_what_is_wrong(arguments: str, complaint: str) -> None:
-    result = CliRunner().invoke(app, arguments.split(), env={"COLUMNS": "200"})
+def test_wrong_usage_ends_with_2_and_one_line_that_names_what_is_wrong(
+    arguments: str, complaint: str
+) -> None:
+    result = CliRunner().invoke(app, arguments.split())
     assert result.exit_code == 2
-    assert complaint in result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("gtn-nas: ")
+    assert complaint in line
+    assert line.endswith(" --help")
     assert result.stdout == ""
+
+
+def test_what_a_command_says_of_its_options_stands_in_one_line() -> None:
+    result = CliRunner().invoke(app, ["search", "--algorithm-option", "a=\x1b1"], env={"COLUMNS": "40"})
+    assert result.stderr == (
+        "gtn-nas: --algorithm-option is given without --algorithm; name what it is an option of; "
+        "how it is used: gtn-nas search --help\n"
+    )
+
+
+def test_no_command_at_all_shows_the_commands() -> None:
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 2
+    assert "train-gtn" in result.output
 
 
 def test_a_toml_file_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
