@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 from services.cli.app import app
-from services.cli.failures import message_of
-from services.visible import one_line
+from services.cli.failures import complain, message_of
 
 
 def main() -> None:
@@ -27,5 +26,5 @@ def main() -> None:
         message = message_of(error)
         if message is None:  # a defect: its traceback is what helps
             raise
-        print(f"gtn-nas: {one_line(message)}", file=sys.stderr)
+        complain(message)
         sys.exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli import options
-from services.cli.console import advise, local_time, print_json, say
+from services.cli.console import advise, print_json, say, short_time
 from services.cli.tables import Column, Rows, print_table
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _without_secret(key: "ApiKeyRecord") -> dict[str, Any]:
 
 def _cells(key: "ApiKeyRecord") -> tuple[str, ...]:
     times = (key.created_at, key.last_used_at, key.revoked_at)
-    return (key.id, key.name, ", ".join(key.scopes), *map(local_time, times))
+    return (key.id, key.name, ", ".join(key.scopes), *map(short_time, times))
 
 
 def _tell_revision(revision: str | None, needed: str, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from services.cli import administration, checkpoints, fidelity, jobs, results, serving, steering, submission
 from services.cli.console import say
+from services.cli.failures import Commands
 
 
 def _tell_version(asked: bool) -> None:
@@ -22,6 +23,7 @@ Version = Annotated[
 
 app = typer.Typer(
     name="gtn-nas",
+    cls=Commands,
     help="Neural architecture search on Generative Teaching Networks.\n\n"
     "Start with `gtn-nas demo`, or with `gtn-nas up` in one terminal and the other commands in a second.",
     no_args_is_help=True,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from nas.short_number import short
-from services.cli.tables import Column, Rows
+from services.cli.tables import Column, Rows, folded
 from services.visible import hanging
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ COLUMNS = (
     Column("params", right=True),
     Column("FLOPs", right=True),
     Column("latency ms", right=True),
-    Column("architecture", folds_to=24),
+    Column("architecture", folds_to=17),  # an operation of nasbench201, `|skip_connect~0|+`
 )
 WHERE_MEASURED = ("score", "latency ms")
 
@@ -57,9 +57,10 @@ def _metrics(candidate: "CandidateView") -> tuple[str, ...]:
     )
 
 
-def describe(candidate: "CandidateDetail", drawing: str) -> str:
+def describe(candidate: "CandidateDetail", drawing: str, width: int) -> str:
     """One candidate in full, line by line."""
-    lines = [f"candidate      {candidate.id} ({candidate.state})", f"architecture   {candidate.architecture}"]
+    architecture = hanging(folded(str(candidate.architecture), width - 15), 15)
+    lines = [f"candidate      {candidate.id} ({candidate.state})", f"architecture   {architecture}"]
     if candidate.rank is not None:
         lines.append(f"rank           {candidate.rank}")
     if candidate.metrics is not None:
@@ -68,12 +69,12 @@ def describe(candidate: "CandidateDetail", drawing: str) -> str:
         lines.append(f"failed         {hanging(f'{candidate.error.reason}: {candidate.error.detail}', 15)}")
     if candidate.loss_curve:
         curve = " ".join("-" if loss is None else f"{loss:.2f}" for loss in candidate.loss_curve)
-        lines.append(f"loss curve     {curve}")
+        lines.append(f"loss curve     {hanging(folded(curve, width - 15), 15)}")
     training = candidate.final_training
     if training is not None:
         accuracy = "" if training.test_accuracy is None else f", test accuracy {training.test_accuracy:.2%}"
         lines.append(f"final training {training.id} ({training.state}){accuracy}")
-    return "\n".join([*lines, "", drawing])
+    return "\n".join([*lines, "", folded(drawing, width)])
 
 
 def _exact(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli import options
-from services.cli.console import advise, connect, local_time, print_json, say, say_deleted, write_result
+from services.cli.console import advise, connect, print_json, say, say_deleted, short_time, write_result
 from services.cli.tables import Column, Rows, print_table
 from services.visible import without_hidden
 
@@ -22,10 +22,10 @@ CheckpointId = Annotated[
 ]
 COLUMNS = (
     Column("checkpoint"),
-    Column("name"),
+    Column("name", folds_to=8),
     Column("data set"),
-    Column("inner steps", right=True),
-    Column("validation accuracy", right=True),
+    Column("steps", right=True),
+    Column("accuracy", right=True),
     Column("created"),
 )
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write; - for stdout.")]
@@ -153,7 +153,7 @@ def _cells(checkpoint: "CheckpointView") -> tuple[str, ...]:
         manifest["dataset"]["name"],
         str(manifest["config"]["inner_steps"]),
         "" if accuracy is None else f"{accuracy:.1%}",
-        local_time(checkpoint.created_at),
+        short_time(checkpoint.created_at),
     )
 
 

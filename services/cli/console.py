@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -102,6 +102,16 @@ def advise(text: str) -> None:
 def local_time(moment: datetime | None) -> str:
     """Date, time to the second, and zone: this machine's."""
     return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def short_time(moment: datetime | None) -> str:
+    """As `local_time`, for tables: to the minute in this year, to the day before."""
+    if moment is None:
+        return ""
+    local = moment.astimezone()
+    return (
+        f"{local:%m-%d %H:%M}" if local.year == datetime.now(UTC).astimezone().year else f"{local:%Y-%m-%d}"
+    )
 
 
 def print_json(value: "BaseModel | dict[str, Any] | Sequence[BaseModel | dict[str, Any]]") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli import options
-from services.cli.console import advise, connect, local_time, print_json, say
+from services.cli.console import advise, connect, local_time, print_json, say, short_time
 from services.cli.progress import ending, measured, watch
 from services.cli.tables import Column, Rows, print_table
 from services.lifecycle import JobState
@@ -23,7 +23,7 @@ JobId = Annotated[
 COLUMNS = (
     Column("kind"),
     Column("id"),
-    Column("name", folds_to=12),
+    Column("name", folds_to=8),
     Column("state"),
     Column("progress", right=True),
     Column("created"),
@@ -107,7 +107,7 @@ def _list(client: "Client", kind: Kind, state: JobState | None, name: str | None
 
 def _cells(kind: Kind, job: "Job") -> tuple[str, ...]:
     progress = f"{job.progress.done}/{job.progress.total}"
-    return (kind, job.id, job.name, job.state, progress, local_time(job.created_at))
+    return (kind, job.id, job.name, job.state, progress, short_time(job.created_at))
 
 
 def _facts(job: "Job") -> dict[str, Any]:

@@ -65,8 +65,15 @@ SETTINGS: dict[str, Any] = {
     ],
     "host": Annotated[str | None, typer.Option(help="Address to listen on.")],
     "port": Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")],
+    "api_key": Annotated[
+        str | None,
+        typer.Option(
+            help="Bootstrap API key. Other users of this machine see what commands are given: rather set "
+            "GTN_NAS_API_KEY."
+        ),
+    ],
     "ray_address": Annotated[
-        str | None, typer.Option(help="Ray cluster of the searches, such as HOST:6379.")
+        str | None, typer.Option(help="Ray cluster of searches and ranks, such as HOST:6379.")
     ],
     "ray_jobs_url": Annotated[
         str | None, typer.Option(help="Run searches and trainings as Ray Jobs through this URL.")
@@ -76,7 +83,7 @@ SETTINGS: dict[str, Any] = {
 """Options that stand for the setting of the same name; without one the environment or the default decides."""
 
 DATABASE = ("data_dir", "database_url")
-CONTROLLER = (*DATABASE, "host", "port", "ray_address", "ray_jobs_url", "log_level")
+CONTROLLER = (*DATABASE, "host", "port", "api_key", "ray_address", "ray_jobs_url", "log_level")
 
 
 def takes_settings(*names: str) -> Callable[[Callable[Concatenate["Settings", P], None]], Callable[P, None]]:

@@ -16,6 +16,7 @@ from services.cli.console import (
     print_json,
     say,
     say_written,
+    stdout,
     write_result,
 )
 from services.cli.progress import advise_of_missing
@@ -98,7 +99,7 @@ def show(candidate: options.CandidateId, as_json: options.AsJson = False, url: o
     if as_json:
         print_json(found)
         return
-    say(describe(found, _drawing(found.architecture, space_config)))
+    say(describe(found, _drawing(found.architecture, space_config), stdout().width))
 
 
 def _drawing(architecture: "ArchitectureView", space_config: dict[str, Any]) -> str:

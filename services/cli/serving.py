@@ -79,7 +79,7 @@ def serve(settings: "Settings") -> None:
     serve_api(settings)
 
 
-@options.takes_settings(*options.DATABASE, "log_level")
+@options.takes_settings(*options.DATABASE, "ray_address", "log_level")
 def meta_worker(settings: "Settings") -> None:
     """Run one worker for meta-trainings, final trainings and fidelity reports, until Ctrl-C.
 

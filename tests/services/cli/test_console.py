@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli.app import app
-from services.cli.console import local_time
+from services.cli.console import local_time, short_time
 
 
 @pytest.fixture
@@ -29,6 +29,14 @@ def test_the_hour_that_comes_twice_a_year_is_told_apart() -> None:
     assert local_time(summer) == "2026-11-01 01:30:00 EDT"
     assert local_time(winter) == "2026-11-01 01:30:00 EST"
     assert local_time(None) == ""
+
+
+@pytest.mark.usefixtures("new_york")
+def test_a_time_in_a_table_is_of_this_year_or_a_date() -> None:
+    this_year = datetime.now(UTC).astimezone().year
+    assert short_time(datetime(this_year, 6, 1, 12, 30, 59, tzinfo=UTC)) == "06-01 08:30"
+    assert short_time(datetime(this_year - 1, 12, 1, 2, 30, tzinfo=UTC)) == f"{this_year - 1}-11-30"
+    assert short_time(None) == ""
 
 
 def test_up_names_its_folder_also_where_that_looks_like_markup(

@@ -6,14 +6,17 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import typer
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
+from gtn_core.errors import GtnNasError
 from services.cli.app import app
 from services.cli.failures import message_of
+from services.settings import Settings
 
 
 def _commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -93,14 +96,39 @@ def test_help_needs_none_of_the_heavy_libraries() -> None:
         ("api-key create alice --scope root", "root"),
         ("extend a1", "--candidates"),
         ("jobs --state asleep", "asleep"),
-        ("launch", "launch"),
+        ("launch", "no such command 'launch'; how it is used: gtn-nas --help"),
+        ("db lanch", "no such command 'lanch'; how it is used: gtn-nas db --help"),
+        ("--verbose jobs", "no such option: --verbose"),
+        ("rank", "; how it is used: gtn-nas rank --help"),
+        ("rank a b c", "(b c); how it is used: gtn-nas rank --help"),
+        ("rank a --order", "--order-by"),
+        ("rank a --limit", "requires an argument"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_names_what_is_wrong(arguments: str, complaint: str) -> None:
-    result = CliRunner().invoke(app, arguments.split(), env={"COLUMNS": "200"})
+def test_wrong_usage_ends_with_2_and_one_line_that_names_what_is_wrong(
+    arguments: str, complaint: str
+) -> None:
+    result = CliRunner().invoke(app, arguments.split())
     assert result.exit_code == 2
-    assert complaint in result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("gtn-nas: ")
+    assert complaint in line
+    assert line.endswith(" --help")
     assert result.stdout == ""
+
+
+def test_what_a_command_says_of_its_options_stands_in_one_line() -> None:
+    result = CliRunner().invoke(app, ["search", "--algorithm-option", "a=\x1b1"], env={"COLUMNS": "40"})
+    assert result.stderr == (
+        "gtn-nas: --algorithm-option is given without --algorithm; name what it is an option of; "
+        "how it is used: gtn-nas search --help\n"
+    )
+
+
+def test_no_command_at_all_shows_the_commands() -> None:
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 2
+    assert "train-gtn" in result.output
 
 
 def test_a_toml_file_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
@@ -117,6 +145,7 @@ def test_a_toml_file_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
         (["rank", "a1", "--url", "http://127.0.0.1:9"], "gtn-nas up"),
         (["db", "current", "--database-url", "mysql://localhost/x"], "GTN_NAS_DATABASE_URL"),
         (["serve", "--host", "0.0.0.0", "--data-dir", "{tmp}"], "api-key create"),
+        (["serve", "--api-key", "hushhush", "--data-dir", "{tmp}"], "GTN_NAS_API_KEY: "),
         (["up", "--log-level", "shout", "--data-dir", "{tmp}"], "GTN_NAS_LOG_LEVEL"),
         (["fidelity", "--checkpoint", __file__, "--table", __file__], "header"),
         (["api-key", "list", "--data-dir", f"{__file__}/\x1b[2J"], r"\x1b[2J/gtn-nas.db; make it"),
@@ -134,7 +163,49 @@ def test_a_failure_is_one_line_on_stderr_and_exit_code_1(
     assert len(lines) == 1, answer.stderr
     assert lines[0].startswith("gtn-nas: ")
     assert complaint in lines[0]
+    assert "hushhush" not in lines[0]
     assert answer.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "runs", "names"),
+    [
+        ("up", "services.local_stack.LocalStack", "data-dir database-url host port api-key ray-address"),
+        ("serve", "services.controller.serving.serve", "data-dir database-url host port api-key ray-address"),
+        ("meta-worker", "services.meta_worker.__main__.run", "data-dir database-url ray-address"),
+    ],
+)
+def test_settings_are_options_that_win_over_the_environment(
+    command: str, runs: str, names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Settings] = []
+
+    def note(settings: Settings) -> NoReturn:
+        told.append(settings)
+        raise GtnNasError("nothing runs here")
+
+    monkeypatch.setattr(runs, note)
+    monkeypatch.setattr("services.processes.end_with_parent", lambda: None)
+    monkeypatch.setattr("services.logging.configure_logging", lambda settings, process: None)
+    monkeypatch.setattr("services.shutdown.Shutdown.listen", lambda shutdown: None)
+    values = {
+        "data-dir": tmp_path,
+        "database-url": "sqlite:////nowhere",
+        "host": "::1",
+        "port": 8123,
+        "api-key": "a key of sixteen characters",
+        "ray-address": "head:6379",
+    }
+    given = {name: value for name, value in values.items() if name in names.split()}
+    monkeypatch.setenv("GTN_NAS_API_KEY", "another key of the environment")
+    arguments = [text for name, value in given.items() for text in (f"--{name}", str(value))]
+    CliRunner().invoke(app, [command, *arguments])
+    (settings,) = told
+    found = {name: getattr(settings, name.replace("-", "_")) for name in given}
+    assert {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in found.items()
+    } == given
 
 
 def test_what_is_given_in_another_encoding_is_named() -> None:
