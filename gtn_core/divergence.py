@@ -11,10 +11,10 @@ def require_finite(value: float, what: str, learner: str, step: int, config: Met
     if math.isfinite(value):
         return
     raise MetaTrainingDiverged(
-        f"meta step {step + 1}: the {what} is {value} for {learner}; lower outer_learning_rate "
-        f"({config.outer_learning_rate:g}), clip_factor ({config.clip_factor:g}) or initial_learning_rate "
-        f"({config.initial_learning_rate:g})",
+        f"meta step {step + 1}: the {what} is {value} for {learner}",
         meta_step=step + 1,
         learner=learner,
         value=value,
+        remedy=f"lower outer_learning_rate ({config.outer_learning_rate:g}), clip_factor "
+        f"({config.clip_factor:g}) or initial_learning_rate ({config.initial_learning_rate:g})",
     )

@@ -16,10 +16,23 @@ Every message names the thing, the value that was given, and what would do.
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 
 class GtnNasError(Exception):
-    """Base of every error that this project raises on purpose."""
+    """Base of every error that this project raises on purpose; `remedy`: what to do, where that is known."""
+
+    def __init__(self, *told: object, remedy: str | None = None) -> None:
+        super().__init__(*told)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.detail}; {self.remedy}" if self.remedy else self.detail
+
+    @property
+    def detail(self) -> str:
+        """What happened, without the remedy."""
+        return super().__str__()
 
 
 class UnknownNameError(GtnNasError):
@@ -48,13 +61,15 @@ class InvalidArchitectureError(GtnNasError):
 class MetaTrainingDiverged(GtnNasError):  # noqa: N818 - the field's word for it
     """An unroll whose loss or meta-gradient is not finite; carries where it happened."""
 
-    def __init__(self, message: str, *, meta_step: int, learner: str, value: float) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, meta_step: int, learner: str, value: float, remedy: str | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
         self.meta_step, self.learner, self.value = meta_step, learner, value
 
-    def __reduce__(self) -> tuple[Callable[..., "MetaTrainingDiverged"], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[..., "MetaTrainingDiverged"], tuple[Any, ...], dict[str, Any]]:
         known = partial(type(self), meta_step=self.meta_step, learner=self.learner, value=self.value)
-        return known, (str(self),)
+        return known, self.args, self.__dict__
 
 
 class MemoryLimitError(GtnNasError):
