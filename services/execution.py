@@ -132,7 +132,12 @@ def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
             return _Outcome(Ending.ABANDONED, reason=str(error), waiting_for=f"room on the disk: {error}")
         expected = isinstance(error, GtnNasError | ValidationError)
         log.error("job failed", job=lease.job.id, error=str(error), exc_info=not expected)
-        return _Outcome(Ending.FAILED, error=_problem(error, lease.job.id, expected), reason=str(error))
+        return _Outcome(
+            Ending.FAILED,
+            result=lease.result_of_failure,
+            error=_problem(error, lease.job.id, expected),
+            reason=str(error),
+        )
 
 
 def _problem(error: Exception, job_id: str, expected: bool) -> JsonObject:
