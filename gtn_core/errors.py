@@ -16,10 +16,29 @@ Every message names the thing, the value that was given, and what would do.
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gtn_core.checkpoint import FrozenCheckpoint
+
+DIVERGED_AT = "diverged_at_meta_step"
+"""The metric of a checkpoint by which one tells that its meta-training did not come to its end."""
 
 
 class GtnNasError(Exception):
-    """Base of every error that this project raises on purpose."""
+    """Base of every error that this project raises on purpose; `remedy`: what to do, where that is known."""
+
+    def __init__(self, *told: object, remedy: str | None = None) -> None:
+        super().__init__(*told)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.detail}; {self.remedy}" if self.remedy else self.detail
+
+    @property
+    def detail(self) -> str:
+        """What happened, without the remedy."""
+        return super().__str__()
 
 
 class UnknownNameError(GtnNasError):
@@ -46,15 +65,33 @@ class InvalidArchitectureError(GtnNasError):
 
 
 class MetaTrainingDiverged(GtnNasError):  # noqa: N818 - the field's word for it
-    """An unroll whose loss or meta-gradient is not finite; carries where it happened."""
+    """An unroll whose loss or meta-gradient is not finite; carries where it happened, and what is left."""
 
-    def __init__(self, message: str, *, meta_step: int, learner: str, value: float) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, meta_step: int, learner: str, value: float, remedy: str | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
         self.meta_step, self.learner, self.value = meta_step, learner, value
+        self.last_norm: float | None = None  # of the meta-gradient one step before
+        self.checkpoint: FrozenCheckpoint | None = None  # of what was learned until then
 
-    def __reduce__(self) -> tuple[Callable[..., "MetaTrainingDiverged"], tuple[str]]:
+    @property
+    def detail(self) -> str:
+        """Where it happened, and what is left."""
+        told = super().detail
+        if self.last_norm is not None:
+            told += f", after a meta-gradient of norm {self.last_norm:.3g} one step before"
+        if self.checkpoint is not None:
+            accuracy = self.checkpoint.manifest.metrics["validation_accuracy"]
+            told += (
+                f"; what {self.meta_step - 1} meta steps learned is checkpoint {self.checkpoint.id[:16]}, "
+                f"with a validation accuracy of {accuracy:.1%}"
+            )
+        return told
+
+    def __reduce__(self) -> tuple[Callable[..., "MetaTrainingDiverged"], tuple[Any, ...], dict[str, Any]]:
         known = partial(type(self), meta_step=self.meta_step, learner=self.learner, value=self.value)
-        return known, (str(self),)
+        return known, self.args, self.__dict__
 
 
 class MemoryLimitError(GtnNasError):

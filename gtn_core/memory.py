@@ -116,9 +116,10 @@ def require_memory(estimate: MemoryEstimate, config: MetaTrainingConfig, device:
         f"a meta step needs about {_readable(estimate.total)} of memory and {device} has "
         f"{_readable(available)} to give (inner steps {_readable(estimate.activations)}, states "
         f"{_readable(estimate.states)}, real images {_readable(estimate.real)}, generator "
-        f"{_readable(estimate.generator)}, synthetic images {_readable(estimate.images)}): set meta_gradient "
-        f'to "recompute" or lower inner_steps ({config.inner_steps}), batch_size ({config.batch_size}), '
-        f"outer_batch_size ({config.outer_batch_size}) or the learners' size"
+        f"{_readable(estimate.generator)}, synthetic images {_readable(estimate.images)})",
+        remedy='set meta_gradient to "recompute" or lower '
+        f"inner_steps ({config.inner_steps}), batch_size ({config.batch_size}), "
+        f"outer_batch_size ({config.outer_batch_size}) or the learners' size",
     )
 
 

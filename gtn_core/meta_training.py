@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -12,7 +13,7 @@ from gtn_core.checkpoint import FrozenCheckpoint, freeze, require_freezable
 from gtn_core.config import MetaTrainingConfig
 from gtn_core.curriculum import LearnedCurriculum, require_every_class
 from gtn_core.data import DatasetSplits, Split
-from gtn_core.errors import CheckpointError, DatasetError
+from gtn_core.errors import DIVERGED_AT, CheckpointError, DatasetError, MetaTrainingDiverged
 from gtn_core.evaluation import evaluate
 from gtn_core.first_images import start_from_real_images
 from gtn_core.inner_loop import train_on_curriculum
@@ -78,7 +79,8 @@ def meta_train(
             images than there are classes.
         DeviceError: there is no such device, or it lacks what the configuration asks for.
         MemoryLimitError: a meta step would need more memory than there is.
-        MetaTrainingDiverged: a loss or the meta-gradient is not finite; the saved state is from before.
+        MetaTrainingDiverged: a loss or the meta-gradient is not finite; its `checkpoint` has what was learned
+            until then, if anything was, and the saved state is from before.
         CheckpointError: the file at `state_path` is corrupt, or of another run; or what is meta-trained
             could not be frozen.
         ValueError: there are more ranks than learners in a meta step, the seed is not in [0, 2**64), the
@@ -110,20 +112,40 @@ def meta_train(
 
     records = config.cuda_graphs and torch.device(device).type == "cuda" and can_be_recorded(config, sampler)
     meta_gradient = RecordedMetaGradient() if records else add_meta_gradient
+
+    def frozen(**more: float) -> FrozenCheckpoint:
+        accuracies = validate(state.to_freeze, validation, sampler, seed=seed)
+        metrics = {
+            "validation_accuracy": mean(accuracies),
+            "validation_accuracy_std": stdev(accuracies),
+            "validation_learners": float(len(accuracies)),
+        }
+        return freeze(
+            state.to_freeze, splits, config=config, seed=seed, learner=taught, metrics=metrics | more
+        )
+
+    outcome: MetaStepOutcome | None = None
     while state.step < config.meta_steps:
         started = time.perf_counter()
-        with arithmetic(config.precision, device):
-            outcome = meta_step(
-                state,
-                train,
-                sampler,
-                config,
-                seed=seed,
-                form=form,
-                reference=reference,
-                rank=rank,
-                meta_gradient=meta_gradient,
-            )
+        try:
+            with arithmetic(config.precision, device):
+                outcome = meta_step(
+                    state,
+                    train,
+                    sampler,
+                    config,
+                    seed=seed,
+                    form=form,
+                    reference=reference,
+                    rank=rank,
+                    meta_gradient=meta_gradient,
+                )
+        except MetaTrainingDiverged as error:
+            error.last_norm = None if outcome is None else outcome.gradient_norm
+            if state.step:
+                with suppress(CheckpointError):  # weights that are not finite
+                    error.checkpoint = frozen(**{DIVERGED_AT: float(error.meta_step)})
+            raise
         seconds = time.perf_counter() - started
         accuracies = []
         if config.validate_every and state.step % config.validate_every == 0:
@@ -137,13 +159,7 @@ def meta_train(
         if state.step % config.save_every == 0 or state.step == config.meta_steps:
             _save(state, run, saves_to)
 
-    accuracies = validate(state.to_freeze, validation, sampler, seed=seed)
-    metrics = {
-        "validation_accuracy": mean(accuracies),
-        "validation_accuracy_std": stdev(accuracies),
-        "validation_learners": float(len(accuracies)),
-    }
-    return freeze(state.to_freeze, splits, config=config, seed=seed, learner=taught, metrics=metrics)
+    return frozen()
 
 
 def _require_usable(seed: int, state_path: Path | None, device: str | torch.device) -> None:

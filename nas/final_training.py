@@ -146,7 +146,8 @@ def _epochs(
         if not math.isfinite(train_loss + measured.loss):
             raise FinalTrainingDiverged(
                 f"epoch {epoch} of {config.epochs}: training loss {train_loss}, validation loss "
-                f"{measured.loss}; try a learning_rate below {config.learning_rate}"
+                f"{measured.loss}",
+                remedy=f"try a learning_rate below {config.learning_rate}",
             )
         report = EpochReport(
             epoch=epoch,

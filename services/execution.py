@@ -1,5 +1,6 @@
 """One claimed job up to its end: what its runner did decides what the store is told."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -131,11 +132,26 @@ def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
             return _Outcome(Ending.ABANDONED, reason=str(error), waiting_for=f"room on the disk: {error}")
         expected = isinstance(error, GtnNasError | ValidationError)
         log.error("job failed", job=lease.job.id, error=str(error), exc_info=not expected)
-        return _Outcome(Ending.FAILED, error=_problem(error, lease.job.id, expected), reason=str(error))
+        return _Outcome(
+            Ending.FAILED,
+            result=lease.result_of_failure,
+            error=_problem(error, lease.job.id, expected),
+            reason=str(error),
+        )
 
 
 def _problem(error: Exception, job_id: str, expected: bool) -> JsonObject:
-    problem = {"title": type(error).__name__, "detail": storable(str(error)), "instance": job_id}
+    title = type(error).__name__
+    problem = {"type": problem_urn(title if expected else "Internal"), "title": title, "instance": job_id}
     if not expected:
-        problem["remedy"] = "This is a defect or a broken machine: the runner's log has the traceback."
-    return problem
+        remedy = "This is a defect or a broken machine: the runner's log has the traceback."
+        return problem | {"detail": storable(str(error)), "remedy": remedy}
+    if isinstance(error, GtnNasError) and error.remedy:
+        return problem | {"detail": storable(error.detail), "remedy": storable(error.remedy)}
+    return problem | {"detail": storable(str(error))}
+
+
+def problem_urn(name: str) -> str:
+    """The `type` of a job's error by its class: `urn:gtn-nas:problem:memory-limit` of MemoryLimitError."""
+    words = re.sub("(?<=[a-z0-9])(?=[A-Z])", "-", name.removesuffix("Error"))
+    return f"urn:gtn-nas:problem:{words.lower()}"

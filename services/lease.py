@@ -55,6 +55,8 @@ class Lease:
         self.job, self.owner = job, owner
         self.progress_done: int | None = None
         """Set by the holder as work advances; stored with the next heartbeat."""
+        self.result_of_failure: JsonObject | None = None
+        """Set by the holder: what is left of a job that fails."""
         self._progress_stored: int | None = None
         self._store, self._lease_seconds, self._shutdown = store, lease_seconds, shutdown
         self._expires_at = time.monotonic() + lease_seconds

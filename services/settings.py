@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     dataset_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (),
         description="Folders, separated as in PATH, below which the data set paths of requests must lie. "
-        "Default: anywhere while listening on loopback, else `datasets` in the data folder.",
+        "Default: anywhere while no API key exists, then `datasets` in the data folder.",
     )
     secrets_dir: DirectoryPath | None = Field(
         None,
@@ -205,11 +205,6 @@ class Settings(BaseSettings):
     def resolved_artifacts_url(self) -> str:
         """Where artifacts live."""
         return self.artifacts_url or str(self.data_dir / "artifacts")
-
-    @property
-    def resolved_dataset_roots(self) -> tuple[Path, ...]:
-        """Folders below which data set paths of requests must lie."""
-        return (Path("/"),) if self.loopback and not self.dataset_roots else self.dataset_folders
 
     @property
     def dataset_folders(self) -> tuple[Path, ...]:

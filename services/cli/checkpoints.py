@@ -160,10 +160,11 @@ def _cells(checkpoint: "CheckpointView") -> tuple[str, ...]:
 def resolve_checkpoint(client: "Client", text: str) -> str:
     """The full id of the newest of a name, of `latest`, of the start of an id, or of an id.
 
-    `latest` is the newest of those made or uploaded here; one that comes with the package only where there
-    is no other. Raises GtnNasError when the text is none of these, or the start of several ids.
+    `latest` is the newest of those made or uploaded here, leaving out what meta-trainings that diverged had
+    learned; one that comes with the package only where there is no other. Raises GtnNasError when the text is
+    none of these, or the start of several ids.
     """
-    from gtn_core.errors import GtnNasError
+    from gtn_core.errors import DIVERGED_AT, GtnNasError
 
     if re.fullmatch("[0-9a-f]{64}", text):
         return text
@@ -171,7 +172,8 @@ def resolve_checkpoint(client: "Client", text: str) -> str:
         raise GtnNasError("the id of the checkpoint is empty; `gtn-nas checkpoint list` shows what there is")
     checkpoints = client.list_checkpoints()  # newest first
     if text == "latest":
-        found = [each.id for each in sorted(checkpoints, key=lambda checkpoint: checkpoint.shipped)][:1]
+        whole = [each for each in checkpoints if DIVERGED_AT not in each.manifest["metrics"]]
+        found = [each.id for each in sorted(whole, key=lambda checkpoint: checkpoint.shipped)][:1]
     else:
         known = list(checkpoints)
         found = [each.id for each in known if each.name == text][:1]

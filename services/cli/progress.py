@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 PACE_POINTS = 50
 """Latest steps that the pace is measured over: it follows a cluster that grows or shrinks."""
 
+MET_AGAIN = {
+    f"urn:gtn-nas:problem:{kind}"
+    for kind in ("meta-training-diverged", "final-training-diverged", "memory-limit")
+}
+"""Types of errors that a job which is resumed meets again, as it goes on from the same state and seed."""
+
 PLAIN_LINE_SECONDS = 5.0
 """Least time between two plain lines about one job."""
 
@@ -36,7 +42,7 @@ def watch(client: "Client", job: "Job", description: str) -> "Job":
     except KeyboardInterrupt:
         advise(f"{description} goes on; watch it again with: gtn-nas follow {job.id}")
         raise
-    if ended.state is JobState.FAILED:
+    if ended.state is JobState.FAILED and (ended.error is None or ended.error.type not in MET_AGAIN):
         advise(f"it goes on from where it was with: gtn-nas resume {job.id}")
     advise_of_missing(ended)
     return succeeded(ended, description)

@@ -2,7 +2,7 @@
 
 from services.client.calls import call
 from services.client.connection import Connection
-from services.schemas import CatalogueEntry, ClusterView, Health, Page
+from services.schemas import CatalogueEntry, ClusterView, Health
 
 
 class SystemCalls(Connection):
@@ -44,4 +44,4 @@ class SystemCalls(Connection):
         return await self._get("/healthz", Health)
 
     async def _catalogue(self, kind: str) -> list[CatalogueEntry]:
-        return (await self._get(f"/v1/{kind}", Page[CatalogueEntry])).items
+        return [entry async for entry in self._pages(f"/v1/{kind}", CatalogueEntry)]

@@ -22,6 +22,7 @@ def check_fidelity_report(
         request.table,
         spec.search_space,
         settings,
+        store,
         "table",
         number=request.candidates,
         labels=request.labels,

@@ -7,16 +7,19 @@ from services.controller.validation import check_dataset, named
 from services.schemas.accuracy_tables import CalibrationSet
 from services.schemas.requests import MetaTrainingRequest
 from services.settings import Settings
+from services.store import Store
 
 
-def check_meta_training(request: MetaTrainingRequest, settings: Settings) -> MetaTrainingRequest:
+def check_meta_training(
+    request: MetaTrainingRequest, settings: Settings, store: Store
+) -> MetaTrainingRequest:
     """The request with every default filled in. Answers 422 naming the field at fault."""
-    dataset = check_dataset(request.dataset, settings, "dataset")
+    dataset = check_dataset(request.dataset, settings, store, "dataset")
     space, calibration = request.learner_space, request.calibration_set
     if space is not None:
         space = _check_learner_space(space)
         if calibration is not None:
-            calibration = _check_calibration_set(calibration, space, request.seed, settings)
+            calibration = _check_calibration_set(calibration, space, request.seed, settings, store)
     return request.model_copy(
         update={"dataset": dataset, "learner_space": space, "calibration_set": calibration}
     )
@@ -31,7 +34,7 @@ def _check_learner_space(space: NamedConfig) -> NamedConfig:
 
 
 def _check_calibration_set(
-    asked: CalibrationSet, space: NamedConfig, seed: int, settings: Settings
+    asked: CalibrationSet, space: NamedConfig, seed: int, settings: Settings, store: Store
 ) -> CalibrationSet:
     if asked.table is None:
         return asked
@@ -39,6 +42,7 @@ def _check_calibration_set(
         asked.table,
         space,
         settings,
+        store,
         "calibration_set.table",
         number=asked.architectures,
         population="unique",

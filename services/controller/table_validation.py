@@ -8,12 +8,14 @@ from services.controller.problems import invalid_field
 from services.controller.validation import within_roots
 from services.schemas.accuracy_tables import AccuracyTable
 from services.settings import Settings
+from services.store import Store
 
 
 def check_table(
     table: AccuracyTable,
     search_space: NamedConfig,
     settings: Settings,
+    store: Store,
     field: str,
     *,
     number: int,
@@ -26,7 +28,8 @@ def check_table(
     What a path leads to is seen by the worker that reads it.
     """
     if table.path is not None:
-        return table.model_copy(update={"path": str(within_roots(table.path, settings, field))})
+        path = within_roots(table.path, settings, store, field)
+        return table.model_copy(update={"path": str(path)})
     space = get_search_space(search_space.name, **search_space.options)
     try:
         rows = parse_true_accuracies(table.csv or "", space, name="of the request")

@@ -14,6 +14,7 @@ from services.checkpoints import lies_under_its_name, located
 from services.controller.error_handlers import field_problems
 from services.controller.problems import Problem, invalid, invalid_field
 from services.controller.search_analysis import space_of
+from services.controller.security import needs_key
 from services.errors import ConflictError, NotFoundError
 from services.schemas.requests import SearchRequest
 from services.schemas.search_steering import SearchExtension
@@ -68,7 +69,7 @@ def require_checkpoint(checkpoint_id: str, settings: Settings, store: Store) -> 
     dataset = DatasetSpec.model_validate(checkpoint.manifest["dataset"])
     try:
         if not lies_under_its_name(dataset):
-            check_dataset(dataset, settings, "its data set")
+            check_dataset(dataset, settings, store, "its data set")
         elif settings.one_machine:
             located(dataset, settings)
     except DatasetError as error:
@@ -83,7 +84,7 @@ def require_space(search: JobRecord) -> SearchSpace:
     return named({"search space": "search_space"}, lambda: space_of(search), prefix=("search_space",))
 
 
-def check_dataset(dataset: DatasetSpec, settings: Settings, field: str) -> DatasetSpec:
+def check_dataset(dataset: DatasetSpec, settings: Settings, store: Store, field: str) -> DatasetSpec:
     """The data set with its path made absolute. Whether the files are good is seen where they are read."""
     formats = dataset_names()
     if dataset.name not in formats:
@@ -110,7 +111,7 @@ def check_dataset(dataset: DatasetSpec, settings: Settings, field: str) -> Datas
         raise invalid_field(
             f"{field}.path", f"data set {dataset.name!r} needs a path", None, "a file or folder"
         )
-    path = within_roots(dataset.path, settings, field)
+    path = within_roots(dataset.path, settings, store, field)
     # Elsewhere the workers' files are not the controller's, and only they can tell.
     if settings.one_machine and (absence := _absence(path)) is not None:
         raise invalid_field(f"{field}.path", absence, dataset.path, "a file or folder that exists")
@@ -124,13 +125,13 @@ def _absence(path: Path) -> str | None:
         return f"{path} cannot be read: {error.strerror}"
 
 
-def within_roots(given: str, settings: Settings, field: str) -> Path:
+def within_roots(given: str, settings: Settings, store: Store, field: str) -> Path:
     """The path without links and dots, if a root holds it: requests must not reach the rest of the disk."""
     try:
         path = Path(given).expanduser().resolve()
     except (ValueError, RuntimeError, OSError) as error:  # a NUL, an unknown ~user, a loop of links
         raise invalid_field(f"{field}.path", f"not a path: {error}", given) from error
-    roots = settings.resolved_dataset_roots
+    roots = dataset_roots(settings, store)
     if not any(path.is_relative_to(root) for root in roots):
         raise invalid_field(
             f"{field}.path",
@@ -139,6 +140,14 @@ def within_roots(given: str, settings: Settings, field: str) -> Path:
             f"a path below {' or '.join(map(str, roots))} (GTN_NAS_DATASET_ROOTS)",
         )
     return path
+
+
+def dataset_roots(settings: Settings, store: Store) -> tuple[Path, ...]:
+    """Folders below which data set paths must lie; anywhere while no key exists, as whoever submits is then a
+    user of this machine."""
+    if settings.dataset_roots or needs_key(settings, store):
+        return settings.dataset_folders
+    return (Path("/"),)
 
 
 def named(fields: dict[str, str], check: Callable[[], Checked], prefix: tuple[str, ...] = ()) -> Checked:

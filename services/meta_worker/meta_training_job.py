@@ -11,6 +11,7 @@ from gtn_core import (
     FrozenCheckpoint,
     GtnNasError,
     MetaStepReport,
+    MetaTrainingDiverged,
     load_dataset,
     meta_train,
     with_learning_curves,
@@ -34,10 +35,21 @@ EVENT_SECONDS = 0.25
 def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> JsonObject:
     """Meta-train as requested, resuming where an earlier worker of this job stopped.
 
-    Returns the checkpoint's id and metrics. Raises JobInterrupted when the job is to be let go.
+    Returns the checkpoint's id and metrics. Raises JobInterrupted when the job is to be let go, and
+    MetaTrainingDiverged, having stored what was learned until then.
     """
     request = MetaTrainingRequest.model_validate(lease.job.request)
     started = time.monotonic()
+
+    def stored(checkpoint: FrozenCheckpoint, mark: str = "") -> JsonObject:
+        name = lease.insist(lambda: backend.store.get_job(lease.job.id)).name  # as it is by now
+        marked = f"{name} {mark}".strip() or None
+        record = lease.insist(
+            lambda: store_checkpoint(backend.store, backend.artifacts, checkpoint, name=marked)
+        )
+        seconds = time.monotonic() - started
+        return {"checkpoint_id": record.id, "seconds": seconds, **checkpoint.manifest.metrics}
+
     splits = load_dataset(request.dataset, seed=request.seed)
     task = RankTask(
         splits,
@@ -47,30 +59,33 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
         requested_reference(request, splits, lease, backend.settings.data_dir),
     )
     on_step, state_path = _StepReporter(lease), state_folder / "state"
-    if request.resources.ranks > 1:
-        checkpoint = meta_train_on_ranks(
-            task,
-            request.resources,
-            on_step=on_step,
-            state_path=state_path,
-            ray_address=backend.settings.ray_address,
-        )
-    else:
-        checkpoint = meta_train(
-            task.splits,
-            task.config,
-            seed=task.seed,
-            on_step=on_step,
-            learner_sampler=task.learner_sampler,
-            ranking_reference=task.ranking_reference,
-            state_path=state_path,
-            device=own_device(),
-        )
+    try:
+        if request.resources.ranks > 1:
+            checkpoint = meta_train_on_ranks(
+                task,
+                request.resources,
+                on_step=on_step,
+                state_path=state_path,
+                ray_address=backend.settings.ray_address,
+            )
+        else:
+            checkpoint = meta_train(
+                task.splits,
+                task.config,
+                seed=task.seed,
+                on_step=on_step,
+                learner_sampler=task.learner_sampler,
+                ranking_reference=task.ranking_reference,
+                state_path=state_path,
+                device=own_device(),
+            )
+    except MetaTrainingDiverged as error:
+        if error.checkpoint is not None:
+            lease.result_of_failure = stored(error.checkpoint, "(diverged)")
+        raise
     if request.learning_curves:
         checkpoint = _measured(checkpoint, splits, lease)
-    name = lease.insist(lambda: backend.store.get_job(lease.job.id)).name or None  # as it is by now
-    record = lease.insist(lambda: store_checkpoint(backend.store, backend.artifacts, checkpoint, name=name))
-    return {"checkpoint_id": record.id, "seconds": time.monotonic() - started, **checkpoint.manifest.metrics}
+    return stored(checkpoint)
 
 
 def _measured(checkpoint: FrozenCheckpoint, splits: DatasetSplits, lease: Lease) -> FrozenCheckpoint:

@@ -13,7 +13,10 @@ class MetaTrainingView(JobView):
     """A meta-training run; its product is a frozen checkpoint."""
 
     kind = JobKind.META_TRAINING
-    checkpoint_id: str | None = Field(description="the frozen checkpoint, once the run has succeeded")
+    checkpoint_id: str | None = Field(
+        description="the frozen checkpoint, once the run has succeeded; of one that diverged, what it had "
+        "learned until then"
+    )
     result: dict[str, Any] | None = Field(description="what the run measured")
 
 

@@ -22,6 +22,7 @@ from services.store.extensions import ExtensionRepository
 from services.store.jobs import JobRepository
 from services.store.leases import LeaseRepository
 from services.store.measurements import MeasurementRepository, Measurements
+from services.store.pagination import page_of_names
 from services.store.ranked_candidates import RankedCandidateRepository
 from services.store.records import (
     AddedCheckpoint,
@@ -129,6 +130,7 @@ __all__ = [
     "downgrade",
     "head",
     "open_store",
+    "page_of_names",
     "restore",
     "upgrade",
     "utc_now",

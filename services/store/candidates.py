@@ -49,17 +49,20 @@ class CandidateRepository(Repository):
     ) -> list[CandidateRecord]:
         """Store proposals as running, all in one transaction. A number that is already there stays as it
         is, and its candidate is the answer in the proposal's place; of one number twice the first counts.
+        Of a search that was cancelled, which its runner is about to learn, they are cancelled from the start.
 
         Raises LeaseLostError, having written nothing, when `owner` does not hold the search's lease.
         """
         with self._database.write() as session:
             connection = session.connection()
-            now = self._now(session, _lock_leased(connection, search_id, owner).time)
+            job = _lock_leased(connection, search_id, owner)
+            now = self._now(session, job.time)
+            ended = {"state": CandidateState.CANCELLED, "finished_at": now} if job.state.terminal else {}
             candidates = _present(connection, search_id, [each.number for each in proposed])
             fresh: list[JsonObject] = []
             for each in proposed:
                 if each.number not in candidates:
-                    fresh.append(_proposal(search_id, each, now))
+                    fresh.append(_proposal(search_id, each, now) | ended)
                     candidates[each.number] = candidate_record(_UNKNOWN | fresh[-1])
             if fresh:
                 connection.execute(_ADD, fresh)
@@ -210,6 +213,7 @@ _THIS_CANDIDATE = sa.and_(
 _LOCK_JOB = (
     sa.select(
         JOBS.columns.lease_owner,
+        JOBS.columns.state,
         JOBS.columns.progress_done,
         JOBS.columns.progress_total,
         TIME.label("time"),  # with a round trip that is made anyway

@@ -6,7 +6,7 @@ value, values beyond it, and rows without a value, which always come last. Readi
 the other keeps every query a plain index range on both engines, whatever the size of the table.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,3 +121,18 @@ def _beyond(
     bound = values[0] if len(columns) == 1 else sa.tuple_(*values)
     beyond: sa.ColumnElement[bool] = row < bound if descending else row > bound
     return beyond
+
+
+def page_of_names(
+    names: Iterable[str], list_name: str, *, limit: int, cursor: str | None
+) -> tuple[list[str], str | None]:
+    """The same of a list in memory, whose items are known by their names and come sorted by them.
+
+    Raises InvalidCursorError.
+    """
+    after = "" if cursor is None else decode_cursor(list_name, [_NAME], cursor)[0]
+    left = sorted(name for name in names if name > after)
+    return left[:limit], encode_cursor(list_name, (left[limit - 1],)) if len(left) > limit else None
+
+
+_NAME: sa.Column[str] = sa.Column("name", sa.String, nullable=False)

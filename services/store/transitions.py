@@ -49,8 +49,9 @@ def drop_lease(session: Session, job: Job, now: datetime) -> None:
 
 
 def _settle(session: Session, job: Job, now: datetime) -> None:
-    # A job that has ended and has no runner can have no evaluation in flight: nobody would finish it.
-    if job.state.terminal and job.lease_owner is None:
+    # Nobody finishes what is in flight of a job that was cancelled, or has ended and has no runner. That of a
+    # cancelled one may take a while to let go; it finds the candidates ended, and leaves them so.
+    if job.state is JobState.CANCELLED or (job.state.terminal and job.lease_owner is None):
         columns = CANDIDATES.columns
         running = columns.search_id == job.id, columns.state == CandidateState.RUNNING
         cancel = sa.update(CANDIDATES).where(*running).values(state=CandidateState.CANCELLED, finished_at=now)

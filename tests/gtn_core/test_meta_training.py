@@ -1,3 +1,4 @@
+import math
 import pickle
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -26,6 +27,7 @@ from gtn_core import (
     meta_train,
 )
 from gtn_core.config import CurriculumKind
+from gtn_core.divergence import require_finite
 from gtn_core.errors import DeviceError
 from gtn_core.memory import SAMPLED_LEARNERS
 from gtn_core.meta_training_state import MetaTrainingState
@@ -444,13 +446,29 @@ def test_divergence_names_step_learner_and_remedy_and_keeps_the_last_good_state(
 
     state_path = tmp_path / "state.pt"
     config = changed(tiny_config, validate_every=0)
+    norms: list[float] = []
     with pytest.raises(
         MetaTrainingDiverged, match=r"meta step 4: .* nan .*lower outer_learning_rate"
     ) as caught:
-        meta_train(digits, config, learner_sampler=exploding_later, state_path=state_path)
+        meta_train(
+            digits,
+            config,
+            learner_sampler=exploding_later,
+            state_path=state_path,
+            on_step=lambda report: norms.append(report.gradient_norm),
+        )
     assert caught.value.meta_step == 4
     assert "exploding_later (seed " in caught.value.learner
     assert caught.value.value != caught.value.value
+    assert caught.value.last_norm == norms[-1]
+    assert f"norm {norms[-1]:.3g} one step before" in str(caught.value)
+    left = caught.value.checkpoint
+    assert left is not None
+    assert left.id[:16] in str(caught.value)
+    assert left.manifest.metrics["diverged_at_meta_step"] == 4
+    assert torch.isfinite(left.synthesize().images).all()
+    told = pickle.loads(pickle.dumps(caught.value))  # as it comes back from another process
+    assert (told.checkpoint.id, str(told)) == (left.id, str(caught.value))
 
     steps = -100
     resumed: list[int] = []
@@ -463,6 +481,15 @@ def test_divergence_names_step_learner_and_remedy_and_keeps_the_last_good_state(
     )
     assert resumed[0] == 3, "the last save was after step 2"
     assert all(torch.isfinite(tensor).all() for tensor in (checkpoint.synthesize().images,))
+
+
+def test_what_to_lower_when_a_run_diverges_is_what_the_run_uses(tiny_config: MetaTrainingConfig) -> None:
+    with pytest.raises(MetaTrainingDiverged, match=r"lower .*, clip_factor \(0\.9\) or") as caught:
+        require_finite(math.nan, "loss", "a learner", 0, tiny_config)
+    assert (caught.value.checkpoint, caught.value.last_norm) == (None, None)
+    unclipped = changed(tiny_config, gradient_clipping=False)
+    with pytest.raises(MetaTrainingDiverged, match="turn gradient_clipping on, or lower outer_learning_rate"):
+        require_finite(math.nan, "loss", "a learner", 0, unclipped)
 
 
 class Cornered(nn.Module):

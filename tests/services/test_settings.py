@@ -118,12 +118,6 @@ def test_loopback():
         assert not Settings(host=host).loopback, host
 
 
-def test_dataset_roots_are_open_on_loopback_alone(tmp_path: Path):
-    assert Settings(data_dir=tmp_path).resolved_dataset_roots == (Path("/"),)
-    assert Settings(data_dir=tmp_path, host="0.0.0.0").resolved_dataset_roots == (tmp_path / "datasets",)
-    assert Settings(dataset_roots=[tmp_path]).resolved_dataset_roots == (tmp_path,)
-
-
 def test_misspelt_settings_are_told_apart_from_variables_that_are_none():
     variables = ["GTN_NAS_DATADIR", "GTN_NAS_PROT", "GTN_NAS_PORT", "GTN_NAS_URL", "PROT"]
     of_kubernetes = ["GTN_NAS_SERVICE_HOST", "GTN_NAS_SERVICE_PORT", "GTN_NAS_PORT_8000_TCP_ADDR"]

@@ -10,9 +10,10 @@ from pydantic import SecretStr, StringConstraints
 
 from services.controller.pages.page import Page, PageDep, page_router
 from services.controller.security import ADMINISTERS
+from services.controller.validation import dataset_roots
 from services.redaction import redact
 from services.settings import Settings
-from services.store import Scope
+from services.store import Scope, Store
 from services.visible import NO_CONTROLS
 
 log = structlog.get_logger(__name__)
@@ -76,16 +77,16 @@ def _page(page: Page, *, token: str = "", first: bool = False) -> HTMLResponse:
         bootstrap=page.settings.api_key is not None,
         token=token,
         first=first,
-        settings=settings_in_force(page.settings, str(page.store)) if administers else [],
+        settings=settings_in_force(page.settings, page.store) if administers else [],
     )
 
 
-def settings_in_force(settings: Settings, database: str) -> list[SettingInForce]:
-    """Every setting; of secrets, only whether there is one. `database` is an address without password."""
+def settings_in_force(settings: Settings, store: Store) -> list[SettingInForce]:
+    """Every setting; of secrets, only whether there is one."""
     shown = {
-        "database_url": database,
+        "database_url": str(store),  # an address without password
         "artifacts_url": settings.resolved_artifacts_url,
-        "dataset_roots": ", ".join(map(str, settings.resolved_dataset_roots)),
+        "dataset_roots": ", ".join(map(str, dataset_roots(settings, store))),
     }
     return [
         SettingInForce(

@@ -2,7 +2,7 @@
 
 from fastapi import Response
 
-from services.controller.dependencies import SettingsDep
+from services.controller.dependencies import SettingsDep, StoreDep
 from services.controller.meta_training_validation import check_meta_training
 from services.controller.routes.job_routes import JobResource, add_job_routes
 from services.controller.security import SUBMITS
@@ -25,10 +25,11 @@ def create_meta_training(
     request: MetaTrainingRequest,
     response: Response,
     settings: SettingsDep,
+    store: StoreDep,
     submission: SubmissionDep,
 ) -> MetaTrainingView:
     """Meta-train a generator on a data set. Its product is a frozen checkpoint."""
-    request = check_meta_training(request, settings)
+    request = check_meta_training(request, settings, store)
     job = submission.job(
         JobKind.META_TRAINING,
         request,

@@ -57,6 +57,9 @@ def test_a_checkpoint_of_the_package_is_known_by_name_and_is_not_the_latest(
     assert names[checkpoint.id] is None
     assert "digits" in run("checkpoint", "list").stdout
 
+    # What a meta-training that diverged left is newer still.
+    manifest = checkpoint.manifest.model_dump(mode="json")
+    store.add_checkpoint("d" * 64, manifest | {"metrics": {"diverged_at_meta_step": 4.0}}, 1)
     for given, expected in (("digits", digits), ("latest", checkpoint.id)):
         search = run("search", "--checkpoint", given, "--space", "nasbench201", "-n", 3).stdout.strip()
         assert store.get_job(search, JobKind.SEARCH).subject_id == expected
@@ -524,6 +527,14 @@ def test_following_a_job_that_fails_is_a_failure_with_its_reason(
     assert "failed: the digits are gone" in str(result.exception)
     assert result.stderr.endswith(f"it goes on from where it was with: gtn-nas resume {search_id}\n")
     assert CliRunner().invoke(app, ["resume", search_id, "--url", url]).stdout == "queued\n"
+
+
+def test_resuming_is_not_advised_where_it_would_fail_again(url: str, store: Store, search_id: str) -> None:
+    problem = {"type": "urn:gtn-nas:problem:memory-limit", "title": "MemoryLimitError", "remedy": "lower it"}
+    store.finish(search_id, "runner", error=problem)
+    result = CliRunner().invoke(app, ["follow", search_id, "--url", url])
+    assert "MemoryLimitError. Lower it" in str(result.exception)
+    assert "resume" not in result.stderr
 
 
 def test_what_the_controller_refuses_names_the_field(url: str, run: Run, checkpoint_file: Path) -> None:

@@ -1,6 +1,5 @@
 """Fidelity reports over HTTP: what may be asked for, and how a report is shown with its checkpoint."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,7 +166,7 @@ def test_a_bad_request_is_refused_before_any_work(
 def test_a_table_below_a_data_set_root_is_read_by_the_worker(
     http: TestClient, settings: Settings, body: dict[str, Any]
 ) -> None:
-    folder: Path = settings.resolved_dataset_roots[0]
+    (folder,) = settings.dataset_roots
     folder.mkdir(exist_ok=True)
     (folder / "table.csv").write_text(TABLE)
     asked = body | {"table": {"path": str(folder / "table.csv")}}

@@ -8,10 +8,11 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from gtn_core import DatasetSpec
-from services.controller.validation import check_dataset
+from services.controller.app import create_app
+from services.controller.validation import check_dataset, dataset_roots
 from services.lifecycle import JobKind
 from services.settings import Settings
-from services.store import Store
+from services.store import Scope, Store
 
 BODY = {
     "dataset": {"name": "digits"},
@@ -140,8 +141,38 @@ def test_paths_lie_below_a_configured_root_whatever_they_are_called(http: TestCl
     assert str(root) in answers[outside].json()["errors"][0]["expected"]
 
 
+def test_paths_lie_anywhere_until_a_key_exists_and_then_in_the_folder_of_data_sets(
+    app_database_url: str, store: Store, tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path / "data", database_url=app_database_url)
+    (settings.data_dir / "datasets").mkdir(parents=True)
+    body = {"dataset": {"name": "mnist", "path": str(tmp_path)}}
+    inside = {"dataset": {"name": "mnist", "path": str(settings.data_dir / "datasets")}}
+    with TestClient(create_app(settings), base_url="http://127.0.0.1:8000") as http:
+        assert http.post("/v1/meta-trainings", json=body).status_code == 201
+        _, token = store.create_api_key("someone's", [Scope.SUBMIT])
+        http.headers["Authorization"] = f"Bearer {token}"
+        answer = http.post("/v1/meta-trainings", json=body)
+        (error,) = answer.json()["errors"]
+
+        assert answer.status_code == 422
+        assert (error["field"], error["given"]) == ("dataset.path", str(tmp_path))
+        assert error["expected"] == f"a path below {settings.data_dir / 'datasets'} (GTN_NAS_DATASET_ROOTS)"
+        assert http.post("/v1/meta-trainings", json=inside).status_code == 201
+
+
+def test_the_roots_of_data_sets_are_the_settings_or_else_the_controllers_to_choose(
+    store: Store, tmp_path: Path
+) -> None:
+    folder = tmp_path / "datasets"
+    assert dataset_roots(Settings(data_dir=tmp_path), store) == (Path("/"),)
+    assert dataset_roots(Settings(data_dir=tmp_path, host="0.0.0.0"), store) == (folder,)
+    assert dataset_roots(Settings(data_dir=tmp_path, api_key=SecretStr("k" * 16)), store) == (folder,)
+    assert dataset_roots(Settings(dataset_roots=(tmp_path,)), store) == (tmp_path,)
+
+
 def test_a_path_that_does_not_exist_is_refused_where_all_processes_share_the_files(
-    http: TestClient, settings: Settings, tmp_path: Path
+    http: TestClient, settings: Settings, store: Store, tmp_path: Path
 ) -> None:
     missing = str(tmp_path / "datasets" / "nowhere")
     body = {"dataset": {"name": "mnist", "path": missing}}
@@ -151,7 +182,8 @@ def test_a_path_that_does_not_exist_is_refused_where_all_processes_share_the_fil
     assert error["message"] == f"there is no {missing} on this machine"
     assert settings.one_machine
     elsewhere = settings.model_copy(update={"database_url": SecretStr("postgresql://db/gtn_nas")})
-    assert check_dataset(DatasetSpec(name="mnist", path=missing), elsewhere, "dataset").path == missing
+    asked = DatasetSpec(name="mnist", path=missing)
+    assert check_dataset(asked, elsewhere, store, "dataset").path == missing
 
 
 def test_a_path_that_no_file_can_have_is_the_requests_fault(http: TestClient, tmp_path: Path) -> None:

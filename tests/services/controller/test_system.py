@@ -323,6 +323,26 @@ def test_the_catalogue_describes_everything_with_a_schema(
         jsonschema.Draft202012Validator.check_schema(entry["schema"])
 
 
+@pytest.mark.parametrize("kind", ["search-spaces", "algorithms", "estimators", "datasets"])
+def test_the_catalogue_comes_in_pages_as_other_lists_do(http: TestClient, kind: str) -> None:
+    names: list[str] = []
+    query: dict[str, Any] = {"limit": 1}
+    while len(names) < 100:
+        page = http.get(f"/v1/{kind}", params=query).json()
+        (entry,) = page["items"]
+        names.append(entry["name"])
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+
+    assert names == [entry["name"] for entry in http.get(f"/v1/{kind}").json()["items"]]
+    assert len(names) > 1
+    for bad in ({"limit": 0}, {"cursor": "invented"}):
+        assert http.get(f"/v1/{kind}", params=bad).status_code == 422
+    if kind != "datasets":
+        assert http.get("/v1/datasets", params={"cursor": query["cursor"]}).status_code == 422
+
+
 def test_schemas_of_data_sets_accept_what_the_api_accepts(http: TestClient) -> None:
     schemas = {entry["name"]: entry["schema"] for entry in http.get("/v1/datasets").json()["items"]}
 

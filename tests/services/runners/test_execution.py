@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gtn_core.errors import DatasetError
+from gtn_core.errors import DatasetError, MetaTrainingDiverged
 from nas.device_errors import WorkerUnusable
 from services.errors import ArtifactsUnavailableError, ClusterUnavailableError, StoreUnavailableError
 from services.execution import Ending, execute
@@ -45,9 +45,24 @@ def test_an_expected_error_is_the_jobs_with_its_own_words(run: Run) -> None:
     ending, job = run(_raising(DatasetError("no digits at /nowhere; fetch them again")))
     assert (ending, job.state) == (Ending.FAILED, JobState.FAILED)
     assert job.error == {
+        "type": "urn:gtn-nas:problem:dataset",
         "title": "DatasetError",
         "detail": "no digits at /nowhere; fetch them again",
         "instance": job.id,
+    }
+
+
+def test_what_to_do_about_an_error_stands_apart_from_what_happened(run: Run) -> None:
+    told, remedy = "the loss is nan", "lower the rate"
+    error = MetaTrainingDiverged(told, meta_step=3, learner="a", value=1.0, remedy=remedy)
+    assert str(error) == f"{told}; {remedy}"
+    _, job = run(_raising(error))
+    assert job.error == {
+        "type": "urn:gtn-nas:problem:meta-training-diverged",
+        "title": "MetaTrainingDiverged",
+        "detail": told,
+        "instance": job.id,
+        "remedy": remedy,
     }
 
 
@@ -56,6 +71,7 @@ def test_a_defect_is_the_jobs_error_and_says_where_to_look(run: Run) -> None:
     assert ending is Ending.FAILED
     assert job.error is not None
     assert job.error["title"] == "ZeroDivisionError"
+    assert job.error["type"] == "urn:gtn-nas:problem:internal"
     assert "log" in job.error["remedy"]
 
 

@@ -1,6 +1,7 @@
 """The worker turns queued jobs into checkpoints and trained weights, also when it is killed in between."""
 
 import io
+import math
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ from gtn_core import (
     meta_train,
     with_learning_curves,
 )
+from gtn_core.divergence import require_finite
+from gtn_core.meta_step import MetaStepOutcome, meta_step
+from gtn_core.meta_training_state import MetaTrainingState
 from nas.search_spaces import get_search_space
 from nas.weights import load_weights
 from services.checkpoints import load_checkpoint, store_checkpoint
@@ -469,6 +473,32 @@ def test_data_that_are_not_there_fail_the_job_before_any_training(
     assert job.error is not None
     assert "/nowhere/mnist" in job.error["detail"]
     assert job.progress_done == 0
+
+
+def test_a_meta_training_that_diverged_leaves_what_it_had_learned(
+    settings: Settings,
+    backend: Backend,
+    store: Store,
+    queue_meta_training: Callable[..., JobRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def diverging(state: MetaTrainingState, *given: Any, **options: Any) -> MetaStepOutcome:
+        loss = math.nan if state.step == 2 else 1.0
+        require_finite(loss, "outer loss", "a learner", state.step, given[2])
+        return meta_step(state, *given, **options)
+
+    monkeypatch.setattr("gtn_core.meta_training.meta_step", diverging)
+    job = queue_meta_training(gradient_clipping=False)
+    assert Worker(settings, Shutdown()).work_once() is Ending.FAILED
+    job = store.get_job(job.id)
+    assert job.error is not None
+    assert job.result is not None
+    assert job.error["type"] == "urn:gtn-nas:problem:meta-training-diverged"
+    assert "gradient_clipping" in job.error["remedy"]
+    left = store.get_checkpoint(job.result["checkpoint_id"])
+    assert left.id[:16] in job.error["detail"]
+    assert left.name == "mine (diverged)"
+    assert load_checkpoint(backend.artifacts, left.id).manifest.metrics["diverged_at_meta_step"] == 3
 
 
 def test_a_training_that_failed_goes_on_from_where_it_was_when_it_is_resumed(

@@ -192,7 +192,7 @@ def test_attempts_count_deaths_since_the_last_progress(
 
 
 @pytest.mark.parametrize("ending", ["cancel while queued", "cancel while running", "fail", "runner died"])
-def test_an_ended_search_without_a_runner_has_no_candidate_in_flight(
+def test_an_ended_search_has_no_candidate_in_flight(
     store: Store, running_search: MakeJob, propose: Callable[..., None], clock, ending: str
 ):
     job = running_search()
@@ -202,7 +202,11 @@ def test_an_ended_search_without_a_runner_has_no_candidate_in_flight(
         store.act(job.id, Action.CANCEL)
     elif ending == "cancel while running":
         store.act(job.id, Action.CANCEL)
-        assert len(store.in_flight(job.id)) == 1, "its runner may still be at it"
+        assert store.in_flight(job.id) == [], "although its runner has not let go yet"
+        propose(job.id, 1)
+        assert store.in_flight(job.id) == [], "it learns of the end at its next heartbeat"
+        late = store.finish_candidate("runner", job.id, 0, error={"title": "late"})
+        assert late.state is CandidateState.CANCELLED
         store.release(job.id, "runner")
     elif ending == "fail":
         store.finish(job.id, "runner", error={"title": "no"})

@@ -155,7 +155,7 @@ def test_the_settings_in_force_hold_no_secret(settings: Settings, store: Store) 
         }
     )
 
-    shown = {each.name: each for each in settings_in_force(secret, str(store))}
+    shown = {each.name: each for each in settings_in_force(secret, store)}
 
     assert len(shown) == len(Settings.model_fields)
     assert (shown["GTN_NAS_API_KEY"].value, shown["GTN_NAS_API_KEY"].secret) == ("is set", True)
