@@ -9,6 +9,7 @@ The reward is the table's mean CIFAR-10 test accuracy after 200 epochs, so that 
 measured, and, with a record of `measure`, the scores of estimators: then the search sees what a user's sees,
 and is judged by the true accuracy of what it ranks first, and of the best of its first five. An architecture
 has one score of each estimator (seed 0), so that the spread is that of searches and not of scores.
+Networks are measured in random order, and searched are those that all records have.
 `measure` goes on where it was stopped and can be given `--only` an estimator, to run several beside another.
 
 Isomorphic cells (equal canonical hash) are one architecture with the mean of their accuracies. A cell of
@@ -43,7 +44,7 @@ ANCHORS = {
         "local search finds the optimum, published": (87, 94.37),
     },
 }
-ESTIMATORS = ("zero_cost", "real_data_x1", "gtn")
+ESTIMATORS = ("zero_cost", "real_data_x1", "gtn", "gtn_4_passes")
 FIRST = 5
 """How many of those ranked first are trained in full, as the service's final training does."""
 CHECKPOINTS = (10, 20, 50, 100, 150, 200, 300, 500)

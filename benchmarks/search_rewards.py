@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,15 +58,23 @@ class Reward:
 
 
 def rewards(space: SearchSpace, table: Table, records: Sequence[Record]) -> Iterator[Reward]:
-    """The table's own, then those of the estimators that the records have."""
-    yield Reward("table", table.accuracies, 0.0)
+    """The table's own, then those of the estimators that the records have; of networks that have them all."""
+    estimated = list(_estimated_rewards(space, table, records))
+    networks = set(table.accuracies).intersection(*(reward.values for reward in estimated))
+    for reward in (Reward("table", table.accuracies, 0.0), *estimated):
+        yield replace(reward, values={key: reward.values[key] for key in reward.values if key in networks})
+
+
+def _estimated_rewards(space: SearchSpace, table: Table, records: Sequence[Record]) -> Iterator[Reward]:
     measured = {key: row for record in records for key, row in record.rows.items()}
     proxies = [("zero_cost", readout) for readout in LABEL_FREE_READOUTS]
     panels = {
         "real_data, 32 steps": [("real_data_x1", "validation_loss")],
         "gtn": [("gtn", "validation_loss")],
+        "gtn, 4 passes": [("gtn_4_passes", "sum_training_loss_late")],
         "ensemble": proxies,
         "ensemble with gtn": [*proxies, ("gtn", "validation_loss")],
+        "ensemble with gtn, 4 passes": [*proxies, ("gtn_4_passes", "sum_training_loss_late")],
     }
     for name, panel in panels.items():
         if {label for label, _ in panel} <= {label for label, _ in measured}:
