@@ -11,7 +11,7 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 
-from gtn_core.errors import UnknownNameError
+from gtn_core.errors import DIVERGED_AT, UnknownNameError
 from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS
 from nas.named_config import NamedConfig
@@ -174,13 +174,15 @@ def _page(
     page: Page, values: JsonObject, *, nonce: str, plan: Plan | None = None, status: int = 200
 ) -> HTMLResponse:
     checkpoints = page.store.list_checkpoints(limit=CHECKPOINTS_OFFERED).items
+    # The newest, of one that diverged only where there is no other.
+    offered = sorted(checkpoints, key=lambda each: DIVERGED_AT in each.manifest["metrics"])
     fields = {each.name: each for each in _own_fields(values)}
     return page.render(
         "new_search.html",
         section="/searches",
         status=status,
         checkpoints=checkpoints,
-        checkpoint=values.get("checkpoint_id") or (checkpoints[0].id if checkpoints else ""),
+        checkpoint=values.get("checkpoint_id") or (offered[0].id if offered else ""),
         parts=[_part(name, values.get(name) or {}) for name in PARTS],
         fields=fields,
         objectives=_objectives(values),

@@ -273,5 +273,15 @@ def test_a_search_can_be_repeated_with_changes(
     assert http.get("/searches/new", params={"from": "nosuch"}).status_code == 404
 
 
+def test_what_a_meta_training_that_diverged_left_is_not_the_first_choice(
+    http: TestClient, store: Store, checkpoint_id: str
+) -> None:
+    manifest = store.get_checkpoint(checkpoint_id).manifest
+    store.add_checkpoint("d" * 64, manifest | {"metrics": {"diverged_at_meta_step": 4.0}}, 1)
+    page = http.get("/searches/new").text
+    assert f'<option value="{"d" * 64}">' in page
+    assert f'<option value="{checkpoint_id}" selected>' in page
+
+
 def test_without_a_checkpoint_the_page_says_how_to_get_one(http: TestClient) -> None:
     assert "gtn-nas train-gtn" in http.get("/searches/new").text
