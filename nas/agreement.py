@@ -41,6 +41,10 @@ class Agreement:
         return {"n": self.n, "spearman": self.spearman.to_json(), "kendall": self.kendall.to_json()}
 
 
+MOST_AT_ONCE = 1000
+"""Candidates: the table of their pairs grows with the square, and beyond takes longer than one by one."""
+
+
 def agreement(proxy: Array, truth: Array, *, seed: int, resamples: int) -> Agreement:
     """Of two sequences [N]; `seed` draws the resamples, the same for every pair of that length."""
     rng = np.random.default_rng(seed)
@@ -48,7 +52,10 @@ def agreement(proxy: Array, truth: Array, *, seed: int, resamples: int) -> Agree
     chosen = np.array([rng.integers(n, size=n) for _ in range(resamples)] if n else [], dtype=np.intp)
 
     def interval(correlation: Callable[..., float], of_resamples: Callable[..., Array]) -> Interval:
-        resampled = of_resamples(proxy, truth, chosen) if n else np.empty(0)
+        if 0 < n <= MOST_AT_ONCE:
+            resampled = of_resamples(proxy, truth, chosen)
+        else:
+            resampled = np.array([correlation(proxy[index], truth[index]) for index in chosen])
         valid = resampled[~np.isnan(resampled)]  # a resample may have a single value
         tail = (1 - CONFIDENCE) / 2
         low, high = np.quantile(valid, [tail, 1 - tail]) if len(valid) else (math.nan, math.nan)
@@ -66,10 +73,6 @@ def _spearman_of_resamples(x: Array, y: Array, chosen: NDArray[np.intp]) -> Arra
     return _ratio((x_ranks * y_ranks).sum(1), (x_ranks**2).sum(1), (y_ranks**2).sum(1))
 
 
-ROWS = 1024
-"""Of a table of pairs at a time, so that thousands of candidates fit into memory."""
-
-
 def _kendall_of_resamples(x: Array, y: Array, chosen: NDArray[np.intp]) -> Array:
     """`kendall` of each row of indices [R, N], all at once; NaN where it has none.
 
@@ -79,17 +82,13 @@ def _kendall_of_resamples(x: Array, y: Array, chosen: NDArray[np.intp]) -> Array
     n = chosen.shape[1]
     times = np.array([np.bincount(row, minlength=n) for row in chosen], dtype=np.float64)  # [R, N]
     x_places, y_places = (np.unique(values, return_inverse=True)[1] for values in (x, y))
-    agreeing, apart_in_x, apart_in_y = np.zeros((3, len(chosen)))
-    for start in range(0, n, ROWS):
-        rows = slice(start, start + ROWS)
-        x_signs, y_signs = (np.sign(each[rows, None] - each[None]) for each in (x_places, y_places))
-        for total, signs in (
-            (agreeing, x_signs * y_signs),
-            (apart_in_x, x_signs**2),
-            (apart_in_y, y_signs**2),
-        ):
-            total += (times[:, rows] * (times @ signs.T.astype(np.float64))).sum(1)
-    found = _ratio(agreeing, apart_in_x, apart_in_y)
+    x_signs, y_signs = (np.sign(each[:, None] - each[None]) for each in (x_places, y_places))
+
+    def total(signs: NDArray[np.int_]) -> Array:
+        of_pairs: Array = (times * (times @ signs.T.astype(np.float64))).sum(1)
+        return of_pairs
+
+    found = _ratio(total(x_signs * y_signs), total(x_signs**2), total(y_signs**2))
     found[times[:, np.isnan(x) | np.isnan(y)].any(1)] = math.nan
     return found
 

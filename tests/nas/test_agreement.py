@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from nas import agreement as module
 from nas.agreement import agreement
 
 
@@ -29,3 +30,17 @@ def test_without_an_order_there_is_no_statistic_and_no_interval() -> None:
     for proxy in (np.empty(0), np.ones(3)):
         found = agreement(proxy, np.arange(float(len(proxy))), seed=0, resamples=20)
         assert found.kendall.to_json() == {"value": None, "low": None, "high": None}
+
+
+def test_resamples_of_few_candidates_are_looked_at_at_once_and_give_what_single_ones_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(8, size=30).astype(float)  # many are equal
+    for proxy in (truth + rng.integers(8, size=30), np.where(truth == 3, np.nan, truth)):
+        at_once = agreement(proxy, truth, seed=1, resamples=50).to_json()
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "MOST_AT_ONCE", 1)
+            single = agreement(proxy, truth, seed=1, resamples=50).to_json()
+        for statistic in ("spearman", "kendall"):
+            assert at_once[statistic] == pytest.approx(single[statistic], nan_ok=True)
