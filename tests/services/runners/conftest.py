@@ -44,6 +44,15 @@ def ray_head(*options: str, environment: Mapping[str, str]) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def environment_as_before() -> Iterator[None]:
+    """A session of Ray sets variables for good: with those of a local one, no later test starts a node."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(name="wait_until")
 def shared_wait_until() -> WaitUntil:
     """Waits for a condition."""
