@@ -127,3 +127,8 @@ def in_own_words(message: str) -> str:
     if NO_CONTROLS in message:
         return "there must be no control characters in it, such as line breaks"
     return message.removeprefix("Value error, ")
+
+
+def problem_urn(slug: str) -> str:
+    """The `type` of problem details, by what is theirs in it: `memory-limit`."""
+    return f"urn:gtn-nas:problem:{slug}"

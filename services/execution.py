@@ -19,6 +19,7 @@ from services.errors import (
     ServiceError,
     StoreUnavailableError,
     is_disk_full,
+    problem_urn,
 )
 from services.lease import JobInterrupted, Lease
 from services.shutdown import Shutdown
@@ -142,7 +143,11 @@ def _attempt(work: Callable[[Lease], JsonObject], lease: Lease) -> _Outcome:
 
 def _problem(error: Exception, job_id: str, expected: bool) -> JsonObject:
     title = type(error).__name__
-    problem = {"type": problem_urn(title if expected else "Internal"), "title": title, "instance": job_id}
+    problem = {
+        "type": problem_urn(_slug(title) if expected else "internal"),
+        "title": title,
+        "instance": job_id,
+    }
     if not expected:
         remedy = "This is a defect or a broken machine: the runner's log has the traceback."
         return problem | {"detail": storable(str(error)), "remedy": remedy}
@@ -151,7 +156,6 @@ def _problem(error: Exception, job_id: str, expected: bool) -> JsonObject:
     return problem | {"detail": storable(str(error))}
 
 
-def problem_urn(name: str) -> str:
-    """The `type` of a job's error by its class: `urn:gtn-nas:problem:memory-limit` of MemoryLimitError."""
-    words = re.sub("(?<=[a-z0-9])(?=[A-Z])", "-", name.removesuffix("Error"))
-    return f"urn:gtn-nas:problem:{words.lower()}"
+def _slug(name: str) -> str:
+    """Of a class of errors: `memory-limit` of MemoryLimitError."""
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "-", name.removesuffix("Error")).lower()

@@ -109,9 +109,8 @@ def short_time(moment: datetime | None) -> str:
     if moment is None:
         return ""
     local = moment.astimezone()
-    return (
-        f"{local:%m-%d %H:%M}" if local.year == datetime.now(UTC).astimezone().year else f"{local:%Y-%m-%d}"
-    )
+    this_year = local.year == datetime.now(UTC).astimezone().year
+    return f"{local:%m-%d %H:%M}" if this_year else f"{local:%Y-%m-%d}"
 
 
 def print_json(value: "BaseModel | dict[str, Any] | Sequence[BaseModel | dict[str, Any]]") -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from services.cli.console import advise, stderr
+from services.errors import problem_urn
 from services.objectives import first_objective
 from services.visible import one_line
 
@@ -21,8 +22,7 @@ PACE_POINTS = 50
 """Latest steps that the pace is measured over: it follows a cluster that grows or shrinks."""
 
 MET_AGAIN = {
-    f"urn:gtn-nas:problem:{kind}"
-    for kind in ("meta-training-diverged", "final-training-diverged", "memory-limit")
+    problem_urn(slug) for slug in ("meta-training-diverged", "final-training-diverged", "memory-limit")
 }
 """Types of errors that a job which is resumed meets again, as it goes on from the same state and seed."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi.responses import Response
 
+from services.errors import problem_urn
 from services.redaction import redact
 from services.schemas import FieldProblem, ProblemDetails
 
@@ -30,7 +31,7 @@ class ProblemType:
     @property
     def urn(self) -> str:
         """The problem's `type`."""
-        return f"urn:gtn-nas:problem:{self.slug}"
+        return problem_urn(self.slug)
 
 
 NOT_JSON = ProblemType("not-json", HTTPStatus.BAD_REQUEST, "The body is not JSON")

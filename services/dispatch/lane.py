@@ -9,7 +9,13 @@ import structlog
 
 from services.dispatch.launcher import Launcher, RunnerExit
 from services.dispatch.waiting_jobs import WaitingJobs
-from services.errors import ClusterUnavailableError, LeaseLostError, NotFoundError, StoreUnavailableError
+from services.errors import (
+    ClusterUnavailableError,
+    LeaseLostError,
+    NotFoundError,
+    StoreUnavailableError,
+    problem_urn,
+)
 from services.execution import Ending
 from services.exit_codes import EXIT_CODES
 from services.lease import owner_prefix
@@ -193,7 +199,7 @@ class Lane:
             return  # someone else has it after all
         last_words = self._last_words.get(job.id) or "nothing that is known here; look into the runners' logs"
         problem = {
-            "type": "urn:gtn-nas:problem:runner-died",
+            "type": problem_urn("runner-died"),
             "title": f"The {job.kind.noun}'s runners keep dying",
             "detail": f"{self._max_attempts} runners in a row died without any progress. "
             f"The last one said:\n{last_words}",
