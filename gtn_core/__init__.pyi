@@ -1,7 +1,15 @@
 from .checkpoint import CheckpointManifest, FrozenCheckpoint
 from .config import MetaTrainingConfig
 from .curriculum import LearnedCurriculum, SyntheticCurriculum
-from .data import DatasetSpec, DatasetSplits, Normalization, Split, dataset_names, load_dataset
+from .data import (
+    DatasetSpec,
+    DatasetSplits,
+    Normalization,
+    Split,
+    dataset_names,
+    load_dataset,
+    splits_from_arrays,
+)
 from .errors import (
     CheckpointError,
     DatasetError,
@@ -22,6 +30,7 @@ from .ranks import Rank
 
 __all__ = [  # noqa: RUF022 - in the order of the method
     "load_dataset",
+    "splits_from_arrays",
     "dataset_names",
     "DatasetSpec",
     "DatasetSplits",

@@ -9,7 +9,7 @@ from gtn_core.data.digits import read_digits
 from gtn_core.data.idx import read_idx, read_mnist
 from gtn_core.data.image_folder import read_folder
 from gtn_core.data.npz import read_npz
-from gtn_core.data.raw import RawDataset, check
+from gtn_core.data.raw import RawDataset
 from gtn_core.data.spec import DatasetSpec
 from gtn_core.data.splits import DatasetSplits, make_splits
 from gtn_core.errors import DatasetError, UnknownNameError
@@ -36,12 +36,8 @@ def load_dataset(dataset: str | DatasetSpec, *, seed: int = 0) -> DatasetSplits:
     `dataset` is a spec or its text, such as `digits`, `mnist:PATH` or `cifar10@16:PATH`.
     Raises UnknownNameError for an unregistered name, DatasetError for missing, corrupt or unusable data.
     """
-    spec = DatasetSpec.parse(dataset) if isinstance(dataset, str) else dataset
-    if seed < 0:
-        raise DatasetError(f"{spec}: split seed {seed} is negative; give 0 or more")
-    raw = _read(spec)
-    check(raw, str(spec))
-    return make_splits(raw, spec, seed=seed)
+    spec = DatasetSpec.of(dataset)
+    return make_splits(_read(spec), spec, seed=seed)
 
 
 def dataset_names() -> dict[str, DatasetFormat]:

@@ -23,6 +23,11 @@ class DatasetSpec(StrictModel):
     )
 
     @classmethod
+    def of(cls, dataset: "str | DatasetSpec") -> "DatasetSpec":
+        """The spec, or the one that a text stands for."""
+        return cls.parse(dataset) if isinstance(dataset, str) else dataset
+
+    @classmethod
     def parse(cls, text: str) -> "DatasetSpec":
         """Read `NAME[@SIZE][:PATH]`. Raises DatasetError when the text has another form."""
         match = _TEXT.fullmatch(text)

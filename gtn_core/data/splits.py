@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gtn_core.data.raw import LabelledImages, RawDataset
+from gtn_core.data.raw import LabelledImages, RawDataset, check
 from gtn_core.data.spec import DatasetSpec
 from gtn_core.errors import DatasetError
 
@@ -90,10 +90,14 @@ class DatasetSplits:
 
 
 def make_splits(raw: RawDataset, dataset: DatasetSpec, *, seed: int) -> DatasetSplits:
-    """Split checked data; train and validation are in an order drawn from `seed`, an official test as stored.
+    """Check and split; train and validation are in an order drawn from `seed`, an official test as stored.
 
-    Raises DatasetError when the images cannot be reduced to `dataset.image_size`, or a channel is constant.
+    Raises DatasetError for data that cannot be trained on, images that cannot be reduced to
+    `dataset.image_size`, or a constant channel.
     """
+    if seed < 0:
+        raise DatasetError(f"{dataset}: split seed {seed} is negative; give 0 or more")
+    check(raw, str(dataset))
     rng = np.random.default_rng(seed)
     pool, test = (raw.train, raw.test) if raw.test is not None else _hold_out(raw.train, rng)
     train, validation = _hold_out(pool, rng)

@@ -121,7 +121,7 @@ def test_wrong_types_tell_which_conversion_would_do(
 ) -> None:
     with pytest.raises(DatasetError) as told:
         load_dataset(save(tmp_path, images=images, labels=labels))
-    assert str(told.value).endswith(f"save {advice}")
+    assert str(told.value).endswith(f"take {advice}")
     arrays = {"images": images, "labels": labels}
     changed = "images" if advice.startswith("images") else "labels"
     arrays[changed] = eval(advice, {"numpy": np, **arrays})
