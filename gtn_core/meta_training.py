@@ -1,9 +1,10 @@
 """Meta-training: from real data to a frozen generator with its curriculum."""
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -109,43 +110,26 @@ def meta_train(
         start_from_real_images(state.curriculum, train, passes=config.fit_passes, seed=seed)
         # Each has fitted by itself, and not all devices add up in one order.
         rank.take_from_first(state.curriculum.parameters())
-
     records = config.cuda_graphs and torch.device(device).type == "cuda" and can_be_recorded(config, sampler)
-    meta_gradient = RecordedMetaGradient() if records else add_meta_gradient
-
-    def frozen(**more: float) -> FrozenCheckpoint:
-        accuracies = validate(state.to_freeze, validation, sampler, seed=seed)
-        metrics = {
-            "validation_accuracy": mean(accuracies),
-            "validation_accuracy_std": stdev(accuracies),
-            "validation_learners": float(len(accuracies)),
-        }
-        return freeze(
-            state.to_freeze, splits, config=config, seed=seed, learner=taught, metrics=metrics | more
-        )
+    frozen = partial(_frozen, state, splits, validation, sampler, config=config, seed=seed, learner=taught)
+    one_step = partial(
+        meta_step,
+        state,
+        train,
+        sampler,
+        config,
+        seed=seed,
+        form=form,
+        reference=reference,
+        rank=rank,
+        meta_gradient=RecordedMetaGradient() if records else add_meta_gradient,
+    )
 
     outcome: MetaStepOutcome | None = None
     while state.step < config.meta_steps:
         started = time.perf_counter()
-        try:
-            with arithmetic(config.precision, device):
-                outcome = meta_step(
-                    state,
-                    train,
-                    sampler,
-                    config,
-                    seed=seed,
-                    form=form,
-                    reference=reference,
-                    rank=rank,
-                    meta_gradient=meta_gradient,
-                )
-        except MetaTrainingDiverged as error:
-            error.last_norm = None if outcome is None else outcome.gradient_norm
-            if state.step:
-                with suppress(CheckpointError):  # weights that are not finite
-                    error.checkpoint = frozen(**{DIVERGED_AT: float(error.meta_step)})
-            raise
+        with _divergence_told(state, outcome, frozen), arithmetic(config.precision, device):
+            outcome = one_step()
         seconds = time.perf_counter() - started
         accuracies = []
         if config.validate_every and state.step % config.validate_every == 0:
@@ -158,7 +142,6 @@ def meta_train(
             raise
         if state.step % config.save_every == 0 or state.step == config.meta_steps:
             _save(state, run, saves_to)
-
     return frozen()
 
 
@@ -176,6 +159,42 @@ def _require_usable(seed: int, state_path: Path | None, device: str | torch.devi
             f"PyTorch's default type is {torch.get_default_dtype()}, and checkpoints are float32; call "
             "torch.set_default_dtype(torch.float32)"
         )
+
+
+@contextmanager
+def _divergence_told(
+    state: MetaTrainingState, last: MetaStepOutcome | None, frozen: Callable[..., FrozenCheckpoint]
+) -> Iterator[None]:
+    """Adds to a divergence what was before it: the last meta-gradient's norm, and what was learned."""
+    try:
+        yield
+    except MetaTrainingDiverged as error:
+        error.last_norm = None if last is None else last.gradient_norm
+        if state.step:
+            with suppress(CheckpointError):  # weights that are not finite
+                error.checkpoint = frozen(**{DIVERGED_AT: float(error.meta_step)})
+        raise
+
+
+def _frozen(
+    state: MetaTrainingState,
+    splits: DatasetSplits,
+    validation: Split,
+    sampler: LearnerSampler,
+    *,
+    config: MetaTrainingConfig,
+    seed: int,
+    learner: str,
+    **more: float,
+) -> FrozenCheckpoint:
+    """What was learned until now, with its validation accuracy and `more` as metrics."""
+    accuracies = validate(state.to_freeze, validation, sampler, seed=seed)
+    metrics = {
+        "validation_accuracy": mean(accuracies),
+        "validation_accuracy_std": stdev(accuracies),
+        "validation_learners": float(len(accuracies)),
+    }
+    return freeze(state.to_freeze, splits, config=config, seed=seed, learner=learner, metrics=metrics | more)
 
 
 def _report(
