@@ -50,6 +50,7 @@ ENGINES: dict[str, type[Any]] = {"tune": TuneEngine, "actors": ActorEngine}
 SPREAD = 0.2
 GIB = 2**30
 CHUNKS = 10
+LEAST_CANDIDATES = 100  # of the long search: the clock of CPU time does not tell what fewer cost
 
 
 def main() -> None:
@@ -239,14 +240,24 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--slots", type=int, nargs="*", default=[1, 4, 16, 64])
     parser.add_argument("--seconds", type=float, nargs="+", default=[0.5, 2.0, 10.0], help="of a candidate")
-    parser.add_argument("--rounds", type=int, default=4, help="candidates measured per slot")
+    parser.add_argument("--rounds", type=int, default=4, help="candidates measured per slot; at least 2")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--candidates", type=int, default=10_000, help="of the long search; 0: none")
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        default=10_000,
+        help=f"of the long search, at least {LEAST_CANDIDATES}; 0: none",
+    )
     parser.add_argument("--long-slots", type=int, default=2, help="of the long search")
     parser.add_argument("--leave-gib", type=float, default=10.0, help="memory that must stay free")
     parser.add_argument("--shared", action="store_true", help="note that the machine has other work, too")
     parser.add_argument("--output", default="bench_scaling", help="name of the file of results")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if 0 < options.candidates < LEAST_CANDIDATES:
+        parser.error(f"--candidates {options.candidates} are too few: take {LEAST_CANDIDATES} or 0 for none")
+    if options.rounds < 2:
+        parser.error(f"--rounds {options.rounds} has no spread of one slot: take at least 2")
+    return options
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ WITHOUT_DEVICE = [
 ]
 TOO_FEW = [
     "bench_memory_format.py --architectures=1",
+    "bench_scaling.py --candidates=1",
+    "bench_scaling.py --rounds=1",
     "bench_throughput.py --candidates=5",
     "bench_throughput.py --real-candidates=2",
 ]
