@@ -90,7 +90,7 @@ def fidelity(
     if as_json:
         print(json.dumps(report, indent=2))
     else:
-        print_table(_rows(report))
+        print_table(_rows(report), _rows(report, short=True))
     if plot is not None:  # after the report, which may have taken hours and must not be lost with the picture
         from nas.scatter import scatter_svg
 
@@ -153,11 +153,20 @@ def _load(checkpoint: str, url: str | None) -> "FrozenCheckpoint":
         return FrozenCheckpoint.from_bytes(client.download_checkpoint(resolve_checkpoint(client, checkpoint)))
 
 
-def _rows(report: dict[str, Any]) -> Rows:
+def _rows(report: dict[str, Any], *, short: bool = False) -> Rows:
+    """An estimator in each row; short, with no interval but that of Spearman's rho."""
     from nas.scatter import interval_text
 
-    headings = ("estimator", "Spearman rho", "Kendall tau", "better half", "best tenth", "failed", "seconds")
-    columns = [Column(heading, right=heading != "estimator") for heading in headings]
+    def text(interval: dict[str, Any]) -> str:
+        return interval_text(interval | {"low": None} if short else interval)
+
+    headings = ("Spearman rho", "Kendall tau", "better half", "best tenth")
+    if short:
+        headings = ("rho", "tau", "half", "tenth")
+    columns = [
+        Column("estimator", folds_to=9),
+        *(Column(heading, right=True) for heading in (*headings, "failed", "seconds")),
+    ]
     cells = []
     for measured in report["estimators"]:
         seconds = measured["seconds_per_candidate"]
@@ -165,15 +174,15 @@ def _rows(report: dict[str, Any]) -> Rows:
             (
                 measured["estimator"],
                 interval_text(measured["spearman"]),
-                interval_text(measured["kendall"]),
-                interval_text(measured["top_50_percent"]["spearman"]),
-                interval_text(measured["top_10_percent"]["spearman"]),
+                text(measured["kendall"]),
+                text(measured["top_50_percent"]["spearman"]),
+                text(measured["top_10_percent"]["spearman"]),
                 str(measured["failed"]),
                 "–" if seconds is None else f"{seconds:.3f}",
             )
         )
     title = (
-        f"{report['n']} candidates of the population {report['population']!r}; intervals of 95 %; "
-        "better half and best tenth by truth, Spearman rho"
+        f"{report['n']} candidates of the population {report['population']!r}; intervals of 95 %"
+        f"{', all of them with --json' if short else ''}; better half and best tenth by truth, Spearman rho"
     )
     return Rows(columns, cells, title=title)

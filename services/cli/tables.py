@@ -40,16 +40,20 @@ class Rows:
     title: str | None = None
 
 
-def print_table(rows: Rows) -> None:
-    """Print on stdout: as a table where the terminal is wide enough, else row by row."""
-    rows = replace(rows, cells=[tuple(map(one_line, cells)) for cells in rows.cells])
+def print_table(*forms: Rows) -> None:
+    """Print on stdout: the first form that the terminal is wide enough for, else the first row by row."""
+    forms = tuple(
+        replace(rows, cells=[tuple(map(one_line, cells)) for cells in rows.cells]) for rows in forms
+    )
     console = stdout()
-    spare = console.width - _least_width(rows)
-    if spare >= 0:
-        console.print(_table(rows, spare))
-    else:
-        blocks = [_block(rows.columns, cells, console.width) for cells in rows.cells]
-        say("\n\n".join([rows.title, *blocks] if rows.title else blocks))
+    for rows in forms:
+        spare = console.width - _least_width(rows)
+        if spare >= 0:
+            console.print(_table(rows, spare))
+            return
+    rows = forms[0]
+    blocks = [_block(rows.columns, cells, console.width) for cells in rows.cells]
+    say("\n\n".join([rows.title, *blocks] if rows.title else blocks))
 
 
 def folded(text: str, width: int) -> str:

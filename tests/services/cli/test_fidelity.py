@@ -84,6 +84,30 @@ def test_several_estimators_in_a_table_and_in_a_picture(
     assert len(circles) == 8
 
 
+@pytest.mark.parametrize(("width", "intervals"), [(200, 4), (80, 1), (50, 4)])
+def test_a_table_fits_its_terminal(width: int, intervals: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    interval = {"value": -0.123, "low": -0.456, "high": -0.078}
+    measured = {
+        "spearman": interval,
+        "kendall": interval,
+        "top_50_percent": {"spearman": interval},
+        "top_10_percent": {"spearman": interval},
+        "failed": 0,
+        "seconds_per_candidate": 12.5,
+    }
+    estimators = [
+        measured | {"estimator": name} for name in ("real_data", "gtn:passes=4,validation_limit=50")
+    ]
+    report = {"n": 4, "population": "unique", "estimators": estimators}
+    monkeypatch.setattr("services.cli.fidelity._made_here", lambda *_: report)
+    monkeypatch.setenv("COLUMNS", str(width))
+    printed = fidelity().stdout
+    assert printed.count("-0.123 [-0.456, -0.078]") == 2 * intervals
+    assert printed.count("-0.123") == 2 * 4
+    table = printed[printed.index("estimator") :]
+    assert max(map(len, table.splitlines())) <= width
+
+
 def test_without_a_table_candidates_are_trained(checkpoint_file: Path) -> None:
     arguments = ("--checkpoint", checkpoint_file, "-n", 3, "--truth-steps", 2, "--estimator", FLOPS)
     space = ("--space-option", "channels=2", "--space-option", "cells_per_stage=1")
