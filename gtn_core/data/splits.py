@@ -53,7 +53,7 @@ class DatasetSplits:
 
     `fingerprint` fixes the pixels, the labels and the split of training and validation. Test images have no
     part in it: nothing is chosen on them, and who has fewer of them can still use a checkpoint. Of the test
-    split no more than its shape is looked at before it is measured on.
+    split no more than its shape and its labels' range is looked at before it is measured on.
     """
 
     dataset: DatasetSpec
@@ -74,8 +74,9 @@ class DatasetSplits:
                     f"{self.dataset}: {role} images are {list(part.images.shape[1:])} and training images "
                     f"{list(self.train.images.shape[1:])}; make them equal"
                 )
+            _require_labels_of_classes(part, self.num_classes, f"{self.dataset}: {role}")
         for role in ("training", "validation"):
-            _require_usable_values(parts[role], self.num_classes, f"{self.dataset}: {role}")
+            _require_finite_pixels(parts[role], f"{self.dataset}: {role}")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -136,8 +137,8 @@ def _require_labelled_images(part: Split, what: str) -> None:
         raise DatasetError(f"{what} has {len(part.images)} images but {len(part.labels)} labels")
 
 
-def _require_usable_values(part: Split, num_classes: int, what: str) -> None:
-    """Raise DatasetError unless labels are in [0, K) and pixels finite."""
+def _require_labels_of_classes(part: Split, num_classes: int, what: str) -> None:
+    """Raise DatasetError unless labels are in [0, K)."""
     import torch
 
     lowest, highest = torch.stack(part.labels.aminmax()).tolist()
@@ -146,6 +147,12 @@ def _require_usable_values(part: Split, num_classes: int, what: str) -> None:
             f"{what} labels are from {lowest} to {highest}; number the {num_classes} classes from 0 to "
             f"{num_classes - 1}"
         )
+
+
+def _require_finite_pixels(part: Split, what: str) -> None:
+    """Raise DatasetError unless all pixels are finite."""
+    import torch
+
     if not torch.stack(part.images.aminmax()).isfinite().all():  # NaN passes through both
         raise DatasetError(f"{what} images have pixels that are not finite; leave those images out")
 

@@ -262,7 +262,7 @@ def test_a_corrupt_state_is_refused(
 
 
 def test_test_data_are_never_touched(digits: DatasetSplits, tiny_config: MetaTrainingConfig) -> None:
-    poisoned = replace(digits, test=Split(digits.test.images * torch.nan, digits.test.labels * 0 - 1))
+    poisoned = replace(digits, test=Split(digits.test.images * torch.nan, digits.test.labels * 0))
     assert meta_train(poisoned, tiny_config).id == meta_train(digits, tiny_config).id
 
 

@@ -30,7 +30,7 @@ def test_real_training_orders_architectures_without_test_data(
     digits: DatasetSplits, space: SearchSpace
 ) -> None:
     told: dict[str, float] = {}
-    closed = replace(digits, test=Split(digits.test.images * torch.nan, digits.test.labels * 0 - 1))
+    closed = replace(digits, test=Split(digits.test.images * torch.nan, digits.test.labels * 0))
     entries = train_calibration_set(space, closed, architectures=3, steps=4, on_trained=told.__setitem__)
     assert [entry.architecture.encoding for entry in entries] == list(told)
     assert [entry.accuracy for entry in entries] == list(told.values())

@@ -42,12 +42,13 @@ def test_a_part_of_another_form_is_refused(
         replace(digits, **{part: Split(images, labels)})
 
 
-@pytest.mark.parametrize("part", ["train", "validation"])
+@pytest.mark.parametrize("part", ROLES)
 @pytest.mark.parametrize("label", [-100, 10])
 def test_labels_out_of_range_are_refused(part: str, label: int, digits: DatasetSplits) -> None:
     images, labels = digits.train.images, digits.train.labels.clone()
     labels[3] = label
-    with pytest.raises(DatasetError, match=r"labels are from .*; number the 10 classes from 0 to 9"):
+    told = rf"{ROLES[part]} labels are from .*; number the 10 classes from 0 to 9"
+    with pytest.raises(DatasetError, match=told):
         replace(digits, **{part: Split(images, labels)})
 
 
