@@ -20,4 +20,21 @@ def scoring_conditions(request: Mapping[str, Any], *, seeded: bool = True) -> di
     """
     parts = ("checkpoint_id", "search_space", "estimator", *(["seed"] if seeded else []))
     on_gpus = bool(request.get("resources", {}).get("gpus_per_candidate"))  # which round otherwise
-    return {"on_gpus": on_gpus, **{part: request.get(part) for part in parts}}
+    conditions = {"on_gpus": on_gpus, **{part: request.get(part) for part in parts}}
+    estimator = request.get("estimator") or {}
+    return conditions | ({"estimator": _complete(estimator)} if "members" in estimator else {})
+
+
+def _complete(estimator: dict[str, Any]) -> dict[str, Any]:
+    """An estimator with all the options of its members, which requests of earlier versions leave out."""
+    from pydantic import ValidationError
+
+    from gtn_core.errors import GtnNasError
+    from nas.estimators import estimator_config
+
+    options = {key: value for key, value in estimator.items() if key != "name"}
+    try:
+        config = estimator_config(estimator["name"], **options)
+        return {"name": estimator["name"], **config.model_dump(mode="json")}
+    except (GtnNasError, ValidationError):  # a plugin that is gone, or that has other options by now
+        return estimator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gtn_core.errors import UnknownNameError
 from nas.architecture import Architecture
@@ -69,6 +69,12 @@ class Member(NamedConfig):
 
         return estimator_config(self.name, **self.options)
 
+    @property
+    def complete(self) -> Member:
+        """The same with every option's value filled in."""
+        own = {"name": self.name, "readouts": self.readouts}
+        return Member.model_construct(**self.config.model_dump(mode="json") | own)
+
 
 class PanelConfig(EstimatorConfig):
     """Who is asked, and how large the sample is that tells what is much and what is little."""
@@ -78,6 +84,7 @@ class PanelConfig(EstimatorConfig):
         min_length=1,
         max_length=16,
         fail_fast=True,
+        validate_default=True,
         description="The estimators that are asked, each with its options and the readouts that count.",
     )
     reference_size: int = Field(
@@ -86,6 +93,12 @@ class PanelConfig(EstimatorConfig):
     reference_seed: int = Field(0, ge=0, le=2**32 - 1, description="Fixes which architectures these are.")
 
     shares_measurements: ClassVar[bool] = True  # of the reference sample
+
+    @field_validator("members")
+    @classmethod
+    def _complete(cls, members: tuple[Member, ...]) -> tuple[Member, ...]:
+        """Each with all its options, as a request is kept: a default may change."""
+        return tuple(member.complete for member in members)
 
     @property
     def trains(self) -> bool:

@@ -68,6 +68,26 @@ def test_validation_fills_in_the_options_defaults() -> None:
     assert spec.algorithm.options == {"population_size": 20, "sample_size": 10}
 
 
+@pytest.mark.parametrize("name", ["ensemble", "calibrated"])
+def test_validation_fills_in_the_options_of_members(name: str) -> None:
+    cell = "|none~0|+|none~0|none~1|+|none~0|none~1|{}~2|"
+    labels = [
+        {"architecture": cell.format(each), "accuracy": place}
+        for place, each in enumerate(("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"))
+    ]
+    member = {"name": "gtn", "readouts": ["validation_loss"], "passes": 4}
+    estimator = {"name": name, "members": [member], **({"labels": labels} if name == "calibrated" else {})}
+    complete = validate_spec(SearchSpec.model_validate({"estimator": estimator}))
+    assert complete.estimator.options["members"] == [
+        {**estimator_config("gtn").model_dump(mode="json"), **member}
+    ]
+    assert validate_spec(complete) == complete
+    (default,) = validate_spec(SearchSpec(estimator=NamedConfig(name="ensemble"))).estimator.options[
+        "members"
+    ]
+    assert estimator_config("zero_cost").model_dump(mode="json").items() <= default.items()
+
+
 @pytest.mark.parametrize("field", ["search_space", "algorithm", "estimator"])
 def test_an_unknown_name_is_refused_with_the_known_ones(field: str) -> None:
     spec = SearchSpec.model_validate({field: {"name": "nonsense"}})

@@ -7,6 +7,7 @@ import pytest
 
 from gtn_core import FrozenCheckpoint
 from nas.candidates import CandidateResult, Proposal
+from nas.estimators import estimator_config
 from nas.estimators.base import CandidateScore
 from nas.search import Search
 from services.lease import Lease
@@ -83,6 +84,20 @@ def test_other_conditions_do_not(
     cores = {"resources": {"cpus_per_candidate": 2.0}}
     assert rebuilt(store, queue_search(**cores), checkpoint).recall(proposal) is not None
     assert rebuilt(store, queue_search(**difference), checkpoint).recall(proposal) is None
+
+
+def test_options_of_a_member_that_were_left_out_are_its_defaults(
+    store: Store, queue_search: Callable[..., JobRecord], checkpoint: FrozenCheckpoint
+) -> None:
+    member = {"name": "zero_cost", "readouts": ["flops"]}
+    defaults = estimator_config("zero_cost").model_dump(mode="json")
+    earlier, complete, other = (
+        queue_search(estimator={"name": "ensemble", "members": [each], "reference_size": 48})
+        for each in (member, defaults | member, member | {"proxies": []})
+    )
+    proposal = score_first(store, earlier, checkpoint, SCORE)
+    assert rebuilt(store, complete, checkpoint).recall(proposal) is not None
+    assert rebuilt(store, other, checkpoint).recall(proposal) is None
 
 
 @pytest.mark.parametrize(
