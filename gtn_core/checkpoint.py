@@ -156,7 +156,8 @@ class FrozenCheckpoint:
                 raise CheckpointError(
                     f"checkpoint {self.id[:12]} was made from data set {ours.dataset} (split seed "
                     f"{ours.split_seed}) with {name} {expected}; {theirs.dataset} (split seed {theirs.seed}) "
-                    f"has {found}. Use the checkpoint's data set and split seed, or meta-train on this one"
+                    f"has {found}",
+                    remedy="use the checkpoint's data set and split seed, or meta-train on this one",
                 )
 
     def to_bytes(self) -> bytes:

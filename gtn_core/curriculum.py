@@ -229,8 +229,8 @@ def require_every_class(config: MetaTrainingConfig, num_classes: int) -> None:
     if config.labels == "fixed" and images < num_classes:
         raise DatasetError(
             f"inner_steps ({config.inner_steps}) times batch_size ({config.batch_size}) are {images} images "
-            f"for {num_classes} classes, of which learners would never meet {num_classes - images}; raise "
-            'either, or set labels to "soft"'
+            f"for {num_classes} classes, of which learners would never meet {num_classes - images}",
+            remedy='raise either, or set labels to "soft"',
         )
 
 

@@ -53,7 +53,8 @@ def _real_images(labels: Tensor, train: Split, rng: torch.Generator) -> Tensor:
             continue
         if not len(members):
             raise DatasetError(
-                f'class {label} has no training image to start from; add some, or set first_images to "noise"'
+                f"class {label} has no training image to start from",
+                remedy='add some, or set first_images to "noise"',
             )
         turns = [torch.randperm(len(members), generator=rng) for _ in range(-(-needed // len(members)))]
         chosen[places] = members[torch.cat(turns)[:needed].to(members.device)]

@@ -243,7 +243,8 @@ def _required(reference: RankingReference | None, config: MetaTrainingConfig) ->
     if reference is None:
         raise DatasetError(
             f"ranking_weight is {config.ranking_weight:g} and there is no ranking reference to take the "
-            "order of architectures from; give one, or set ranking_weight to 0"
+            "order of architectures from",
+            remedy="give one, or set ranking_weight to 0",
         )
     return reference
 

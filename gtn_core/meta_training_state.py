@@ -116,10 +116,12 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
         raise
     except Exception as error:  # torch.load raises whatever the broken bytes lead it to
         raise CheckpointError(
-            f"cannot resume from {path}: it is not a whole state of meta-training; delete it to start again"
+            f"cannot resume from {path}: it is not a whole state of meta-training",
+            remedy="delete it to start again",
         ) from error
     raise CheckpointError(
-        f"{path} belongs to another run ({differences(found, ours)}); delete it or use another path"
+        f"{path} belongs to another run ({differences(found, ours)})",
+        remedy="delete it or use another path",
     )
 
 

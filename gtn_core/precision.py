@@ -27,7 +27,7 @@ def arithmetic(precision: Precision, device: str | torch.device) -> Iterator[Non
     if torch.device(device).type != "cuda":
         if coarse:
             raise DeviceError(
-                f'precision "{precision}" needs a CUDA device, not {device}; set it to "float32"'
+                f'precision "{precision}" needs a CUDA device, not {device}', remedy='set it to "float32"'
             )
         yield
         return
@@ -57,7 +57,7 @@ def prepared(learner: nn.Module, images: Tensor, precision: Precision) -> nn.Mod
 def require_device(device: str | torch.device) -> None:
     """Raise DeviceError where PyTorch finds no GPU for a CUDA device."""
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(f'device "{device}" needs a GPU and a PyTorch that finds it; use "cpu"')
+        raise DeviceError(f'device "{device}" needs a GPU and a PyTorch that finds it', remedy='use "cpu"')
 
 
 class InBfloat16(nn.Module):

@@ -129,7 +129,8 @@ def make_fidelity_report(
         if len(unknown) < number:
             raise DatasetError(
                 f"the report needs {number} different architectures, and {len(unknown)} were found in "
-                f"{space.name} with these options; lower candidates or labels"
+                f"{space.name} with these options",
+                remedy="lower candidates or labels",
             )
         # Initial weights and batches of their own: shared ones would flatter estimators that train.
         outcomes = score({TRUTH: truth}, unknown, seed=derive_seed(spec.seed, TRUTH))[TRUTH]

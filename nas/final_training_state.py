@@ -127,9 +127,10 @@ def restore_state(state: FinalTrainingState, identity: TrainingIdentity, path: P
         raise
     except Exception as error:  # torch.load raises whatever the broken bytes lead it to
         raise CheckpointError(
-            f"cannot resume from {path}: it is not a whole state of a training; delete it to start again"
+            f"cannot resume from {path}: it is not a whole state of a training",
+            remedy="delete it to start again",
         ) from error
     raise CheckpointError(
-        f"{path} belongs to another final training ({differences(found, ours)}); "
-        "delete it or use another path"
+        f"{path} belongs to another final training ({differences(found, ours)})",
+        remedy="delete it or use another path",
     )

@@ -62,7 +62,7 @@ def parse_true_accuracies(
     seen: set[str] = set()
     for encoding in (entry.architecture.encoding for entry in table):
         if encoding in seen:
-            raise DatasetError(f"table {name} has architecture {encoding} twice; keep one row")
+            raise DatasetError(f"table {name} has architecture {encoding} twice", remedy="keep one row")
         seen.add(encoding)
     return table
 
@@ -89,7 +89,8 @@ def draw_candidates(
     if not 1 <= number <= len(table):
         raise DatasetError(
             f"cannot draw {number} candidates: the table has {len(table)} architectures in population "
-            f"{population!r}; give 1 to {len(table)}"
+            f"{population!r}",
+            remedy=f"give 1 to {len(table)}",
         )
     order = [table[index] for index in np.random.default_rng(seed).permutation(len(table))]
     drawn = order[:number]
@@ -100,7 +101,8 @@ def draw_candidates(
     if len(drawn) < number + labels:
         raise DatasetError(
             f"cannot draw {labels} labels beside {number} candidates: the table has {len(drawn) - number} "
-            f"other architectures in population {population!r}; lower one of the two"
+            f"other architectures in population {population!r}",
+            remedy="lower one of the two",
         )
     return drawn
 

@@ -26,7 +26,9 @@ def weights_to_bytes(network: nn.Module, metadata: Mapping[str, str] | None = No
                 "alone: leave out get_extra_state"
             )
         if tensor.isnan().any() or (name in trained and tensor.isinf().any()):
-            raise ExportError(f"weight {name} holds numbers that are not finite; train the network again")
+            raise ExportError(
+                f"weight {name} holds numbers that are not finite", remedy="train the network again"
+            )
         tensors[name] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
     return save_tensors(tensors, metadata=dict(metadata or {}))
 
@@ -36,7 +38,7 @@ def load_weights(network: nn.Module, content: bytes) -> None:
     try:
         tensors = load_tensors(content)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise ExportError(f"not a whole safetensors file ({error}); fetch it again") from error
+        raise ExportError(f"not a whole safetensors file ({error})", remedy="fetch it again") from error
     expected = network.state_dict()
     missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or unknown:

@@ -66,5 +66,6 @@ def located(dataset: DatasetSpec, settings: Settings) -> DatasetSpec:
         if place.exists():
             return dataset.model_copy(update={"path": str(place)})
     raise DatasetError(
-        f"data set {dataset.name!r} is not here; put it, or a link to it, at {' or '.join(map(str, places))}"
+        f"data set {dataset.name!r} is not here",
+        remedy=f"put it, or a link to it, at {' or '.join(map(str, places))}",
     )

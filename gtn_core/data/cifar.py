@@ -69,7 +69,8 @@ def _read(path: Path, dataset: _Dataset) -> RawDataset:
     missing = [name for name in files if name not in batches]
     if missing:
         raise DatasetError(
-            f"{path}: {dataset.name} batches {', '.join(missing)} are missing; fetch the archive again"
+            f"{path}: {dataset.name} batches {', '.join(missing)} are missing",
+            remedy="fetch the archive again",
         )
     parse = _parse_pickled if version.pickled else _parse_binary
     *train, test = (parse(batches[name], dataset, f"{path}: {name}") for name in files)
@@ -118,7 +119,7 @@ def _read_archive(file: Path, dataset: _Dataset) -> tuple[_Version, dict[str, by
                 if version and content:
                     found.setdefault(version, {})[parts[1]] = content.read(dataset.max_batch_bytes)
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise DatasetError(f"{file} is no readable archive: {error}; fetch it again") from error
+        raise DatasetError(f"{file} is no readable archive: {error}", remedy="fetch it again") from error
     if not found:
         folder, name = next(iter(known))
         raise DatasetError(f"{file} has no {dataset.name} batches such as {folder}/{name}")
@@ -155,7 +156,9 @@ def _parse_pickled(content: bytes, dataset: _Dataset, source: str) -> LabelledIm
 def _checked(pixels: NDArray[np.uint8], labels: list[int], dataset: _Dataset, source: str) -> LabelledImages:
     """Checked by itself: put together, images of one batch would meet the labels of another."""
     if len(pixels) != len(labels):
-        raise DatasetError(f"{source} has {len(pixels)} images but {len(labels)} labels; fetch it again")
+        raise DatasetError(
+            f"{source} has {len(pixels)} images but {len(labels)} labels", remedy="fetch it again"
+        )
     for number, label in enumerate(labels):
         if not 0 <= label < len(dataset.class_names):
             raise DatasetError(

@@ -56,7 +56,9 @@ def _folder_of_files(folder: Path, prefix: str, path: Path) -> Path:
             f"in {folder}, {folder / 'raw'} and {folder / '*' / 'raw'}"
         )
     if len(found) > 1 and folder not in found:
-        raise DatasetError(f"{path} holds several data sets; name one of {', '.join(map(str, found))}")
+        raise DatasetError(
+            f"{path} holds several data sets", remedy=f"name one of {', '.join(map(str, found))}"
+        )
     return found[0]
 
 
@@ -92,7 +94,7 @@ def _read_array(file: Path) -> NDArray[Any]:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
             return _parse(stream, file)
     except (OSError, zlib.error) as error:
-        raise DatasetError(f"{file} cannot be read: {error}; fetch it again") from error
+        raise DatasetError(f"{file} cannot be read: {error}", remedy="fetch it again") from error
 
 
 def _parse(stream: BufferedIOBase | gzip.GzipFile, file: Path) -> NDArray[Any]:

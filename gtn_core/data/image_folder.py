@@ -52,7 +52,7 @@ def read_folder(path: Path, image_size: int | None = None) -> RawDataset:
     class_names = _subfolders(train_folder)
     if not class_names:
         raise DatasetError(
-            f"{train_folder} has no class folders; put the pictures of each class in one of its own"
+            f"{train_folder} has no class folders", remedy="put the pictures of each class in one of its own"
         )
     train = _labelled_files(train_folder, class_names)
     test = [] if test_folder is None else _labelled_files(test_folder, class_names)
@@ -128,8 +128,9 @@ def _common_form(files: Sequence[Path], path: Path, image_size: int | None) -> _
         if not equal and image_size is None:
             raise DatasetError(
                 f"pictures below {path} differ in size: {files[0]} is {first_size[0]}x{first_size[1]}, "
-                f"{file} is {size[0]}x{size[1]}; give the size to use them at, as in folder@32:PATH, and the "
-                "centre of each is scaled to it"
+                f"{file} is {size[0]}x{size[1]}",
+                remedy="give the size to use them at, as in folder@32:PATH, and the centre of each is scaled "
+                "to it",
             )
         if found not in _GREY | _COLOUR:
             raise DatasetError(f"{file} has the pixel format {found!r}; convert it to 8 bits, grey or colour")
@@ -156,7 +157,7 @@ def _decode(files: Sequence[tuple[Path, int]], form: _Form) -> LabelledImages:
             with _open(file) as picture:
                 images.append(_pixels(picture, form))
         except (OSError, SyntaxError, ValueError) as error:
-            raise DatasetError(f"{file} cannot be decoded: {error}; repair or remove it") from error
+            raise DatasetError(f"{file} cannot be decoded: {error}", remedy="repair or remove it") from error
     stacked = np.stack(images)
     channels_first = stacked[:, None] if form.mode == "L" else stacked.transpose(0, 3, 1, 2)
     labels = np.array([label for _, label in files], dtype=np.int64)
@@ -183,4 +184,4 @@ def _open(file: Path) -> Image.Image:
     try:
         return Image.open(file)
     except (OSError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{file} is no readable picture: {error}; repair or remove it") from error
+        raise DatasetError(f"{file} is no readable picture: {error}", remedy="repair or remove it") from error

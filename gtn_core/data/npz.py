@@ -28,7 +28,9 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise DatasetError(f"no file at {path}; npz:PATH reads a NumPy archive (.npz)")
     if not zipfile.is_zipfile(path):
-        raise DatasetError(f"{path} is truncated or no NumPy archive (.npz); write it with numpy.savez")
+        raise DatasetError(
+            f"{path} is truncated or no NumPy archive (.npz)", remedy="write it with numpy.savez"
+        )
     try:
         with np.load(path, allow_pickle=False) as archive:
             for names in (_WHOLE, _TRAIN + _TEST):

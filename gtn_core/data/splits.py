@@ -201,7 +201,8 @@ def _normalization(images: NDArray[np.float32], dataset: DatasetSpec) -> Normali
     if len(constant):
         raise DatasetError(
             f"{dataset}: channel {constant[0]} has zero variance over the training split and cannot be "
-            "normalised; drop it"
+            "normalised",
+            remedy="drop it",
         )
     mean = sum(chunk.sum(axis=axes, dtype=np.float64) for chunk in _chunks(images)) / count
     centre = mean.reshape(1, -1, 1, 1)

@@ -29,7 +29,8 @@ def estimator_data(curriculum: SyntheticCurriculum, splits: DatasetSplits) -> Es
     if taught != (splits.image_shape, splits.num_classes):
         raise DatasetError(
             f"the curriculum has images {taught[0]} of {taught[1]} classes and {splits.dataset} images "
-            f"{splits.image_shape} of {splits.num_classes} classes; use the data that it was made from"
+            f"{splits.image_shape} of {splits.num_classes} classes",
+            remedy="use the data that it was made from",
         )
     return EstimatorData(
         curriculum_images=curriculum.images.numpy(force=True),

@@ -273,8 +273,11 @@ def test_it_fits_the_data_it_was_made_from_and_no_other(
     checkpoint = make()
     checkpoint.require_fit(digits)
     assert checkpoint.manifest.split_seed == digits.seed != checkpoint.manifest.seed
-    with pytest.raises(CheckpointError, match=r"data set digits .* fingerprint .*; digits .* has 0000"):
+    with pytest.raises(
+        CheckpointError, match=r"data set digits .* fingerprint .*; digits .* has 0000; use the"
+    ) as told:
         checkpoint.require_fit(replace(digits, fingerprint="0000"))
+    assert told.value.detail.endswith("has 0000")
     with pytest.raises(CheckpointError, match=r"number of classes 10; .* has 11"):
         checkpoint.require_fit(replace(digits, class_names=(*digits.class_names, "ten")))
     small = replace(digits.train, images=digits.train.images[..., :6])

@@ -41,8 +41,9 @@ def test_the_digits_one_fits_the_bundled_digits(tmp_path: Path) -> None:
 def test_data_without_a_path_are_found_by_name_in_the_folders_of_data_sets(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     asked = DatasetSpec(name="cifar10", image_size=16)
-    with pytest.raises(DatasetError, match=r"'cifar10' is not here; put it, .*datasets/cifar10"):
+    with pytest.raises(DatasetError, match=r"'cifar10' is not here; put it, .*datasets/cifar10") as told:
         located(asked, settings)
+    assert told.value.detail == "data set 'cifar10' is not here"
     (tmp_path / "datasets" / "cifar10").mkdir(parents=True)
     assert located(asked, settings).path == str(tmp_path / "datasets" / "cifar10")
     other = Settings(data_dir=tmp_path, dataset_roots=(tmp_path / "datasets",))
