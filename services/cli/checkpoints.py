@@ -160,22 +160,20 @@ def _cells(checkpoint: "CheckpointView") -> tuple[str, ...]:
 def resolve_checkpoint(client: "Client", text: str) -> str:
     """The full id of the newest of a name, of `latest`, of the start of an id, or of an id.
 
-    `latest` is the newest of those made or uploaded here, leaving out what meta-trainings that diverged had
-    learned; one that comes with the package only where there is no other. Raises GtnNasError when the text is
-    none of these, or the start of several ids.
+    Raises GtnNasError when the text is none of these, or the start of several ids.
     """
-    from gtn_core.errors import DIVERGED_AT, GtnNasError
+    from gtn_core.errors import GtnNasError
+    from services.schemas.checkpoints import latest
 
     if re.fullmatch("[0-9a-f]{64}", text):
         return text
     if not text:  # as of a variable that is not set: the start of every id
         raise GtnNasError("the id of the checkpoint is empty; `gtn-nas checkpoint list` shows what there is")
-    checkpoints = client.list_checkpoints()  # newest first
+    known = list(client.list_checkpoints())  # newest first
     if text == "latest":
-        whole = [each for each in checkpoints if DIVERGED_AT not in each.manifest["metrics"]]
-        found = [each.id for each in sorted(whole, key=lambda checkpoint: checkpoint.shipped)][:1]
+        chosen = latest(known)
+        found = [] if chosen is None else [chosen.id]
     else:
-        known = list(checkpoints)
         found = [each.id for each in known if each.name == text][:1]
         found = found or [each.id for each in known if each.id.startswith(text)]
     if len(found) != 1:

@@ -1,10 +1,12 @@
 """Frozen GTN checkpoints, addressed by the sha256 of their content."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from gtn_core.errors import DIVERGED_AT
 from services.lifecycle import JobState
 
 
@@ -28,3 +30,14 @@ class CheckpointView(BaseModel):
     manifest: dict[str, Any] = Field(description="configuration, data set, fingerprint, metrics, versions")
     created_at: datetime
     fidelity_report: FidelitySummary | None = Field(None, description="null where none was asked for")
+
+
+def latest(checkpoints: Iterable[CheckpointView]) -> CheckpointView | None:
+    """What a search begins with where nobody chooses, of checkpoints that come newest first.
+
+    The newest that was made or uploaded here; where there is none, one that comes with the package; at last
+    what a meta-training that diverged had learned.
+    """
+    return min(
+        checkpoints, key=lambda each: (DIVERGED_AT in each.manifest["metrics"], each.shipped), default=None
+    )

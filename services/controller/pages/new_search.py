@@ -11,7 +11,7 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 
-from gtn_core.errors import DIVERGED_AT, UnknownNameError
+from gtn_core.errors import UnknownNameError
 from nas.algorithms import ALGORITHMS
 from nas.estimators import ESTIMATORS
 from nas.named_config import NamedConfig
@@ -27,11 +27,13 @@ from services.controller.rankings import estimate_cost
 from services.controller.security import needs_key
 from services.controller.submission import Submission
 from services.controller.validation import check_search
+from services.controller.views import checkpoint_view
 from services.dashboard.equivalents import curl_command, search_command
 from services.dashboard.schema_form import FormField, fields_of, read_form
 from services.errors import ClusterUnavailableError
 from services.lifecycle import CandidateState, JobKind
 from services.schemas import ClusterView, CostEstimate, FieldProblem
+from services.schemas.checkpoints import latest
 from services.schemas.requests import SearchRequest
 from services.store import CandidateFilter, IdempotencyKey, JobRecord, JsonObject, Store
 
@@ -174,15 +176,14 @@ def _page(
     page: Page, values: JsonObject, *, nonce: str, plan: Plan | None = None, status: int = 200
 ) -> HTMLResponse:
     checkpoints = page.store.list_checkpoints(limit=CHECKPOINTS_OFFERED).items
-    # The newest, of one that diverged only where there is no other.
-    offered = sorted(checkpoints, key=lambda each: DIVERGED_AT in each.manifest["metrics"])
+    chosen = latest(checkpoint_view(each) for each in checkpoints)
     fields = {each.name: each for each in _own_fields(values)}
     return page.render(
         "new_search.html",
         section="/searches",
         status=status,
         checkpoints=checkpoints,
-        checkpoint=values.get("checkpoint_id") or (offered[0].id if offered else ""),
+        checkpoint=values.get("checkpoint_id") or (chosen.id if chosen else ""),
         parts=[_part(name, values.get(name) or {}) for name in PARTS],
         fields=fields,
         objectives=_objectives(values),

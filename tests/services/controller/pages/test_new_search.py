@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from services.cli.app import app as cli
 from services.controller.app import create_app
+from services.controller.shipped_checkpoints import shipped_ids
 from services.lifecycle import JobKind
 from services.settings import Settings
 from services.store import JobRecord, Store
@@ -273,10 +274,11 @@ def test_a_search_can_be_repeated_with_changes(
     assert http.get("/searches/new", params={"from": "nosuch"}).status_code == 404
 
 
-def test_what_a_meta_training_that_diverged_left_is_not_the_first_choice(
+def test_what_came_with_the_package_or_of_one_that_diverged_is_not_the_first_choice(
     http: TestClient, store: Store, checkpoint_id: str
 ) -> None:
     manifest = store.get_checkpoint(checkpoint_id).manifest
+    store.add_checkpoint(min(shipped_ids()), manifest, 1)
     store.add_checkpoint("d" * 64, manifest | {"metrics": {"diverged_at_meta_step": 4.0}}, 1)
     page = http.get("/searches/new").text
     assert f'<option value="{"d" * 64}">' in page
