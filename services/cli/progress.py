@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from services.cli.console import advise, stderr
-from services.errors import problem_urn
 from services.objectives import first_objective
 from services.visible import one_line
 
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 
 PACE_POINTS = 50
 """Latest steps that the pace is measured over: it follows a cluster that grows or shrinks."""
-
-MET_AGAIN = {
-    problem_urn(slug) for slug in ("meta-training-diverged", "final-training-diverged", "memory-limit")
-}
-"""Types of errors that a job which is resumed meets again, as it goes on from the same state and seed."""
 
 PLAIN_LINE_SECONDS = 5.0
 """Least time between two plain lines about one job."""
@@ -42,7 +36,7 @@ def watch(client: "Client", job: "Job", description: str) -> "Job":
     except KeyboardInterrupt:
         advise(f"{description} goes on; watch it again with: gtn-nas follow {job.id}")
         raise
-    if ended.state is JobState.FAILED and (ended.error is None or ended.error.type not in MET_AGAIN):
+    if ended.state is JobState.FAILED and not (ended.error and ended.error.met_again):
         advise(f"it goes on from where it was with: gtn-nas resume {job.id}")
     advise_of_missing(ended)
     return succeeded(ended, description)

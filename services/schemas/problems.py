@@ -4,6 +4,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.errors import problem_urn
+
+_MET_AGAIN = {
+    problem_urn(slug) for slug in ("meta-training-diverged", "final-training-diverged", "memory-limit")
+}
+
 
 class FieldProblem(BaseModel):
     """What is wrong with one field of a request."""
@@ -31,6 +37,11 @@ class ProblemDetails(BaseModel):
     instance: str | None = Field(default=None, description="the path of the request, or the id of the job")
     errors: list[FieldProblem] = Field(default_factory=list, description="the fields at fault, if any")
     remedy: str | None = Field(default=None, description="what to do about it")
+
+    @property
+    def met_again(self) -> bool:
+        """Whether a job that is resumed fails by it again, as it goes on from the same state and seed."""
+        return self.type in _MET_AGAIN
 
     def __str__(self) -> str:
         told = self.detail or self.title

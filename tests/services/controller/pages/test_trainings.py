@@ -135,6 +135,21 @@ def test_one_that_failed_can_be_resumed(
     assert store.get_job(meta_training_id).state is JobState.QUEUED
 
 
+def test_one_that_would_meet_the_same_end_is_to_be_submitted_otherwise(
+    http: TestClient, store: Store, meta_training_id: str, search_id: str
+) -> None:
+    assert store.claim("search", "runner", 60, job_id=search_id) is not None
+    for job_id, owner, place, instead in (
+        (meta_training_id, "worker", "meta-trainings", "submit another with other settings"),
+        (search_id, "runner", "searches", f'href="/searches/new?from={search_id}"'),
+    ):
+        error = {"type": "urn:gtn-nas:problem:memory-limit", "title": "MemoryLimitError"}
+        store.finish(job_id, owner, error=error)
+        page = http.get(f"/{place}/{job_id}").text
+        assert "/resume" not in page
+        assert instead in page
+
+
 @pytest.mark.parametrize("path", ["/meta-trainings/nosuch", "/final-trainings/nosuch"])
 def test_one_that_does_not_exist_has_a_page_that_says_so(http: TestClient, path: str) -> None:
     answer = http.get(path)
