@@ -1,5 +1,7 @@
 """Commands that look at jobs: jobs, status, follow."""
 
+import re
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +19,15 @@ if TYPE_CHECKING:
     from services.client import Client, Job
 
 JobId = Annotated[
-    str, typer.Argument(help="Id of a meta-training, search, final training or fidelity report.")
+    str,
+    typer.Argument(
+        help="Id or name of a meta-training, search, final training or fidelity report; of several with one "
+        "name the newest counts."
+    ),
 ]
+JobIds = Annotated[list[str], typer.Argument(help="Ids or names of jobs; of one name the newest.")]
+SearchId = Annotated[str, typer.Argument(help="Id or name of a search; of one name the newest.")]
+SearchIds = Annotated[list[str], typer.Argument(help="Ids or names of searches; of one name the newest.")]
 
 COLUMNS = (
     Column("kind"),
@@ -70,7 +79,7 @@ def status(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
     Example: `gtn-nas status 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
-        found = client.get_job(job)
+        found = client.get_job(resolve_job(client, job))
     if as_json:
         print_json(found)
     else:
@@ -87,22 +96,52 @@ def follow(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
     Example: `gtn-nas follow 1f0c9a7be2d34c58`
     """
     with connect(url) as client:
-        found = client.get_job(job)
+        found = client.get_job(resolve_job(client, job))
         ended = watch(client, found, found.kind.noun)
     if as_json:
         print_json(ended)
 
 
-def _list(client: "Client", kind: Kind, state: JobState | None, name: str | None, limit: int) -> "list[Job]":
+def resolve_job(client: "Client", text: str, kinds: Sequence[Kind] = tuple(Kind)) -> str:
+    """The id itself, or that of the newest job of this name. Raises GtnNasError where none has it."""
+    from gtn_core.errors import GtnNasError
+
+    if re.fullmatch(options.JOB, text):
+        return text
+    if re.fullmatch(f"{options.JOB}-[0-9]+", text):
+        search = text.partition("-")[0]
+        raise GtnNasError(f"{text} is a candidate: gtn-nas show {text}; its search: gtn-nas rank {search}")
+    if not text:  # as of a variable that is not set: the name of every job without one
+        raise GtnNasError("the id of the job is empty; `gtn-nas jobs` shows what there is")
+    lists = (_list(client, kind, name=text) for kind in kinds)
+    newest = [job for jobs in lists if (job := next((job for job in jobs if job.name == text), None))]
+    if not newest:
+        kind = kinds[0] if len(kinds) == 1 else "job"
+        raise GtnNasError(f"no {kind} with id or name {text!r}; `gtn-nas jobs` lists them")
+    return max(newest, key=lambda job: job.created_at).id
+
+
+def resolve_search(client: "Client", text: str) -> str:
+    """As `resolve_job`, of searches alone."""
+    return resolve_job(client, text, (Kind.SEARCH,))
+
+
+def _list(
+    client: "Client",
+    kind: Kind,
+    state: JobState | None = None,
+    name: str | None = None,
+    limit: int | None = None,
+) -> "Iterable[Job]":
     match kind:
         case Kind.META_TRAINING:
-            return list(client.list_meta_trainings(state=state, name=name, limit=limit))
+            return client.list_meta_trainings(state=state, name=name, limit=limit)
         case Kind.SEARCH:
-            return list(client.list_searches(state=state, name=name, limit=limit))
+            return client.list_searches(state=state, name=name, limit=limit)
         case Kind.FINAL_TRAINING:
-            return list(client.list_final_trainings(state=state, name=name, limit=limit))
+            return client.list_final_trainings(state=state, name=name, limit=limit)
         case Kind.FIDELITY_REPORT:
-            return list(client.list_fidelity_reports(state=state, name=name, limit=limit))
+            return client.list_fidelity_reports(state=state, name=name, limit=limit)
 
 
 def _cells(kind: Kind, job: "Job") -> tuple[str, ...]:

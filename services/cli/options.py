@@ -33,21 +33,12 @@ Limit = Annotated[int, typer.Option("--limit", min=1, help="Most rows to show.")
 
 def _candidate_id(text: str) -> str:
     if re.fullmatch(JOB, text):
-        raise _error(f"{text} has no number, and so is no candidate; those of a search: gtn-nas rank {text}")
+        from gtn_core.errors import GtnNasError
+
+        raise GtnNasError(
+            f"{text} has no number, and so is no candidate; those of a search: gtn-nas rank {text}"
+        )
     return text
-
-
-def _search_id(text: str) -> str:
-    if re.fullmatch(f"{JOB}-[0-9]+", text):
-        search = text.partition("-")[0]
-        raise _error(f"{text} is a candidate: gtn-nas show {text}; its search: gtn-nas rank {search}")
-    return text
-
-
-def _error(message: str) -> Exception:
-    from gtn_core.errors import GtnNasError
-
-    return GtnNasError(message)
 
 
 JOB = "[0-9a-f]{16}"
@@ -56,7 +47,6 @@ JOB = "[0-9a-f]{16}"
 CandidateId = Annotated[
     str, typer.Argument(help="Candidate id, as `gtn-nas rank` shows it.", callback=_candidate_id)
 ]
-SearchId = Annotated[str, typer.Argument(help="Id of a search.", callback=_search_id)]
 
 SETTINGS: dict[str, Any] = {
     "data_dir": Annotated[Path | None, typer.Option(help="Folder of the database, artifacts and logs.")],

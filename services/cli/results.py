@@ -19,6 +19,7 @@ from services.cli.console import (
     stdout,
     write_result,
 )
+from services.cli.jobs import SearchId, resolve_search
 from services.cli.progress import advise_of_missing
 from services.cli.tables import print_table
 from services.export_formats import ExportFormat
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def rank(
-    search: options.SearchId,
+    search: SearchId,
     limit: options.Limit = 20,
     pareto: Annotated[
         bool, typer.Option(help="Only those that no other beats in every objective of the search.")
@@ -69,6 +70,7 @@ def rank(
             f"--pareto is of the whole search; leave out --{narrowed[0].replace('_', '-')}"
         )
     with connect(url) as client:
+        search = resolve_search(client, search)
         if pareto:
             candidates = client.pareto(search)[:limit]
         else:

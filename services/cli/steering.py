@@ -1,15 +1,17 @@
 """Commands that change jobs: edit, pause, resume, extend, cancel, delete."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from services.cli import options
-from services.cli.console import connect, print_json, say, say_deleted
-from services.cli.jobs import JobId
+from services.cli.console import connect, print_json, say
+from services.cli.failures import complain
+from services.cli.jobs import JobId, JobIds, SearchId, SearchIds, resolve_job, resolve_search
 
 if TYPE_CHECKING:
-    from services.client import Job
+    from services.client import Client, Job
 
 
 def edit(
@@ -28,33 +30,31 @@ def edit(
     if name is None and priority is None:
         raise typer.BadParameter("nothing to change; give --name, --priority or both")
     with connect(url) as client:
-        edited = client.edit(job, name=name, priority=priority)
+        edited = client.edit(resolve_job(client, job), name=name, priority=priority)
     if as_json:
         print_json(edited)
     else:
         say(f"{edited.name or edited.id}, priority {edited.priority}")
 
 
-def pause(search: options.SearchId, as_json: options.AsJson = False, url: options.Url = None) -> None:
+def pause(searches: SearchIds, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Stop scoring candidates until `resume`; what was scored stays.
 
     Example: `gtn-nas pause 1f0c9a7be2d34c58`
     """
-    with connect(url) as client:
-        _tell(client.pause(search), as_json=as_json)
+    _each(searches, lambda client, search: client.pause(search), url, as_json=as_json, resolve=resolve_search)
 
 
-def resume(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
-    """Let a paused search, or a job that failed, go on from where it was.
+def resume(jobs: JobIds, as_json: options.AsJson = False, url: options.Url = None) -> None:
+    """Let paused searches, and jobs that failed, go on from where they were.
 
     Example: `gtn-nas resume 1f0c9a7be2d34c58`
     """
-    with connect(url) as client:
-        _tell(client.resume(job), as_json=as_json)
+    _each(jobs, lambda client, job: client.resume(job), url, as_json=as_json)
 
 
 def extend(
-    search: options.SearchId,
+    search: SearchId,
     candidates: Annotated[
         int | None, typer.Option("--candidates", "-n", min=1, help="How many more to evaluate.")
     ] = None,
@@ -69,32 +69,61 @@ def extend(
     if candidates is None and seconds is None:
         raise typer.BadParameter("nothing to add; give --candidates, --seconds or both")
     with connect(url) as client:
-        _tell(client.extend(search, candidates=candidates, seconds=seconds), as_json=as_json)
+        search = resolve_search(client, search)
+        extended = client.extend(search, candidates=candidates, seconds=seconds)
+    if as_json:
+        print_json(extended)
+    else:
+        say(extended.state.value)
 
 
-def cancel(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
-    """End a job for good; a search keeps what was scored.
+def cancel(jobs: JobIds, as_json: options.AsJson = False, url: options.Url = None) -> None:
+    """End jobs for good; a search keeps what was scored.
 
     Example: `gtn-nas cancel 1f0c9a7be2d34c58`
     """
-    with connect(url) as client:
-        _tell(client.cancel(job), as_json=as_json)
+    _each(jobs, lambda client, job: client.cancel(job), url, as_json=as_json)
 
 
-def delete(job: JobId, as_json: options.AsJson = False, url: options.Url = None) -> None:
-    """Delete a job that has ended: a search with its candidates, a final training with its weights.
+def delete(jobs: JobIds, as_json: options.AsJson = False, url: options.Url = None) -> None:
+    """Delete jobs that have ended: a search with its candidates, a final training with its weights.
 
     Final trainings of a search's candidates are cancelled; the checkpoint of a meta-training stays.
 
     Example: `gtn-nas delete 1f0c9a7be2d34c58`
     """
+    _each(jobs, lambda client, job: client.delete(job), url, as_json=as_json)
+
+
+def _each(
+    given: list[str],
+    act: "Callable[[Client, str], Job | None]",
+    url: str | None,
+    *,
+    as_json: bool,
+    resolve: "Callable[[Client, str], str]" = resolve_job,
+) -> None:
+    """Do it to each job. Where there are several, what fails is told in a line, and the others are done."""
+    from gtn_core.errors import GtnNasError
+    from services.client import ControllerUnreachableError
+
+    several = len(given) > 1
+    done: list[Any] = []
     with connect(url) as client:
-        client.delete(job)
-    say_deleted(job, as_json=as_json)
-
-
-def _tell(job: "Job", *, as_json: bool) -> None:
+        for text in given:
+            try:
+                identifier = resolve(client, text)
+                job = act(client, identifier)
+            except GtnNasError as error:
+                if not several or isinstance(error, ControllerUnreachableError):
+                    raise
+                complain(f"{text}: {' '.join(str(error).split())}")
+                continue
+            done.append(job or {"id": identifier, "deleted": True})
+            if not as_json:
+                state = job.state.value if job else "deleted"
+                say(f"{text}: {state}" if several else state)
     if as_json:
-        print_json(job)
-    else:
-        say(job.state.value)
+        print_json(done if several else done[0])
+    if len(done) < len(given):
+        raise typer.Exit(1)

@@ -11,6 +11,7 @@ from services.cli import options
 from services.cli.candidates import candidate_rows
 from services.cli.checkpoints import resolve_checkpoint
 from services.cli.console import advise, connect, print_json, say
+from services.cli.jobs import SearchId, resolve_search
 from services.cli.progress import watch
 from services.cli.tables import print_table
 from services.given import given
@@ -152,7 +153,8 @@ def search(
         typer.Option(help="Encoding to evaluate first, or @FILE with one on each line; repeat it."),
     ] = None,
     best_of: Annotated[
-        str | None, typer.Option(help="Evaluate the best of this search first, in its search space.")
+        str | None,
+        typer.Option(help="Id or name of a search whose best are evaluated first, in its search space."),
     ] = None,
     top: Annotated[
         int | None,
@@ -216,6 +218,7 @@ TOP = 20
 
 def _begin_with_the_best(client: "Client", search: str, top: int | None, request: dict[str, Any]) -> None:
     """Add another search's best to what a request begins with; its checkpoint and space where it has none."""
+    search = resolve_search(client, search)
     earlier = client.get_search(search)
     request["checkpoint_id"] = request.get("checkpoint_id") or earlier.checkpoint_id
     space = request.setdefault("search_space", earlier.request["search_space"])
@@ -243,7 +246,7 @@ def _best(client: "Client", search: str, top: int) -> list[str]:
 
 
 def clone(
-    search: Annotated[str, typer.Argument(help="Id of the search to repeat.")],
+    search: SearchId,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="KEY=VALUE of the request, such as max_candidates=200; repeat it."),
@@ -261,7 +264,7 @@ def clone(
     """
     changes: dict[str, Any] = options.key_values(set_) | given(seed=seed, name=name, priority=priority)
     with connect(url) as client:
-        job: Job = client.clone(search, **changes)
+        job: Job = client.clone(resolve_search(client, search), **changes)
         _report_search(client, job, follow=follow, as_json=as_json, url=url)
 
 

@@ -579,8 +579,41 @@ def test_an_id_of_no_job_at_all_is_said_to_be_none(url: str, run: Run) -> None:
     for command in ("status", "cancel", "follow"):
         result = CliRunner().invoke(app, [command, "xyz", "--url", url])
         assert isinstance(result.exception, GtnNasError)
-        assert "no job with id 'xyz'" in str(result.exception)
+        assert "no job with id or name 'xyz'" in str(result.exception)
         assert "fidelity" not in str(result.exception)
+
+
+def test_a_name_means_the_newest_job_that_has_it(run: Run, search_id: str) -> None:
+    def known(command: str) -> Any:
+        return json.loads(run(command, "mine", "--json").stdout)
+
+    run("edit", search_id, "--name", "mine")
+    run("clone", search_id, "--name", "mine longer")
+    assert (known("status")["id"], len(known("rank"))) == (search_id, 3)
+    clone = run("clone", "mine", "--name", "mine").stdout.strip()
+    assert (known("status")["id"], known("rank")) == (clone, [])
+    training = run("train-gtn", "--dataset", "digits", "--name", "mine").stdout.strip()
+    assert (known("status")["id"], known("pause")["id"]) == (training, clone)
+    assert json.loads(run("extend", "mine", "-n", 1, "--json").stdout)["id"] == clone
+    assert known("cancel")["id"] == training
+    assert known("delete") == {"id": training, "deleted": True}
+
+
+def test_an_empty_name_means_no_job(url: str, search_id: str) -> None:
+    result = CliRunner().invoke(app, ["delete", "", "--url", url])
+    assert "the id of the job is empty" in str(result.exception)
+
+
+def test_several_jobs_are_steered_at_a_time(url: str, run: Run, store: Store, search_id: str) -> None:
+    both = (search_id, run("clone", search_id).stdout.strip())
+    assert run("pause", *both).stdout == "".join(f"{each}: paused\n" for each in both)
+    assert run("resume", *both).stdout == "".join(f"{each}: queued\n" for each in both)
+    some = CliRunner().invoke(app, ["cancel", both[0], "no such", both[1], "--url", url])
+    assert (some.exit_code, some.stdout) == (1, "".join(f"{each}: cancelled\n" for each in both))
+    assert some.stderr == "gtn-nas: no such: no job with id or name 'no such'; `gtn-nas jobs` lists them\n"
+    told = json.loads(run("delete", *both, "--json").stdout)
+    assert told == [{"id": each, "deleted": True} for each in both]
+    assert store.list_jobs(JobKind.SEARCH).items == []
 
 
 def test_it_is_told_why_a_search_ended_early(run: Run, store: Store, search_id: str) -> None:
