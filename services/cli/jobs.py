@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,7 +26,7 @@ JobId = Annotated[
         "name the newest counts."
     ),
 ]
-JobIds = Annotated[list[str], typer.Argument(help="Ids or names of jobs; of one name the newest.")]
+JobIds = Annotated[list[str], typer.Argument(help="Ids or names of jobs.")]
 SearchId = Annotated[str, typer.Argument(help="Id or name of a search; of one name the newest.")]
 SearchIds = Annotated[list[str], typer.Argument(help="Ids or names of searches; of one name the newest.")]
 
@@ -102,8 +103,13 @@ def follow(job: JobId, as_json: options.AsJson = False, url: options.Url = None)
         print_json(ended)
 
 
-def resolve_job(client: "Client", text: str, kinds: Sequence[Kind] = tuple(Kind)) -> str:
-    """The id itself, or that of the newest job of this name. Raises GtnNasError where none has it."""
+def resolve_job(
+    client: "Client", text: str, kinds: Sequence[Kind] = tuple(Kind), *, unambiguous: bool = False
+) -> str:
+    """The id itself, or that of the newest job of this name.
+
+    Raises GtnNasError where none has it, or several where it is to be unambiguous.
+    """
     from gtn_core.errors import GtnNasError
 
     if re.fullmatch(options.JOB, text):
@@ -114,11 +120,14 @@ def resolve_job(client: "Client", text: str, kinds: Sequence[Kind] = tuple(Kind)
     if not text:  # as of a variable that is not set: the name of every job without one
         raise GtnNasError("the id of the job is empty; `gtn-nas jobs` shows what there is")
     lists = (_list(client, kind, name=text) for kind in kinds)
-    newest = [job for jobs in lists if (job := next((job for job in jobs if job.name == text), None))]
-    if not newest:
+    most = 2 if unambiguous else 1
+    named = [job for jobs in lists for job in islice((job for job in jobs if job.name == text), most)]
+    if not named:
         kind = kinds[0] if len(kinds) == 1 else "job"
         raise GtnNasError(f"no {kind} with id or name {text!r}; `gtn-nas jobs` lists them")
-    return max(newest, key=lambda job: job.created_at).id
+    if unambiguous and len(named) > 1:
+        raise GtnNasError(f"several jobs are called {text!r}; give the id, which `gtn-nas jobs --name` shows")
+    return max(named, key=lambda job: job.created_at).id
 
 
 def resolve_search(client: "Client", text: str) -> str:

@@ -78,21 +78,27 @@ def extend(
 
 
 def cancel(jobs: JobIds, as_json: options.AsJson = False, url: options.Url = None) -> None:
-    """End jobs for good; a search keeps what was scored.
+    """End jobs for good; a search keeps what was scored. A name must be that of one job alone.
 
     Example: `gtn-nas cancel 1f0c9a7be2d34c58`
     """
-    _each(jobs, lambda client, job: client.cancel(job), url, as_json=as_json)
+    _each(jobs, lambda client, job: client.cancel(job), url, as_json=as_json, resolve=_unambiguous)
 
 
 def delete(jobs: JobIds, as_json: options.AsJson = False, url: options.Url = None) -> None:
     """Delete jobs that have ended: a search with its candidates, a final training with its weights.
 
     Final trainings of a search's candidates are cancelled; the checkpoint of a meta-training stays.
+    A name must be that of one job alone.
 
     Example: `gtn-nas delete 1f0c9a7be2d34c58`
     """
-    _each(jobs, lambda client, job: client.delete(job), url, as_json=as_json)
+    _each(jobs, lambda client, job: client.delete(job), url, as_json=as_json, resolve=_unambiguous)
+
+
+def _unambiguous(client: "Client", text: str) -> str:
+    """As `resolve_job`; what cannot be taken back happens to no job that only shares the name."""
+    return resolve_job(client, text, unambiguous=True)
 
 
 def _each(

@@ -595,8 +595,19 @@ def test_a_name_means_the_newest_job_that_has_it(run: Run, search_id: str) -> No
     training = run("train-gtn", "--dataset", "digits", "--name", "mine").stdout.strip()
     assert (known("status")["id"], known("pause")["id"]) == (training, clone)
     assert json.loads(run("extend", "mine", "-n", 1, "--json").stdout)["id"] == clone
-    assert known("cancel")["id"] == training
-    assert known("delete") == {"id": training, "deleted": True}
+    run("cancel", training)
+    run("delete", training)
+
+
+def test_what_cannot_be_taken_back_happens_to_no_namesake(url: str, run: Run, search_id: str) -> None:
+    run("edit", search_id, "--name", "mine")
+    clone = run("clone", search_id, "--name", "mine").stdout.strip()
+    for command in ("cancel", "delete"):
+        result = CliRunner().invoke(app, [command, "mine", "--url", url])
+        assert "several jobs are called 'mine'; give the id" in str(result.exception)
+    run("edit", clone, "--name", "other")
+    assert json.loads(run("cancel", "mine", "--json").stdout)["id"] == search_id
+    assert json.loads(run("delete", "mine", "--json").stdout) == {"id": search_id, "deleted": True}
 
 
 def test_an_empty_name_means_no_job(url: str, search_id: str) -> None:
