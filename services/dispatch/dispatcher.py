@@ -11,6 +11,9 @@ from services.dispatch.silent_runners import SilentRunners
 from services.errors import ClusterUnavailableError, ServiceError
 from services.store import Store
 
+LAST_LOOK_SECONDS = 5.0
+"""How long the look in hand is waited for when the controller ends."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -60,9 +63,12 @@ class Dispatcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking, then end the launchers' runners; both take a bounded time."""
+        """Stop looking, then end the launchers' runners; both take a bounded time.
+
+        A look that stands still, as before a database that does, ends with the process.
+        """
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(LAST_LOOK_SECONDS)
         for lane in self._lanes:
             lane.shutdown()
 

@@ -1,5 +1,6 @@
 """Jobs of some kinds and the runners that they get: how many at a time, and what happens when runners die."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -31,6 +32,9 @@ STARTING_SECONDS = 120.0
 
 UNCLAIMED_PAUSE_SECONDS = 10.0
 """Before the next runner of a job whose last one found the database away, or of another version."""
+
+GIVING_BACK_SECONDS = 5.0
+"""For what killed runners held, when the controller ends; otherwise their leases run out."""
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +81,14 @@ class Lane:
 
     def shutdown(self) -> None:
         """End the launcher's runners, within a bounded time; what the killed ones held is given back."""
-        for ended in self._launcher.shutdown():
+        exits = self._launcher.shutdown()
+        # In a thread that ends with the process: a database that stands still never answers.
+        giving_back = threading.Thread(target=self._give_back, args=[exits], daemon=True)
+        giving_back.start()
+        giving_back.join(GIVING_BACK_SECONDS)
+
+    def _give_back(self, exits: Sequence[RunnerExit]) -> None:
+        for ended in exits:
             if ended.pid is not None and ended.exit_code != 0:
                 with suppress(StoreUnavailableError):  # their leases run out
                     self._take_back(ended.pid, ended.job_id, on_purpose=True)

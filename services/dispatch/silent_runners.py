@@ -1,4 +1,7 @@
-"""Jobs of runners that fell silent are taken back, unless they slept while whoever looks slept as well."""
+"""Jobs of runners that fell silent are taken back, unless they slept while whoever looks slept as well.
+
+Or stood still with them, before a database that did.
+"""
 
 import time
 from collections.abc import Callable
@@ -8,6 +11,9 @@ from services.store import Clock, JobRecord, Store, utc_now
 
 LONGEST_GAP = timedelta(seconds=5)
 """Between two looks. After more this machine was suspended, or its clock put forward, or it is very busy."""
+
+LONGEST_ANSWER_SECONDS = 5.0
+"""What a database that takes longer to begin has kept runners waiting for as well."""
 
 RENEWAL_SECONDS = 5.0
 """Time that runners then get, awake: many times what lies between two heartbeats."""
@@ -34,6 +40,6 @@ class SilentRunners:
         # Not by the clock: a machine may fall asleep again at once, as it does on its way into hibernation.
         if self._waits_since is not None and awake - self._waits_since < RENEWAL_SECONDS:
             return []
-        requeued = self._store.requeue_expired()
+        requeued = self._store.requeue_expired(LONGEST_ANSWER_SECONDS)
         self._looked_at, self._waits_since = now, None
         return requeued

@@ -4,8 +4,10 @@ A lease is the name of its owner and the time until which nobody else may take t
 unique to one process run: it is what fences off a runner that was believed dead and comes back.
 """
 
+import math
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from time import monotonic
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -149,15 +151,19 @@ class LeaseRepository(Repository):
             transition(session, job, Action.RELEASE, now)
             return job_record(job)
 
-    def requeue_expired(self) -> list[JobRecord]:
+    def requeue_expired(self, patience: float = math.inf) -> list[JobRecord]:
         """Take back the jobs whose runners fell silent; those that were running are queued and returned.
 
-        A heartbeat that comes at the same time either renews the lease first, and the job is left
-        alone, or comes second and raises LeaseLostError in its runner. Rows locked by another
-        transaction are passed over until the next call.
+        None while the database takes longer than `patience` to begin: it stood still, and what runners had
+        to say stands in line with us. A heartbeat that comes at the same time either renews the lease first,
+        and the job is left alone, or comes second and raises LeaseLostError in its runner. Rows locked by
+        another transaction are passed over until the next call.
         """
+        asked_at = monotonic()
         with self._database.write() as session:
             now = self._now(session)
+            if monotonic() - asked_at > patience:
+                return []
             expired = sa.select(Job).where(_has_run_out(now))
             rows = session.scalars(expired.with_for_update(skip_locked=True)).all()
             return [job_record(job) for job in rows if _take_back(session, job, now)]

@@ -55,6 +55,33 @@ def test_a_runner_that_slept_with_its_machine_keeps_its_job(
     assert store.get_job(job.id).state is JobState.RUNNING
 
 
+def test_a_runner_that_stood_still_before_the_same_database_keeps_its_job(
+    store: Store,
+    running_search: Callable[..., JobRecord],
+    silent_runners: SilentRunners,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = running_search("runner", lease_seconds=30)
+    assert silent_runners.requeue() == []
+
+    def answer_late(*_arguments: object) -> Any:
+        machine.work(60)
+        return machine.clock()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("services.store.leases.monotonic", lambda: machine.seconds_awake)
+        patch.setattr("services.store.engine.Database.now", answer_late)
+        assert silent_runners.requeue() == []
+    machine.work(1)
+    assert silent_runners.requeue() == []
+    store.heartbeat(job.id, "runner", 30)
+    for _ in range(10):
+        machine.work(1)
+        assert silent_runners.requeue() == []
+    assert store.get_job(job.id).state is JobState.RUNNING
+
+
 @pytest.mark.parametrize("seconds", [1, 10])
 def test_a_dead_runner_loses_its_job_however_seldom_one_looks(
     store: Store,

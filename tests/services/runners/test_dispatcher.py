@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import NoReturn
 
 import pytest
@@ -551,3 +552,32 @@ def test_the_thread_survives_a_store_that_is_away_for_a_moment(
     dispatcher.stop()
     assert "has stopped" in str(dispatcher.trouble)
     assert launcher.active() == frozenset()
+
+
+def test_a_database_that_stands_still_keeps_no_controller_from_its_end(
+    store: Store,
+    make_dispatcher: MakeDispatcher,
+    queue_search: QueueSearch,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.dispatch.dispatcher.LAST_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("services.dispatch.lane.GIVING_BACK_SECONDS", 0.1)
+    search = queue_search().id
+    dispatcher, launcher = make_dispatcher()
+    dispatcher.start()
+    wait_until(lambda: launcher.active() == {search})
+    asked, answers = Event(), Event()
+
+    def stand_still(*_arguments: object, **_options: object) -> None:
+        asked.set()
+        answers.wait()
+
+    for name in ("next_queued", "requeue_dead"):
+        monkeypatch.setattr(store, name, stand_still)
+    wait_until(asked.is_set)
+    end = Thread(target=dispatcher.stop, daemon=True)
+    end.start()
+    wait_until(lambda: not end.is_alive())
+    assert launcher.active() == frozenset()
+    answers.set()
