@@ -150,7 +150,7 @@ class FrozenCheckpoint:
         for name, expected, found in (
             ("image shape", ours.image_shape, theirs.image_shape),
             ("number of classes", ours.num_classes, theirs.num_classes),
-            ("fingerprint", ours.dataset_fingerprint, theirs.fingerprint),
+            ("fingerprint", theirs.current(ours.dataset_fingerprint), theirs.fingerprint),
         ):
             if expected != found:
                 raise CheckpointError(

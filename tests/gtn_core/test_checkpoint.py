@@ -282,6 +282,16 @@ def test_it_fits_the_data_it_was_made_from_and_no_other(
         checkpoint.require_fit(replace(digits, train=small, validation=small, test=small))
 
 
+def test_it_fits_its_data_where_their_fingerprint_is_that_of_the_first_versions(
+    make: Callable[..., FrozenCheckpoint], digits: DatasetSplits
+) -> None:
+    checkpoint = make()
+    of_first_versions = {"dataset_fingerprint": digits.earlier_fingerprint}
+    FrozenCheckpoint.from_bytes(edited(checkpoint, manifest=of_first_versions)).require_fit(digits)
+    with pytest.raises(CheckpointError, match="has 0000"):
+        checkpoint.require_fit(replace(digits, fingerprint="0000"))
+
+
 def test_a_checkpoint_is_no_folder(make: Callable[..., FrozenCheckpoint], tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"one file, and .* is a folder; name a file in it"):
         make().save(tmp_path)
