@@ -193,6 +193,16 @@ def test_of_thousands_of_bad_entries_a_few_are_told(make: Callable[..., FrozenCh
     assert len(str(caught.value)) < 3000
 
 
+def test_a_checkpoint_from_before_a_rule_of_its_configuration_is_read(
+    make: Callable[..., FrozenCheckpoint],
+) -> None:
+    checkpoint = make()
+    config = json.loads(checkpoint.manifest.config.model_dump_json())
+    longer = {"config": config | {"warmup_meta_steps": config["meta_steps"] + 1}}
+    earlier = FrozenCheckpoint.from_bytes(edited(checkpoint, manifest=longer))
+    assert torch.equal(earlier.synthesize().images, checkpoint.synthesize().images)
+
+
 def test_metadata_that_are_null_are_none() -> None:
     header = b'{"__metadata__": null}'
     with pytest.raises(CheckpointError, match="without a GTN manifest"):
