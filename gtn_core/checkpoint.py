@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from gtn_core.config import MetaTrainingConfig
+from gtn_core.config import ACCEPTED, MetaTrainingConfig
 from gtn_core.data import DatasetSpec, DatasetSplits, Normalization
 from gtn_core.errors import CheckpointError
 from gtn_core.files import write_atomically
@@ -150,7 +150,7 @@ class FrozenCheckpoint:
         for name, expected, found in (
             ("image shape", ours.image_shape, theirs.image_shape),
             ("number of classes", ours.num_classes, theirs.num_classes),
-            ("fingerprint", ours.dataset_fingerprint, theirs.fingerprint),
+            ("fingerprint", theirs.current(ours.dataset_fingerprint), theirs.fingerprint),
         ):
             if expected != found:
                 raise CheckpointError(
@@ -318,7 +318,7 @@ def _read_manifest(data: bytes) -> CheckpointManifest:
                 f"checkpoint format {found!r}; this version reads format {FORMAT_VERSION}: "
                 "freeze the checkpoint again or use the version that wrote it"
             )
-        return CheckpointManifest.model_validate_json(text)
+        return CheckpointManifest.model_validate_json(text, context=ACCEPTED)
     except (ValidationError, ValueError, AttributeError, RecursionError) as error:
         reason = str(error)[:_LONGEST_REASON]
         raise CheckpointError(f"the checkpoint's manifest does not hold: {reason}") from error

@@ -1,8 +1,8 @@
 """Everything that meta-training can be told, with its bounds: the only place with defaults."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from gtn_core.strict_model import StrictModel
 
@@ -16,6 +16,9 @@ AugmentPolicy = Literal["none", "crop", "crop_flip"]
 Precision = Literal["float32", "tf32", "bf16"]
 RankingLoss = Literal["pairwise", "soft_rank"]
 MetaGradientForm = Literal["graph", "recompute", "hessian_vector"]
+
+ACCEPTED: Final = {"accepted": True}
+"""Validation context of what an earlier version took and ran: rules that came later do not undo it."""
 
 _Width = Annotated[int, Field(ge=1, le=8192)]
 _Factor = Annotated[float, Field(gt=0, le=64)]
@@ -214,7 +217,7 @@ class MetaTrainingConfig(StrictModel):
     )
 
     @model_validator(mode="after")
-    def _parts_agree(self) -> Self:
+    def _parts_agree(self, info: ValidationInfo) -> Self:
         for name in ("learner_width_range", "learner_depth_range"):
             found = getattr(self, name)
             if found is not None and found[0] > found[1]:
@@ -224,7 +227,7 @@ class MetaTrainingConfig(StrictModel):
                 "first_images 'real' needs something that is learned for each image, which curriculum 'none' "
                 "has not; choose another curriculum, or first_images 'noise'"
             )
-        if self.warmup_meta_steps > self.meta_steps:
+        if self.warmup_meta_steps > self.meta_steps and info.context != ACCEPTED:
             raise ValueError(
                 f"warmup_meta_steps ({self.warmup_meta_steps}) is more than meta_steps ({self.meta_steps}), "
                 "which leaves the last inner steps untrained; lower it, or raise meta_steps"

@@ -101,7 +101,7 @@ def meta_train(
     form, estimate = suitable_form(config, sampler, splits.image_shape, splits.num_classes, reference)
     require_memory(estimate, config, device)
     compared = "none" if reference is None else str(reference)
-    run = RunIdentity(config, seed, splits.fingerprint, learner, compared)
+    run = RunIdentity(config, seed, splits.fingerprint, learner, compared, splits.earlier_fingerprint)
     state = initial_state(config, splits, seed=seed, device=device)
     saves_to = state_path if rank.index == 0 else None
     if state_path is not None and state_path.exists():

@@ -27,6 +27,7 @@ class RunIdentity:
     dataset_fingerprint: str
     learner: str
     ranking_reference: str = "none"
+    earlier_fingerprint: str | None = None  # of the data set: states of the first versions have it
 
     def describe(self) -> dict[str, str]:
         """One line per part, to compare and to name what differs."""
@@ -91,7 +92,7 @@ def save_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -> N
             "optimizer": state.optimizer.state_dict(),
             "average": None if state.average is None else state.average.state_dict(),
         },
-        is_ahead=lambda saved: saved["step"] > state.step and _with_later_fields(saved["identity"]) == ours,
+        is_ahead=lambda saved: saved["step"] > state.step and _as_of_now(saved["identity"], identity) == ours,
     )
 
 
@@ -103,7 +104,7 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
     """
     try:
         saved = read_state(path)
-        found = _with_later_fields(saved["identity"])
+        found = _as_of_now(saved["identity"], identity)
         ours = identity.describe()
         if found == ours:
             state.curriculum.load_state_dict(saved["curriculum"])
@@ -125,7 +126,11 @@ def restore_state(state: MetaTrainingState, identity: RunIdentity, path: Path) -
     )
 
 
-def _with_later_fields(saved: dict[str, str]) -> dict[str, str]:
-    """A saved identity and the fields that came after it: a new one leaves runs as they were by default."""
+def _as_of_now(saved: dict[str, str], identity: RunIdentity) -> dict[str, str]:
+    """A saved identity, and the parts that came after it: a new one leaves runs as they were by default."""
     fields = MetaTrainingConfig.model_fields.items()
-    return {f"config.{name}": repr(field.get_default()) for name, field in fields} | saved
+    defaults = {f"config.{name}": repr(field.get_default()) for name, field in fields}
+    whole = defaults | {"ranking reference": RunIdentity.ranking_reference} | saved
+    if whole["dataset fingerprint"] == identity.earlier_fingerprint:
+        whole["dataset fingerprint"] = identity.dataset_fingerprint
+    return whole

@@ -89,7 +89,9 @@ def final_train(
         seed=seed,
     ).to(device)
     state = _initial_state(regularized, config, _steps(splits.train, config) * config.epochs)
-    identity = TrainingIdentity(space, architecture, config, seed, splits.fingerprint)
+    identity = TrainingIdentity(
+        space, architecture, config, seed, splits.fingerprint, splits.earlier_fingerprint
+    )
     if state_path is not None:
         restore_state(state, identity, state_path)
     for report in _epochs(state, splits, config, seed, on_batch, device):

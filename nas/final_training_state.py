@@ -37,6 +37,7 @@ class TrainingIdentity:
     config: FinalTrainingConfig
     seed: int
     dataset_fingerprint: str
+    earlier_fingerprint: str | None = None  # of the data set: states of the first versions have it
 
     def describe(self) -> dict[str, str]:
         """One line per part, to compare and to name what differs."""
@@ -56,6 +57,8 @@ class TrainingIdentity:
         """A saved identity and the options that came after it: by default a new one changes nothing."""
         if "config" in saved:
             saved = self._field_by_field(saved)
+        if saved["dataset fingerprint"] == self.earlier_fingerprint:
+            saved = saved | {"dataset fingerprint": self.dataset_fingerprint}
         return saved | {
             f"{part}.{name}": repr(field.get_default(call_default_factory=True, validated_data={}))
             for part, options in self._options().items()

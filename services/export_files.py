@@ -61,11 +61,12 @@ def python_archive(trained: TrainedNetwork) -> bytes:
 
 def _rebuilt(stored: StoredNetwork) -> TrainedNetwork:
     from gtn_core import CheckpointManifest
+    from gtn_core.config import ACCEPTED
     from nas.export import TrainedNetwork
     from nas.search_spaces import get_search_space
     from nas.weights import load_weights
 
-    manifest = CheckpointManifest.model_validate(stored.manifest)
+    manifest = CheckpointManifest.model_validate(stored.manifest, context=ACCEPTED)
     space = get_search_space(**stored.search_space)
     architecture = space.parse(stored.encoding)
     network = space.build(

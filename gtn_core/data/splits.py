@@ -64,6 +64,8 @@ class DatasetSplits:
     normalization: Normalization
     class_names: tuple[str, ...]
     fingerprint: str
+    earlier_fingerprint: str | None = None
+    """As the first versions took it, of test images too."""
 
     def __post_init__(self) -> None:
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
@@ -89,6 +91,10 @@ class DatasetSplits:
         """Number of classes, those without a test image included."""
         return len(self.class_names)
 
+    def current(self, fingerprint: str) -> str:
+        """A fingerprint as it is taken now, where it is one that the first versions took of these data."""
+        return self.fingerprint if fingerprint == self.earlier_fingerprint else fingerprint
+
 
 def make_splits(raw: RawDataset, dataset: DatasetSpec, *, seed: int) -> DatasetSplits:
     """Check and split; train and validation are in an order drawn from `seed`, an official test as stored.
@@ -108,6 +114,7 @@ def make_splits(raw: RawDataset, dataset: DatasetSpec, *, seed: int) -> DatasetS
     normalised = [
         _normalised(images, part.labels, normalization) for images, part in zip(pixels, parts, strict=True)
     ]
+    fingerprints = list(_fingerprints(parts, dataset.image_size))
     return DatasetSplits(
         dataset=dataset,
         seed=seed,
@@ -116,7 +123,8 @@ def make_splits(raw: RawDataset, dataset: DatasetSpec, *, seed: int) -> DatasetS
         test=normalised[2],
         normalization=normalization,
         class_names=raw.class_names,
-        fingerprint=_fingerprint(parts[:2], dataset.image_size),
+        fingerprint=fingerprints[1],
+        earlier_fingerprint=fingerprints[2],
     )
 
 
@@ -221,8 +229,11 @@ def _normalised(
     return Split(torch.from_numpy(images), torch.from_numpy(labels.copy()))
 
 
-def _fingerprint(parts: tuple[LabelledImages, ...], image_size: int | None) -> str:
-    """SHA-256 over the stored pixels and labels, so that rounding on another machine does not change it."""
+def _fingerprints(parts: tuple[LabelledImages, ...], image_size: int | None) -> Iterator[str]:
+    """SHA-256 over the stored pixels and labels, so that rounding on another machine does not change it.
+
+    One after each part, of all until then.
+    """
     digest = hashlib.sha256(f"image_size={image_size}".encode())
     for part in parts:
         little_endian = part.images.dtype.newbyteorder("<")
@@ -230,7 +241,7 @@ def _fingerprint(parts: tuple[LabelledImages, ...], image_size: int | None) -> s
         for chunk in _chunks(part.images):
             digest.update(chunk.astype(little_endian, copy=False).tobytes())
         digest.update(part.labels.astype("<i8", copy=False).tobytes())
-    return digest.hexdigest()
+        yield digest.hexdigest()
 
 
 def _chunks(images: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -121,12 +121,13 @@ def current_schema(settings: "Settings", as_json: options.AsJson = False) -> Non
 
     Example: `gtn-nas db current`
     """
-    from services.store import current, head
+    from services.store import current, head, is_newer
 
     revision = current(settings.resolved_database_url)
     _tell_revision(revision, head(), as_json=as_json)
     if revision != head():
-        advise(f"this version needs {head()}; run `gtn-nas db upgrade`")
+        remedy = "install the newer version" if is_newer(revision) else "run `gtn-nas db upgrade`"
+        advise(f"this version needs {head()}; {remedy}")
         raise typer.Exit(1)
 
 

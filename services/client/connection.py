@@ -180,7 +180,7 @@ class Connection:
                 try:
                     event = EventView.model_validate_json(message.data)
                 except ValidationError as error:
-                    raise self._unreachable("something else answers there") from error
+                    raise self._unreachable(_ANOTHER) from error
                 yield event
 
     async def _send(self, request: Request) -> httpx2.Response:
@@ -206,7 +206,7 @@ class Connection:
         try:
             return model.model_validate_json(response.content)
         except ValidationError as error:
-            raise self._unreachable("something else answers there") from error
+            raise self._unreachable(_ANOTHER) from error
 
     def _unreachable(self, reason: str | httpx2.RequestError) -> ControllerUnreachableError:
         kind = ControllerSilentError if isinstance(reason, httpx2.ReadTimeout) else ControllerUnreachableError
@@ -237,6 +237,9 @@ def _authorization(api_key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
+_ANOTHER = "something else answers there, or a controller of another version"
+
+
 def checked(response: httpx2.Response) -> httpx2.Response:
     """The response when it is a success. Raises ApiError with the problem that it tells otherwise."""
     if response.is_success:
@@ -247,6 +250,10 @@ def checked(response: httpx2.Response) -> httpx2.Response:
         problem = ProblemDetails(
             title=f"{response.status_code} {response.reason_phrase} from {response.url}",
             status=response.status_code,
+        )
+    if problem.detail == f"there is nothing at {response.url.path}":
+        problem = problem.model_copy(
+            update={"remedy": "check the address, and that the controller there is of this version"}
         )
     raise ApiError(response.status_code, problem, retry_after(response.headers.get("Retry-After", "")))
 

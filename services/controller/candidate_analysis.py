@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gtn_core import CheckpointManifest
+from gtn_core.config import ACCEPTED
 from nas.architecture import Architecture
 from nas.choice_table import differences, tabulate
 from nas.drawing import draw_svg
@@ -143,7 +144,7 @@ def _parts_of(store: Store, search: JobRecord, candidate: CandidateRecord) -> tu
 
 def _images_of(store: Store, search: JobRecord) -> tuple[ImageShape, int]:
     manifest = CheckpointManifest.model_validate(
-        store.get_checkpoint(search.request["checkpoint_id"]).manifest
+        store.get_checkpoint(search.request["checkpoint_id"]).manifest, context=ACCEPTED
     )
     return manifest.image_shape, manifest.num_classes
 

@@ -16,6 +16,7 @@ from gtn_core import (
     meta_train,
     with_learning_curves,
 )
+from gtn_core.config import ACCEPTED
 from nas.slot import own_device
 from services.checkpoints import store_checkpoint
 from services.lease import Lease
@@ -38,7 +39,7 @@ def run_meta_training(lease: Lease, backend: Backend, state_folder: Path) -> Jso
     Returns the checkpoint's id and metrics. Raises JobInterrupted when the job is to be let go, and
     MetaTrainingDiverged, having stored what was learned until then.
     """
-    request = MetaTrainingRequest.model_validate(lease.job.request)
+    request = MetaTrainingRequest.model_validate(lease.job.request, context=ACCEPTED)
     started = time.monotonic()
 
     def stored(checkpoint: FrozenCheckpoint, mark: str = "") -> JsonObject:

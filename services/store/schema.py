@@ -91,9 +91,14 @@ def require_revision(session: Session, database: Database) -> None:
     raise SchemaMismatchError(f"the database {database} {found}, not {head()}; run `gtn-nas db upgrade`")
 
 
-def _require_known(database: Database, revision: str | None) -> None:
+def is_newer(revision: str | None) -> bool:
+    """Whether a schema is none that this version of the code knows, and so a later one's."""
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if revision is not None and revision not in known:
+    return revision is not None and revision not in known
+
+
+def _require_known(database: Database, revision: str | None) -> None:
+    if is_newer(revision):
         raise SchemaMismatchError(
             f"the database {database} has schema {revision}, which is newer than this version of gtn-nas "
             f"knows (up to {head()}); install the newer version"

@@ -193,6 +193,16 @@ def test_of_thousands_of_bad_entries_a_few_are_told(make: Callable[..., FrozenCh
     assert len(str(caught.value)) < 3000
 
 
+def test_a_checkpoint_from_before_a_rule_of_its_configuration_is_read(
+    make: Callable[..., FrozenCheckpoint],
+) -> None:
+    checkpoint = make()
+    config = json.loads(checkpoint.manifest.config.model_dump_json())
+    longer = {"config": config | {"warmup_meta_steps": config["meta_steps"] + 1}}
+    earlier = FrozenCheckpoint.from_bytes(edited(checkpoint, manifest=longer))
+    assert torch.equal(earlier.synthesize().images, checkpoint.synthesize().images)
+
+
 def test_metadata_that_are_null_are_none() -> None:
     header = b'{"__metadata__": null}'
     with pytest.raises(CheckpointError, match="without a GTN manifest"):
@@ -283,6 +293,16 @@ def test_it_fits_the_data_it_was_made_from_and_no_other(
     small = replace(digits.train, images=digits.train.images[..., :6])
     with pytest.raises(CheckpointError, match=r"image shape \(1, 8, 8\); .* has \(1, 8, 6\)"):
         checkpoint.require_fit(replace(digits, train=small, validation=small, test=small))
+
+
+def test_it_fits_its_data_where_their_fingerprint_is_that_of_the_first_versions(
+    make: Callable[..., FrozenCheckpoint], digits: DatasetSplits
+) -> None:
+    checkpoint = make()
+    of_first_versions = {"dataset_fingerprint": digits.earlier_fingerprint}
+    FrozenCheckpoint.from_bytes(edited(checkpoint, manifest=of_first_versions)).require_fit(digits)
+    with pytest.raises(CheckpointError, match="has 0000"):
+        checkpoint.require_fit(replace(digits, fingerprint="0000"))
 
 
 def test_a_checkpoint_is_no_folder(make: Callable[..., FrozenCheckpoint], tmp_path: Path) -> None:

@@ -266,7 +266,11 @@ def test_a_training_goes_on_after_options_have_come_that_change_nothing(
     assert repeated == []
 
     plain = {name: value for name, value in state["identity"].items() if "." not in name}
-    as_at_first = {"config": config.model_dump_json(), "space": repr((SPACE.name, SPACE.config))}
+    as_at_first = {
+        "config": config.model_dump_json(),
+        "space": repr((SPACE.name, SPACE.config)),
+        "dataset fingerprint": few_digits.earlier_fingerprint,
+    }
     torch.save(state | {"identity": plain | as_at_first}, path)
     final_train(SPACE, ARCHITECTURE, few_digits, config, seed=5, on_epoch=repeated.append, state_path=path)
     assert repeated == []

@@ -259,6 +259,14 @@ def test_every_image_has_its_part_in_the_fingerprint(tmp_path: Path, monkeypatch
     assert len({fingerprint(images) for images in one_changed}) == 31
 
 
+def test_the_fingerprint_of_the_first_versions_is_known() -> None:
+    digits = load_dataset("digits", seed=0)
+    recorded = "5c7b2b80abac221a3896e4d03e132657981fdf8a1a2be529a4f102eb477f8c1e"
+    assert digits.earlier_fingerprint == recorded
+    assert digits.current(recorded) == digits.current(digits.fingerprint) == digits.fingerprint
+    assert digits.current("another") == "another"
+
+
 def test_the_fingerprint_does_not_ask_for_the_test_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3

@@ -3,9 +3,11 @@
 import errno
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -863,6 +865,18 @@ def test_the_schema_is_told_and_brought_up_to_date(db: Callable[..., Result]) ->
     assert db("current").stdout == upgraded.stdout
     answer = db("current", "--json")
     assert json.loads(answer.stdout) == dict.fromkeys(("revision", "needed"), upgraded.stdout.strip())
+
+
+def test_of_a_schema_that_is_newer_the_newer_version_is_asked_for(
+    db: Callable[..., Result], tmp_path: Path
+) -> None:
+    assert db("upgrade").exit_code == 0
+    with closing(sqlite3.connect(tmp_path / "gtn-nas.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    answer = db("current")
+    assert (answer.exit_code, answer.stdout.strip()) == (1, "9999")
+    assert "install the newer version" in answer.stderr
+    assert "db upgrade" not in answer.stderr
 
 
 def test_a_misspelt_setting_is_told(db: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,9 +173,16 @@ def answering(status: int, headers: dict[str, str], body: bytes, job: str = "") 
 
 
 def test_something_else_at_the_address_is_no_controller() -> None:
-    told = pytest.raises(ControllerUnreachableError, match="something else answers there")
+    told = pytest.raises(ControllerUnreachableError, match="or a controller of another version")
     with answering(200, {}, b"<html>hello</html>") as client, told:
         client.health()
+
+
+def test_a_controller_that_lacks_what_is_asked_for_may_be_of_another_version() -> None:
+    body = b'{"title": "There is no such thing", "status": 404, "detail": "there is nothing at /v1/searches"}'
+    told = pytest.raises(ApiError, match=r"nothing at /v1/searches.* Check .* is of this version")
+    with answering(404, {}, body) as client, told:
+        list(client.list_searches())
 
 
 @pytest.mark.parametrize(
