@@ -23,7 +23,7 @@ class Proposal:
 class Failure:
     """Why a candidate has no score."""
 
-    reason: str  # "non-finite", "out of memory", "bad shape", "constraint", "worker lost" or "error"
+    reason: str  # "non-finite", "out of memory", "bad shape", "timed out", "worker lost" and the like
     detail: str
     rewards_at_rungs: tuple[float, ...] = ()  # what the algorithm had heard of it: see `Search.ended`
 

@@ -104,6 +104,12 @@ class SearchSpec(StrictModel):
     max_seconds: float | None = Field(
         None, gt=0, description="Wall-clock limit; candidates in flight are then stopped."
     )
+    max_candidate_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="Longest evaluation of one candidate: one that takes longer, as it may hang, fails and "
+        "is not tried again.",
+    )
     initial_architectures: Annotated[tuple[str, ...], Field(max_length=MAX_INITIAL, fail_fast=True)] = Field(
         (),
         description="Encodings of what is evaluated first, in this order; then the algorithm, which learns "

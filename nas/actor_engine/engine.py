@@ -95,7 +95,7 @@ class _Desk:
                 self._active.complete(answer.result)
 
     def _begin(self, worker: Worker, proposal: Proposal) -> None:
-        self._active.workers[proposal.number] = worker.actor
+        self._active.evaluations.begin(proposal.number, worker.actor)
         self._pool.begin(worker, proposal)
 
     def _note_death_at_start(self, detail: str) -> None:

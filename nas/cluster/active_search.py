@@ -4,14 +4,13 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import ray
-from ray.actor import ActorHandle
-from ray.exceptions import RayError
 
 from nas.candidates import CandidateResult, Failure, Proposal
+from nas.cluster.evaluations import Evaluations
 from nas.cluster.slots import Slots
 from nas.cluster.waiting import RoomWatch, Waiting
 from nas.search import Search, SearchObserver
@@ -39,7 +38,7 @@ class ActiveSearch:
     def __init__(self, search: Search, observer: SearchObserver, watch: RoomWatch) -> None:
         self.search, self.observer = search, observer
         self.error: Exception | None = None
-        self.workers: dict[int, ActorHandle[Any]] = {}  # those in the middle of a candidate, by its number
+        self.evaluations = Evaluations(search.spec.max_candidate_seconds)
         self._stopping = False
         self._in_flight: dict[int, Proposal] = {}
         self._again: deque[Proposal] = deque()  # their workers died
@@ -82,17 +81,22 @@ class ActiveSearch:
     def complete(self, result: CandidateResult) -> None:
         """Record what became of an evaluation, then let the algorithm learn from it."""
         self._crashes = 0
+        self.evaluations.end(result.proposal.number, evaluated=True)
         self._record(result)
 
     def lose(self, proposal: Proposal, detail: str) -> None:
         """A candidate's worker died: evaluate it again, or record the failure."""
         self._losses[proposal.number] += 1
-        if self._losses[proposal.number] > MAX_RETRIES:
+        if self.evaluations.end(proposal.number, evaluated=False):
+            limit = self.search.spec.max_candidate_seconds
+            failure = Failure("timed out", f"not evaluated within max_candidate_seconds, {limit:g} s")
+            self._record(CandidateResult(proposal, failure=failure))
+        elif self._losses[proposal.number] > MAX_RETRIES:
             reason = "out of memory" if "low on memory" in detail else "worker lost"  # Ray's words
             failure = Failure(reason, " ".join(detail.split())[:MAX_DETAIL])
             self._record(CandidateResult(proposal, failure=failure))
         else:
-            self._land(proposal)
+            del self._in_flight[proposal.number]
             self._again.append(proposal)
 
     def lose_after_crash(self, detail: str) -> bool:
@@ -103,7 +107,7 @@ class ActiveSearch:
         self._crashes += 1
         if not self._in_flight or self._crashes > MAX_CRASHES or not ray.is_initialized():
             return False
-        named = {number for number, worker in self.workers.items() if worker._actor_id.hex() in detail}
+        named = self.evaluations.named_in(detail)
         for proposal in list(self._in_flight.values()):
             if named and proposal.number not in named:
                 self._losses[proposal.number] -= 1
@@ -126,11 +130,12 @@ class ActiveSearch:
             with self._guard():
                 if not proposing:
                     self._slots.count()  # also while nothing is proposed, to see that there is no room
-                    self._waiting.look(without_worker=bool(self._in_flight) and not self.workers)
+                    self.evaluations.look()
+                    without_worker = bool(self._in_flight) and not self.evaluations
+                    self._waiting.look(without_worker, self.evaluations.unusual())
                 self._stopping = now >= self._deadline or self.observer.should_stop()
-        while self._stopping and self.workers:
-            with suppress(RayError):  # it is gone, or cannot be reached
-                ray.kill(self.workers.popitem()[1])
+        if self._stopping:
+            self.evaluations.kill_all()
 
     def _propose_new(self) -> Proposal | None:
         """The next candidate that needs an evaluation; those with a known score are recorded on the way."""
@@ -151,16 +156,12 @@ class ActiveSearch:
         return self._stopping
 
     def _record(self, result: CandidateResult) -> None:
-        self._land(result.proposal)
+        del self._in_flight[result.proposal.number]
         if not self._stopping:
             with self._guard():
                 ended = self.search.ended(result)
                 self.observer.on_result(ended)
                 self.search.complete(ended)
-
-    def _land(self, proposal: Proposal) -> None:
-        del self._in_flight[proposal.number]
-        self.workers.pop(proposal.number, None)
 
     @contextmanager
     def _guard(self) -> Iterator[None]:

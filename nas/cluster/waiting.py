@@ -27,7 +27,7 @@ class RoomWatch:
 
 
 class Waiting:
-    """Tells the watch of a search why no candidate gets on: there is no room, or no worker where there is."""
+    """Tells the watch of a search why candidates do not get on: no room, no worker, or one seems to hang."""
 
     def __init__(self, watch: RoomWatch, slots: Slots) -> None:
         self._watch, self._slots = watch, slots
@@ -35,9 +35,10 @@ class Waiting:
         self._without_room_since: float | None = None
         self._without_worker_since: float | None = None
 
-    def look(self, without_worker: bool) -> None:
+    def look(self, without_worker: bool, unusual: int | None = None) -> None:
         """`without_worker` says whether candidates are in flight and none of them has a worker.
 
+        `unusual` is the candidate whose evaluation takes unusually long, if there is one.
         Raises NoRoomError, and what the watch raises.
         """
         now = time.monotonic()
@@ -46,7 +47,7 @@ class Waiting:
         self._without_worker_since = _since(
             self._without_worker_since, without_worker and shortage is None, now
         )
-        self._tell(shortage or self._no_worker(now))
+        self._tell(shortage or self._no_worker(now) or _hangs(unusual))
         limit, since = self._watch.limit_seconds, self._without_room_since
         if since is not None and limit is not None and now - since >= limit:
             waited = f" after {limit:g} s" if limit else ""
@@ -70,6 +71,16 @@ class Waiting:
         if reason != self._reason:
             self._reason = reason
             self._watch.on_waiting(reason)
+
+
+def _hangs(unusual: int | None) -> str | None:
+    if unusual is None:
+        return None
+    return (
+        f"candidate {unusual}, whose evaluation takes over ten times as long as any before; if it hangs, "
+        "pause and resume the search, which begins it anew, or clone it with `max_candidate_seconds`, which "
+        "gives such candidates up"
+    )
 
 
 def _since(earlier: float | None, holds: bool, now: float) -> float | None:

@@ -51,8 +51,8 @@ class OutcomeWatch(tune.Callback):
 
     @override
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        if trial.temporary_state.ray_actor is not None:
-            self._active.workers[trial.config["proposal"].number] = trial.temporary_state.ray_actor
+        if (worker := trial.temporary_state.ray_actor) is not None:
+            self._active.evaluations.begin(trial.config["proposal"].number, worker)
 
     @override
     def on_trial_result(

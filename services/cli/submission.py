@@ -166,6 +166,9 @@ def search(
         float | None, typer.Option(help="Longest forward pass, measured before any training.")
     ] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Wall-clock limit of the search.")] = None,
+    max_candidate_seconds: Annotated[
+        float | None, typer.Option(help="Longest evaluation of one candidate; beyond it, it fails.")
+    ] = None,
     max_concurrent: Annotated[int | None, typer.Option(min=1, help="Most candidates at a time.")] = None,
     cpus_per_candidate: Annotated[float | None, typer.Option(min=0, help="CPU cores of one.")] = None,
     gpus_per_candidate: Annotated[float | None, typer.Option(min=0, help="GPUs of one; may be 0.25.")] = None,
@@ -194,6 +197,7 @@ def search(
         initial_architectures=options.lines("initial", initial) or None,
         max_candidates=candidates,
         max_seconds=max_seconds,
+        max_candidate_seconds=max_candidate_seconds,
         objectives=objective or None,
         constraints=_added(limits, written.get("constraints")),
         resources=_added(resources, written.get("resources")),

@@ -20,6 +20,7 @@ class SearchChanges(TypedDict, total=False):
     initial_architectures: Sequence[str] | None
     max_candidates: int | None
     max_seconds: float | None
+    max_candidate_seconds: float | None
     objectives: Sequence[str] | None
     constraints: Mapping[str, Any] | None
     resources: Mapping[str, Any] | None

@@ -10,6 +10,7 @@ _OPTIONS = {
     "checkpoint_id": "checkpoint",
     "max_candidates": "candidates",
     "max_seconds": "max-seconds",
+    "max_candidate_seconds": "max-candidate-seconds",
     "max_concurrent": "max-concurrent",
     "seed": "seed",
     "name": "name",

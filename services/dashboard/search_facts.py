@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-UNITS = {"max_params": "parameters", "max_flops": "FLOPs", "max_latency_ms": "ms latency", "max_seconds": "s"}
+UNITS = {
+    "max_params": "parameters",
+    "max_flops": "FLOPs",
+    "max_latency_ms": "ms latency",
+    "max_seconds": "s",
+    "max_candidate_seconds": "s a candidate",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +23,8 @@ class Fact:
 
 def search_facts(request: dict[str, Any], *, whole: bool = False) -> list[Fact]:
     """From a search's request with its defaults filled in; `whole` options are not cut short."""
-    limits = {**(request.get("constraints") or {}), "max_seconds": request.get("max_seconds")}
+    times = {name: request.get(name) for name in ("max_seconds", "max_candidate_seconds")}
+    limits = {**(request.get("constraints") or {}), **times}
     told = [_limit(name, value) for name, value in limits.items() if value is not None]
     resources = request.get("resources") or {}
     per_candidate = [resources.get("cpus_per_candidate", 1), resources.get("gpus_per_candidate", 0)]

@@ -235,6 +235,18 @@ def test_a_candidate_that_kills_every_worker_is_given_up_after_three(
     assert "died" in detail
 
 
+def test_a_candidate_that_hangs_is_given_up_at_its_limit(
+    data: EstimatorData, make_engine: MakeEngine
+) -> None:
+    estimator = {"name": "scripted", "script": {encoding_of(1): "hang"}}
+    search = make_search(estimator=estimator, max_candidates=4, max_candidate_seconds=1.0)
+    make_engine().run(search, data, record := Record())
+    assert record.numbers == list(range(4))
+    assert record.failures == {1: ("timed out", "not evaluated within max_candidate_seconds, 1 s")}
+    before, after = dict.fromkeys(record.readouts("pid"))
+    assert record.readouts("pid") == [before, after, after]
+
+
 def test_a_worker_whose_device_breaks_is_replaced_and_its_candidate_tried_again(
     data: EstimatorData, tmp_path: Path, make_engine: MakeEngine
 ) -> None:

@@ -32,6 +32,7 @@ def test_json_in_json_out() -> None:
         },
         "max_candidates": 100,
         "max_seconds": None,
+        "max_candidate_seconds": None,
         "initial_architectures": [],
         "objectives": ["accuracy", "params"],
         "constraints": {"max_params": None, "max_flops": 1000, "max_latency_ms": None},

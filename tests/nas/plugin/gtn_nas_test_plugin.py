@@ -77,7 +77,7 @@ class ScriptedConfig(EstimatorConfig):
     needs_train_data: ClassVar[bool] = False
     needs_torch: ClassVar[bool] = False
 
-    script: dict[str, Literal["fail", "raise", "break", "break once", "die once", "die"]] = Field(
+    script: dict[str, Literal["fail", "raise", "break", "break once", "die once", "die", "hang"]] = Field(
         {}, description="By encoding."
     )
     seconds: float = 0.0
@@ -116,6 +116,8 @@ class Scripted:
                 self._break()
             case "die":
                 self._die()
+            case "hang":
+                time.sleep(1e6)
             case "die once" if not list(Path(self.config.folder).iterdir()):
                 self._die()
         encoding = architecture.encoding

@@ -11,6 +11,7 @@ REQUEST: dict[str, Any] = {
     "objectives": ["accuracy", "params"],
     "constraints": {"max_params": 50_000, "max_flops": None},
     "max_seconds": 60.0,
+    "max_candidate_seconds": 5.5,
     "resources": {"cpus_per_candidate": 1.0, "gpus_per_candidate": 0.25},
     "seed": 3,
 }
@@ -22,7 +23,7 @@ def test_every_part_is_named_and_what_was_left_open_is_left_out() -> None:
         "algorithm": "random_search",
         "estimator": "gtn",
         "objectives": "accuracy, params",
-        "limits": "at most 50,000 parameters, at most 60 s",
+        "limits": "at most 50,000 parameters, at most 60 s, at most 5.5 s a candidate",
         "per candidate": "1 CPU, 0.25 GPU",
         "seed": "3",
     }
