@@ -21,6 +21,9 @@ sys.dont_write_bytecode = False
 
 # Ray's workers would give way to everything else (15), so that they stand still while other tests compute.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Nor does it start a worker per processor before any is asked for.
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+
 
 class FailuresAtOnce:
     """Names what fails when it fails: a run that is cut off never comes to its summary."""

@@ -89,7 +89,7 @@ print("left")
 """
 
 HOMELESS = """
-import os, pwd
+import os, psutil, pwd, time
 from services.ray_session import ray_session
 
 def unlisted(number):
@@ -99,7 +99,10 @@ del os.environ["HOME"]
 pwd.getpwuid = unlisted
 with ray_session(""):
     from ray import tune
-    print("imported")
+    time.sleep(1)
+    processes = psutil.Process().children(recursive=True)
+    lines = [" ".join(each.cmdline()) for each in processes if each.name() != "raylet"]  # it names theirs
+    print("workers:", sum("default_worker" in line or "ray::IDLE" in line for line in lines))
 """
 
 ENVIRONMENT = """
@@ -137,9 +140,10 @@ def test_a_local_session_has_the_processors_of_this_process_and_is_reached_from_
     assert last_words(CONFINED) == ["1.0 True {'127.0.0.1'}"]
 
 
-def test_a_user_that_the_system_does_not_list_may_use_ray() -> None:
+def test_a_user_that_the_system_does_not_list_may_use_ray_which_starts_no_worker_before_its_time() -> None:
     """As in a container that runs under any number."""
-    assert last_words(HOMELESS) == ["imported"]
+    environment = {name: value for name, value in os.environ.items() if "prestart" not in name}
+    assert last_words(HOMELESS, env=environment) == ["workers: 0"]
 
 
 def test_a_local_session_leaves_its_folder_only_after_a_failure_and_for_a_day() -> None:
