@@ -167,12 +167,11 @@ def test_folders_of_sessions_that_live_or_are_not_ours_stay(tmp_path: Path) -> N
     ]
 
 
-@pytest.mark.parametrize("process", ["search_runner", "meta_worker"])
-def test_a_process_does_not_import_ray_before_its_session(process: str) -> None:
+def test_a_process_does_not_import_ray_before_its_session() -> None:
     """Ray reads on its import where it is to listen."""
-    script = f"import sys, services.{process}.__main__; print('ray' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
+    modules = ("search_runner.__main__", "meta_worker.__main__", "meta_worker.worker")
+    imports = ", ".join(f"services.{name}" for name in modules)
+    assert last_words(f"import sys, {imports}; print('ray' in sys.modules)") == ["False"]
 
 
 def test_a_session_ends_in_order_while_another_thread_frees_objects_of_ray() -> None:
