@@ -34,8 +34,13 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the runner's own handler stops a search in order
 }
 
-_LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""What keeps a local Ray on loopback, also on Linux: whoever reaches its ports can run code here."""
+_LOCAL = {
+    # What keeps it on loopback, also on Linux: whoever reaches its ports can run code here.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # No worker per processor before any is asked for: searches and ranks mostly use fewer.
+    "RAY_prestart_worker_first_driver": "0",
+}
+"""A local Ray's own environment."""
 
 _WITHOUT_MODULES = "/"
 """Ray has workers import from where it was connected to first of all: who works in a folder with a package
@@ -177,7 +182,7 @@ def _local_options() -> dict[str, Any]:
 def _workers_environment() -> dict[str, str] | None:
     """Ray has a shell start the workers of Tune, and puts the path of Python into its command as it is.
 
-    None for a path that a shell takes as it is: a session with an environment has no workers ready-made.
+    None for a path that a shell takes as it is: workers of an environment wait for that to be made.
     """
     quoted = shlex.quote(sys.executable)
     return None if quoted == sys.executable else {"py_executable": quoted}

@@ -1,6 +1,7 @@
 """Fixtures and settings that every test shares."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,8 +15,14 @@ from .other_device import OtherDevice
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
+# The tests start hundreds of processes: where Python is told to keep no bytecode, each compiles all again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Ray's workers would give way to everything else (15), so that they stand still while other tests compute.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Nor does it start a worker per processor before any is asked for.
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
 
 
 class FailuresAtOnce:

@@ -5,20 +5,20 @@
 
 import argparse
 import sys
-
-import torch
-from joblib import cpu_count
+from typing import TYPE_CHECKING
 
 from services.errors import SchemaMismatchError, ServiceError, StoreUnavailableError
-from services.execution import Ending
+from services.execution import Ending, find_job
 from services.exit_codes import EXIT_CODES
 from services.logging import configure_logging
-from services.meta_worker.worker import Worker
 from services.processes import end_with_parent
 from services.settings import Settings
 from services.shutdown import Shutdown
 from services.telemetry import configure_telemetry
-from services.wiring import load_settings
+from services.wiring import load_settings, make_store
+
+if TYPE_CHECKING:
+    from services.meta_worker.worker import Worker
 
 
 def main() -> int:
@@ -47,12 +47,21 @@ def run(settings: Settings) -> None:
 
 def run_one(job_id: str, settings: Settings) -> Ending | None:
     """Run one job, as far as it can be run; None when it is not queued, or someone else has it."""
-    return _worker(settings).work_on(job_id)
+    return _worker(settings, job_id).work_on(job_id)
 
 
-def _worker(settings: Settings) -> Worker:
+def _worker(settings: Settings, job_id: str | None = None) -> "Worker":
     configure_logging(settings, process="meta-worker")
     configure_telemetry(process="meta-worker")
+    with make_store(settings) as store:  # what is wrong with it is told before PyTorch takes seconds to load
+        if job_id is not None:
+            find_job(store, job_id)
+
+    import torch
+    from joblib import cpu_count
+
+    from services.meta_worker.worker import Worker
+
     # PyTorch takes all processors, also where a container may use a few.
     torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))
     shutdown = Shutdown()

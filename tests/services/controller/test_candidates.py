@@ -4,8 +4,8 @@ import io
 import time
 import zipfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import BoundedSemaphore
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from threading import BoundedSemaphore, Event
 from typing import Any
 
 import pytest
@@ -294,16 +294,22 @@ def test_exports_that_would_wait_too_long_are_asked_to_come_again(
 ) -> None:
     """Whoever waits holds a thread: forty of them would stop every other request."""
     path = f"/v1/candidates/{trained_candidate}/export?format=safetensors"
-    places, seats = BoundedSemaphore(1), BoundedSemaphore(1)
+    places, seats, refused = BoundedSemaphore(1), BoundedSemaphore(1), Event()
     monkeypatch.setattr("services.controller.exports._PLACES", places)
     monkeypatch.setattr("services.controller.exports._SEATS", seats)
+    monkeypatch.setattr(
+        "services.controller.exports._in_its_own_process", lambda *_: b"weights" if refused.wait(60) else b""
+    )
     with ThreadPoolExecutor(3) as threads:
-        answers = list(threads.map(http.get, [path] * 3))
+        asked = [threads.submit(http.get, path) for _ in range(3)]
+        wait(asked, return_when=FIRST_COMPLETED)
+        refused.set()
+    answers = [each.result() for each in asked]
 
     assert sorted(answer.status_code for answer in answers) == [200, 200, 429], "one makes it, one waits"
-    refused = next(answer for answer in answers if answer.status_code == 429)
-    assert refused.headers["Retry-After"] == "10"
-    assert "try again later" in refused.json()["detail"]
+    told = next(answer for answer in answers if answer.status_code == 429)
+    assert told.headers["Retry-After"] == "10"
+    assert "try again later" in told.json()["detail"]
 
     with places:  # of another export
         assert http.get(path).status_code == 429

@@ -130,7 +130,11 @@ def test_a_command_that_learns_says_in_one_line_that_it_cannot(
     arguments: list[str], settings: Settings
 ) -> None:
     code = f"{WITHOUT_TORCH}\nsys.argv[1:] = {arguments}\nfrom services.cli import main; main()"
-    environment = os.environ | {"GTN_NAS_DATA_DIR": str(settings.data_dir), "GTN_NAS_PORT": "0"}
+    environment = os.environ | {
+        "GTN_NAS_DATABASE_URL": settings.resolved_database_url,
+        "GTN_NAS_DATA_DIR": str(settings.data_dir),
+        "GTN_NAS_PORT": "0",
+    }
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert run.returncode == 1
     (line,) = run.stderr.splitlines()

@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -562,8 +563,12 @@ def test_a_job_on_which_worker_after_worker_dies_is_given_up(
     assert "3 workers died" in error["detail"]
 
 
-def test_a_worker_without_a_database_says_so_in_one_line(settings: Settings) -> None:
+def test_a_worker_without_a_database_says_so_in_one_line_before_pytorch_is_loaded(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('too early')")
     environment = child_environment(settings) | {"GTN_NAS_DATABASE_URL": "sqlite:////nowhere/gtn-nas.db"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), environment.get("PYTHONPATH", "")])
     worker = subprocess.run(
         [sys.executable, "-m", "services.meta_worker"], env=environment, capture_output=True, text=True
     )

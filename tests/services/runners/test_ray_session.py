@@ -39,22 +39,20 @@ def session(fails):
             raise ValueError
 
 folders = []
-session(fails=False)
 try:
     session(fails=True)
 except ValueError:
-    left = [os.path.exists(folder) for folder in folders]
-    session(fails=False)
-    left.append(os.path.exists(folders[1]))
-    os.utime(folders[1] + "/gtn-nas.lock", (0, 0))
+    left = os.path.exists(folders[0])
+    os.utime(folders[0] + "/gtn-nas.lock", (0, 0))
     session(fails=False)
     print(left, [os.path.exists(folder) for folder in folders])
 """
 
-LISTENING = """
-import psutil
+CONFINED = """
+import os, psutil
 from services.ray_session import ray_session
 
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 with ray_session(""):
     import ray
 
@@ -66,7 +64,8 @@ with ray_session(""):
     ours = {process.pid for process in psutil.Process().children(recursive=True)} | {psutil.Process().pid}
     connections = psutil.net_connections("inet")
     listening = [each.laddr.ip for each in connections if each.status == "LISTEN" and each.pid in ours]
-print(len(listening) > 2, {address.removeprefix("::ffff:") for address in listening})
+    addresses = {address.removeprefix("::ffff:") for address in listening}
+    print(ray.cluster_resources()["CPU"], len(listening) > 2, addresses)
 """
 
 FREEING = """
@@ -89,19 +88,8 @@ with ray_session(""):
 print("left")
 """
 
-
-CONFINED = """
-import os
-from services.ray_session import ray_session
-
-os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-with ray_session(""):
-    import ray
-    print(ray.cluster_resources()["CPU"])
-"""
-
 HOMELESS = """
-import os, pwd
+import os, psutil, pwd, time
 from services.ray_session import ray_session
 
 def unlisted(number):
@@ -111,7 +99,10 @@ del os.environ["HOME"]
 pwd.getpwuid = unlisted
 with ray_session(""):
     from ray import tune
-    print("imported")
+    time.sleep(1)
+    processes = psutil.Process().children(recursive=True)
+    lines = [" ".join(each.cmdline()) for each in processes if each.name() != "raylet"]  # it names theirs
+    print("workers:", sum("default_worker" in line or "ray::IDLE" in line for line in lines))
 """
 
 ENVIRONMENT = """
@@ -144,22 +135,19 @@ with ray_session(""):
 """
 
 
-def test_a_signal_inside_a_session_reaches_the_processs_own_handler() -> None:
-    assert last_words(SCRIPT) == ["asked to end: True"]
+def test_a_local_session_has_the_processors_of_this_process_and_is_reached_from_this_machine_alone() -> None:
+    """As in a job of a batch system, which may use a few processors of a large machine."""
+    assert last_words(CONFINED) == ["1.0 True {'127.0.0.1'}"]
 
 
-def test_a_local_session_has_the_processors_that_this_process_may_use() -> None:
-    """As in a job of a batch system, which may use a few of a large machine."""
-    assert last_words(CONFINED) == ["1.0"]
-
-
-def test_a_user_that_the_system_does_not_list_may_use_ray() -> None:
+def test_a_user_that_the_system_does_not_list_may_use_ray_which_starts_no_worker_before_its_time() -> None:
     """As in a container that runs under any number."""
-    assert last_words(HOMELESS) == ["imported"]
+    environment = {name: value for name, value in os.environ.items() if "prestart" not in name}
+    assert last_words(HOMELESS, env=environment) == ["workers: 0"]
 
 
 def test_a_local_session_leaves_its_folder_only_after_a_failure_and_for_a_day() -> None:
-    assert last_words(FOLDERS) == ["[False, True, True] [False, False, False, False]"]
+    assert last_words(FOLDERS) == ["True [False, False]"]
 
 
 def test_folders_of_sessions_that_live_or_are_not_ours_stay(tmp_path: Path) -> None:
@@ -179,39 +167,33 @@ def test_folders_of_sessions_that_live_or_are_not_ours_stay(tmp_path: Path) -> N
     ]
 
 
-def test_a_local_ray_can_be_reached_from_this_machine_alone() -> None:
-    assert last_words(LISTENING) == ["True {'127.0.0.1'}"]
-
-
-@pytest.mark.parametrize("process", ["search_runner", "meta_worker"])
-def test_a_process_does_not_import_ray_before_its_session(process: str) -> None:
+def test_a_process_does_not_import_ray_before_its_session() -> None:
     """Ray reads on its import where it is to listen."""
-    script = f"import sys, services.{process}.__main__; print('ray' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
+    modules = ("search_runner.__main__", "meta_worker.__main__", "meta_worker.worker")
+    imports = ", ".join(f"services.{name}" for name in modules)
+    assert last_words(f"import sys, {imports}; print('ray' in sys.modules)") == ["False"]
 
 
 def test_a_session_ends_in_order_while_another_thread_frees_objects_of_ray() -> None:
     assert last_words(FREEING) == ["left"]
 
 
-@pytest.mark.parametrize("name", ["a-long-name-" * 5, "Dä tä"])
-def test_a_local_ray_starts_whatever_the_temporary_folder(name: str, tmp_path: Path) -> None:
-    """Ray's sockets would not fit into the first, and its files name no folder such as the second."""
-    folder = tmp_path / name
-    folder.mkdir()
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    environment.pop("RAY_TMPDIR", None)
-    assert last_words(SCRIPT, env=environment) == ["asked to end: True"]
-
-
-def test_a_local_ray_starts_where_the_working_folder_has_been_removed(tmp_path: Path) -> None:
+def test_a_signal_reaches_the_processs_own_handler_in_a_local_ray_that_started_against_odds(
+    tmp_path: Path,
+) -> None:
+    """Ray's sockets would not fit into the temporary folder, the working folder has been removed, and Ray's
+    own processes do not start without docstrings.
+    """
     removed = f"import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())\n{SCRIPT}"
-    assert last_words(removed, cwd=tmp_path) == ["asked to end: True"]
+    changes = {"PYTHONOPTIMIZE": "2", "TMPDIR": str(tmp_path / ("a-long-name-" * 5))}
+    assert last_words(removed, cwd=tmp_path, env=with_folder(changes)) == ["asked to end: True"]
 
 
 def test_a_local_ray_starts_in_a_folder_that_one_may_not_come_back_to(tmp_path: Path) -> None:
-    """As of the user who ran sudo. Root may go everywhere: what keeps it out is the folder's new name."""
+    """As of the user who ran sudo. Root may go everywhere: what keeps it out is the folder's new name.
+
+    The temporary folder is one that Ray's files cannot name.
+    """
     moved = tmp_path / "working"
     moved.mkdir()
     script = f"""
@@ -224,12 +206,16 @@ def refuse(folder):
     chdir(folder)
 os.chdir = refuse
 {SCRIPT}"""
-    assert last_words(script, cwd=moved) == ["asked to end: True"]
+    environment = with_folder({"TMPDIR": str(tmp_path / "Dä tä")})
+    assert last_words(script, cwd=moved, env=environment) == ["asked to end: True"]
 
 
-def test_a_local_ray_starts_where_python_strips_docstrings() -> None:
-    environment = {**os.environ, "PYTHONOPTIMIZE": "2"}
-    assert last_words(SCRIPT, env=environment) == ["asked to end: True"]
+def with_folder(changes: dict[str, str]) -> dict[str, str]:
+    """The environment with those changes; the temporary folder is made."""
+    Path(changes["TMPDIR"]).mkdir()
+    environment = {**os.environ, **changes}
+    environment.pop("RAY_TMPDIR", None)
+    return environment
 
 
 def test_workers_import_from_pythonpath_and_not_from_the_working_folder(tmp_path: Path) -> None:
