@@ -55,7 +55,10 @@ class _Results:
 
 
 class SerialEngine:
-    """Evaluates candidates where it is called; stops between candidates, never within one."""
+    """Evaluates candidates where it is called; stops between candidates, never within one.
+
+    So `max_candidate_seconds` ends none here.
+    """
 
     def __init__(self, device: str | torch.device = "cpu") -> None:
         self.device = device
