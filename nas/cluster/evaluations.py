@@ -2,8 +2,9 @@
 
 import math
 import time
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 from ray.actor import ActorHandle
@@ -18,30 +19,33 @@ UNUSUAL_TIMES, UNUSUAL_SECONDS = 10.0, 600.0
 """An evaluation is unusually long that takes so many times as long as any before, and at least so long."""
 
 
+class _AtWork(NamedTuple):
+    worker: ActorHandle[Any]
+    since: float
+
+
 class Evaluations:
     """Times evaluations by looks at them, and ends those that are beyond the limit."""
 
     def __init__(self, limit_seconds: float | None) -> None:
         self._limit = limit_seconds or math.inf
-        self._workers: dict[int, ActorHandle[Any]] = {}  # by the number of the candidate
-        self._begun: dict[int, float] = {}
+        self._at_work: dict[int, _AtWork] = {}  # by the number of the candidate
         self._timed_out: set[int] = set()
         self._longest = 0.0
         self._elapsed, self._looked_at = 0.0, time.monotonic()
 
     def __bool__(self) -> bool:
-        return bool(self._workers)
+        return bool(self._at_work)
 
     def begin(self, number: int, worker: ActorHandle[Any]) -> None:
         """A worker takes the candidate up."""
-        self._workers[number], self._begun[number] = worker, self._elapsed
+        self._at_work[number] = _AtWork(worker, self._elapsed)
 
     def end(self, number: int, *, evaluated: bool) -> bool:
         """The candidate's worker is done with it, or lost; whether it was ended here, beyond the limit."""
-        self._workers.pop(number, None)
-        begun = self._begun.pop(number, self._elapsed)
-        if evaluated:
-            self._longest = max(self._longest, self._elapsed - begun)
+        ended = self._at_work.pop(number, None)
+        if evaluated and ended is not None:
+            self._longest = max(self._longest, self._elapsed - ended.since)
         timed_out = number in self._timed_out
         self._timed_out.discard(number)
         return timed_out
@@ -51,26 +55,28 @@ class Evaluations:
         now = time.monotonic()
         self._elapsed += min(now - self._looked_at, LONGEST_TICK_SECONDS)
         self._looked_at = now
-        for number, begun in self._begun.items():
-            if self._elapsed - begun > self._limit and number not in self._timed_out:
+        for number in self._longer_than(self._limit):
+            if number not in self._timed_out:
                 self._timed_out.add(number)
-                _kill(self._workers[number])
+                _kill(self._at_work[number].worker)
 
     def unusual(self) -> int | None:
         """The candidate that takes unusually long where nothing limits it, if there is one."""
-        usual = max(UNUSUAL_SECONDS, UNUSUAL_TIMES * self._longest)
-        unlimited = self._longest and self._limit == math.inf
-        overlong = (number for number, begun in self._begun.items() if self._elapsed - begun > usual)
-        return next(overlong, None) if unlimited else None
+        if not self._longest or self._limit < math.inf:
+            return None
+        return next(self._longer_than(max(UNUSUAL_SECONDS, UNUSUAL_TIMES * self._longest)), None)
 
     def named_in(self, text: str) -> set[int]:
         """The candidates whose workers a text of Ray's names."""
-        return {number for number, worker in self._workers.items() if worker._actor_id.hex() in text}
+        return {number for number, each in self._at_work.items() if each.worker._actor_id.hex() in text}
 
     def kill_all(self) -> None:
         """End all workers that are in the middle of a candidate."""
-        while self._workers:
-            _kill(self._workers.popitem()[1])
+        while self._at_work:
+            _kill(self._at_work.popitem()[1].worker)
+
+    def _longer_than(self, seconds: float) -> Iterator[int]:
+        return (number for number, each in self._at_work.items() if self._elapsed - each.since > seconds)
 
 
 def _kill(worker: ActorHandle[Any]) -> None:
