@@ -89,9 +89,14 @@ def say_written(path: Path, *, as_json: bool) -> None:
 def say_deleted(identifier: str, *, as_json: bool) -> None:
     """That what has this id is gone."""
     if as_json:
-        print_json({"id": identifier, "deleted": True})
+        print_json(deletion(identifier))
     else:
         say("deleted")
+
+
+def deletion(identifier: str) -> dict[str, Any]:
+    """What `--json` says of what is gone."""
+    return {"id": identifier, "deleted": True}
 
 
 def advise(text: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli import options
-from services.cli.console import connect, print_json, say
+from services.cli.console import connect, deletion, print_json, say
 from services.cli.failures import complain
 from services.cli.jobs import JobId, JobIds, SearchId, SearchIds, resolve_job, resolve_search
 
@@ -68,13 +68,13 @@ def extend(
     """
     if candidates is None and seconds is None:
         raise typer.BadParameter("nothing to add; give --candidates, --seconds or both")
-    with connect(url) as client:
-        search = resolve_search(client, search)
-        extended = client.extend(search, candidates=candidates, seconds=seconds)
-    if as_json:
-        print_json(extended)
-    else:
-        say(extended.state.value)
+    _each(
+        [search],
+        lambda client, search: client.extend(search, candidates=candidates, seconds=seconds),
+        url,
+        as_json=as_json,
+        resolve=resolve_search,
+    )
 
 
 def cancel(jobs: JobIds, as_json: options.AsJson = False, url: options.Url = None) -> None:
@@ -125,7 +125,7 @@ def _each(
                     raise
                 complain(f"{text}: {' '.join(str(error).split())}")
                 continue
-            done.append(job or {"id": identifier, "deleted": True})
+            done.append(job or deletion(identifier))
             if not as_json:
                 state = job.state.value if job else "deleted"
                 say(f"{text}: {state}" if several else state)
