@@ -183,6 +183,10 @@ def parse_url(database_url: str) -> sa.URL:
 
 BUSY_SECONDS = 30.0
 
+LOG_PAGES = 4000
+"""After so many, four times SQLite's own number, the log is brought into the file: the last pages of its many
+indexes change with every candidate, and are then written once for four times as many of them."""
+
 LOG_BYTES = 64 * 2**20
 """What SQLite's write-ahead log is cut to once it is done with; it would stay as large as it ever was."""
 
@@ -253,6 +257,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object, *, foreig
         "synchronous=NORMAL",
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
         "cache_size=-16384",  # KiB, negated; for each connection
+        f"wal_autocheckpoint={LOG_PAGES}",
         f"journal_size_limit={LOG_BYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}")

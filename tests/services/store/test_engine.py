@@ -212,8 +212,8 @@ def test_the_log_of_a_large_transaction_does_not_stay(tmp_path: Path, monkeypatc
     engine = create_engine(f"sqlite:///{tmp_path / 'gtn.db'}")
     log = tmp_path / "gtn.db-wal"
     with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE TABLE numbers AS SELECT zeroblob(8000000)")
-    assert log.stat().st_size > 2**22
+        connection.exec_driver_sql("CREATE TABLE numbers AS SELECT zeroblob(20000000)")
+    assert log.stat().st_size > 2**24
     for number in range(2):
         with engine.begin() as connection:
             connection.exec_driver_sql(f"CREATE TABLE another_{number} (number)")
