@@ -1,62 +1,89 @@
-"""How a filtered list is read, told to the engine that cannot know.
+"""How a filtered list is read, told to engines that cannot know.
 
 A page of what a filter leaves is found along the index of the order, past all that does not match, or through
 the index of a bound, with all that matches sorted afterwards. The first is quick where many match, the second
-where few do. PostgreSQL tells them apart by its statistics. SQLite keeps none about how a column's values are
-spread, and takes a bound that has an index even when half of the table is within it. For SQLite the matches
-of each bound are therefore counted, up to a limit, and the columns that should not lead are hidden from its
-planner.
+where few do. SQLite keeps no statistics about how a column's values are spread, and takes a bound that has an
+index even when half of the table is within it. PostgreSQL keeps some, but none of how columns go together:
+it expects to meet small networks early among the most accurate. The matches of each bound are therefore
+counted, up to a limit, and the columns that should not lead are hidden from the planner. Where many match
+that come late in the order, a list of all searches is read class by class.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.store.hidden_columns import Hidden
-from services.store.pagination import Order
+from services.store.bounds import Bound
+from services.store.class_pages import read_by_class
+from services.store.pagination import Order, ReadRange, read_along
+from services.store.tables import FILTERS_IN_INDEX
+
+PASSED_FOR_EACH = 6
+"""Entries of an index that are passed in the time in which one row is read and sorted."""
 
 
 @dataclass(frozen=True)
-class Bound:
-    """A condition on one indexed column."""
+class AccessPath:
+    """A statement with all of a filter's conditions, the order to read it in, and how."""
 
-    column: sa.Column[Any]
-    compare: Callable[[Any, Any], Any]  # of `operator`
-    value: Any
-
-    def condition(self, *, hidden: bool = False) -> sa.ColumnElement[bool]:
-        """For WHERE; a hidden one is checked, and never leads."""
-        compared: sa.ColumnElement[bool] = self.compare(
-            Hidden(self.column) if hidden else self.column, self.value
-        )
-        return compared
+    statement: sa.Select[Any]
+    order: Order
+    read: ReadRange = read_along
 
 
 def access_path(
-    session: Session, scope: sa.Select[Any], bounds: Sequence[Bound], order: Order, *, few: int
-) -> tuple[sa.Select[Any], Order]:
-    """`scope` with the bounds, and the order to read it in, so that the cheaper way is taken.
+    session: Session,
+    scope: sa.Select[Any],
+    bounds: Sequence[Bound],
+    order: Order,
+    *,
+    few: int,
+    within_search: bool,
+) -> AccessPath:
+    """`scope` with the bounds, so that the cheaper way is taken.
 
     With M matches among N rows a page of L costs M rows through a bound and L·N/M along the order: about the
     same where M is the root of L·N, which `few` should be.
     """
     others = [each for each in bounds if not order.leads(each.column)]
-    leader = _leader(session, scope, others, few) if session.get_bind().dialect.name == "sqlite" else None
-    if leader is None:
-        return scope.where(*(each.condition(hidden=not order.leads(each.column)) for each in bounds)), order
-    conditions = (each.condition(hidden=each is not leader) for each in bounds)
-    return scope.where(*conditions), replace(order, sorted_afterwards=True)
+    leader = _leader(session, scope, others, few, PASSED_FOR_EACH * few if within_search else few)
+    if leader is not None:
+        conditions = (each.condition(hidden=each is not leader) for each in bounds)
+        return AccessPath(scope.where(*conditions), replace(order, sorted_afterwards=True))
+    along = scope.where(*(each.condition(hidden=not order.leads(each.column)) for each in bounds))
+    by_class = None if within_search else read_by_class(order, bounds)
+    return AccessPath(along, order, by_class or read_along)
 
 
-def _leader(session: Session, scope: sa.Select[Any], bounds: Sequence[Bound], few: int) -> Bound | None:
-    """The bound with the fewest matches, if those are few."""
-    best, fewest = None, few + 1
+def _leader(
+    session: Session, scope: sa.Select[Any], bounds: Sequence[Bound], few: int, passed_at_most: int
+) -> Bound | None:
+    """The bound through which all that matches is found soonest, if that is few.
+
+    Where its index tells the other bounds, too, it may lead past some more that they leave out.
+    """
+    best, least = None, math.inf
     for bound in bounds:
-        matches = scope.with_only_columns(sa.literal(1)).where(bound.condition()).limit(fewest).subquery()
-        count = session.execute(sa.select(sa.func.count()).select_from(matches)).scalar_one()
-        if count < fewest:
-            best, fewest = bound, count
+        told = FILTERS_IN_INDEX.get(bound.column.name, ())
+        others = [each.condition(hidden=True) for each in bounds if each.column.name in told]
+        at_most = passed_at_most if others else few
+        passed, matches = _counted(session, scope.where(bound.condition()), others, at_most + 1)
+        cost = passed + PASSED_FOR_EACH * matches
+        if passed <= at_most and matches <= few and cost < least:
+            best, least = bound, cost
     return best
+
+
+def _counted(
+    session: Session, passed: sa.Select[Any], others: Sequence[sa.ColumnElement[bool]], at_most: int
+) -> tuple[int, int]:
+    """How many are passed, and how many of these match the others as well."""
+    matches = sa.case((sa.and_(sa.true(), *others), 1), else_=0).label("matches")
+    rows = passed.with_only_columns(matches).limit(at_most).subquery()
+    counts = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(rows.columns.matches), 0))
+    both: tuple[int, int] = session.execute(counts.select_from(rows)).one()
+    return both

@@ -1,4 +1,4 @@
-"""Columns that SQLite's planner is not to look up by any index: it calls for a plus sign before them."""
+"""Columns that a planner is not to look up by any index: it does not where a plus sign stands before them."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 
 class Hidden(FunctionElement[Any]):
-    """The column's value; other engines see the plain column."""
+    """The column's value, of which SQLite does not know that it is in an index; PostgreSQL does."""
 
     inherit_cache = True
 
@@ -18,9 +18,21 @@ class Hidden(FunctionElement[Any]):
         self.type = column.type
 
 
+class Unsorted(Hidden):
+    """For ORDER BY. PostgreSQL does not read along an index either, if the column is a number."""
+
+    inherit_cache = True
+
+
 @compiles(Hidden)
 def _plain(element: Hidden, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(next(iter(element.clauses)), **options)
+
+
+@compiles(Unsorted, "postgresql")
+def _number_with_plus(element: Unsorted, compiler: SQLCompiler, **options: Any) -> str:
+    is_number = isinstance(element.type, sa.Float | sa.Integer)
+    return (_with_plus if is_number else _plain)(element, compiler, **options)
 
 
 @compiles(Hidden, "sqlite")

@@ -45,5 +45,7 @@ def _require_numbers(metrics: Mapping[str, Any]) -> None:
             raise InvalidValueError(
                 f"metrics.{name} is {value!r}; a succeeded candidate has a {wanted} there"
             )
+        if whole and value < 0:
+            raise InvalidValueError(f"metrics.{name} is {value}; no network has less than 0")
         if abs(value) > MAX_INTEGER:
             raise InvalidValueError(f"metrics.{name} is {value}; at most {MAX_INTEGER} can be stored")

@@ -6,16 +6,16 @@ value, values beyond it, and rows without a value, which always come last. Readi
 the other keeps every query a plain index range on both engines, whatever the size of the table.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.errors import InvalidValueError
 from services.store.cursors import Position, decode_cursor, encode_cursor
-from services.store.hidden_columns import Hidden
+from services.store.hidden_columns import Unsorted
 
 MAX_PAGE = 1000
 
@@ -37,7 +37,7 @@ class Order:
 
     def key(self, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
         """One of the columns, as it stands in statements."""
-        return Hidden(column) if self.sorted_afterwards else column
+        return Unsorted(column) if self.sorted_afterwards else column
 
     @property
     def columns(self) -> tuple[sa.Column[Any], ...]:
@@ -59,6 +59,25 @@ class Order:
         return [key.desc() if self.ties_descending else key.asc() for key in keys]
 
 
+@dataclass(frozen=True)
+class Range:
+    """Rows that follow one another in a list: what they have in common, and how they are ordered."""
+
+    conditions: Sequence[sa.ColumnElement[bool]]
+    clauses: Sequence[sa.ColumnElement[Any]]
+
+
+ReadRange: TypeAlias = Callable[[Session, sa.Select[Any], Range, int], Sequence[sa.Row[Any]]]
+"""Reads so many of the first rows of a statement that lie in a range."""
+
+
+def read_along(
+    session: Session, statement: sa.Select[Any], part: Range, wanted: int
+) -> Sequence[sa.Row[Any]]:
+    """Along the index of the order, unless the database knows a better way."""
+    return session.execute(statement.where(*part.conditions).order_by(*part.clauses).limit(wanted)).all()
+
+
 def read_page(
     session: Session,
     statement: sa.Select[Any],
@@ -67,6 +86,7 @@ def read_page(
     limit: int,
     cursor: str | None,
     valued: bool | None = None,
+    read: ReadRange = read_along,
 ) -> tuple[list[sa.Row[Any]], str | None]:
     """The rows of `statement` after `cursor`, at most `limit`, and the cursor of the page after them.
 
@@ -81,20 +101,14 @@ def read_page(
     for part in _ranges(order, position, valued):
         wanted = limit + 1 - len(rows)  # one more than the page holds tells whether another follows
         if wanted > 0:
-            rows += session.execute(statement.where(*part.conditions).order_by(*part.clauses).limit(wanted))
+            rows += read(session, statement, part, wanted)
     if len(rows) <= limit:
         return rows, None
     last = rows[limit - 1]
     return rows[:limit], encode_cursor(order.name, tuple(last._mapping[column] for column in order.columns))
 
 
-@dataclass(frozen=True)
-class _Range:
-    conditions: Sequence[sa.ColumnElement[bool]]
-    clauses: Sequence[sa.ColumnElement[Any]]
-
-
-def _ranges(order: Order, position: Position | None, valued: bool | None) -> Iterator[_Range]:
+def _ranges(order: Order, position: Position | None, valued: bool | None) -> Iterator[Range]:
     """Conditions that cut the rows after `position` into index ranges, in the order of the list."""
     column, nullable = order.key(order.column), order.column.nullable
     valued = valued if nullable else True
@@ -105,13 +119,13 @@ def _ranges(order: Order, position: Position | None, valued: bool | None) -> Ite
         if ties and valued is not (value is None):
             tied = absent if value is None else column == value
             beyond = _beyond([*map(order.key, order.ties)], ties, order.ties_descending)
-            yield _Range([tied, beyond], order.tie_clauses())
+            yield Range([tied, beyond], order.tie_clauses())
         if value is not None and valued is not False:
-            yield _Range([_beyond([column], [value], order.descending)], order.clauses())
+            yield Range([_beyond([column], [value], order.descending)], order.clauses())
     elif valued is not False:
-        yield _Range([column.is_not(None)] if nullable else [], order.clauses())
+        yield Range([column.is_not(None)] if nullable else [], order.clauses())
     if after_value and valued is not True:
-        yield _Range([absent], order.tie_clauses())
+        yield Range([absent], order.tie_clauses())
 
 
 def _beyond(

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from services.errors import InvalidValueError, NotFoundError
 from services.lifecycle import CandidateState, JobKind
 from services.objectives import scoring_conditions
-from services.store.access_paths import Bound, access_path
+from services.store.access_paths import AccessPath, access_path
+from services.store.bounds import Bound
 from services.store.candidates import candidate_record
 from services.store.engine import Database
 from services.store.fronts import Fronts
@@ -81,9 +82,15 @@ class RankedCandidateRepository(Repository):
         with self._database.read() as session:
             if only.search_space is not None and not _exists(session, only.search_space):
                 return Page([], None)
-            matching, order = filtered(session, only, order)
+            path = filtered(session, only, order)
             rows, next_cursor = read_page(
-                session, matching, order, limit=limit, cursor=cursor, valued=_valued(only, order)
+                session,
+                path.statement,
+                path.order,
+                limit=limit,
+                cursor=cursor,
+                valued=_valued(only, order),
+                read=path.read,
             )
             return Page(self._ranked(session, rows), next_cursor)
 
@@ -175,14 +182,16 @@ def _exists(session: Session, space: str) -> bool:
     return session.execute(any_of_it).first() is not None
 
 
-def filtered(session: Session, only: CandidateFilter, order: Order) -> tuple[sa.Select[Any], Order]:
-    """The candidates that pass the filter, and the order to read them in."""
+def filtered(session: Session, only: CandidateFilter, order: Order) -> AccessPath:
+    """The candidates that pass the filter, and how to read them."""
     scope, within_search = _LISTED, only.search_id is not None
     if session.scalars(LEFT_OVER.limit(1)).first() is not None:
         scope = scope.where(_THERE)  # only then: PostgreSQL would expect it to leave half of the rows
     if within_search:
         scope = scope.where(_COLUMNS.search_id == only.search_id)
-    if only.state is not None:
+    if only.state is CandidateState.SUCCEEDED and only.within:
+        scope = scope.where(Hidden(_COLUMNS.accuracy).is_not(None))  # the same, and looked at in the index
+    elif only.state is not None:
         scope = scope.where(_COLUMNS.state == only.state)
     if only.state in _RARE:
         scope = scope.where(_COLUMNS.accuracy.is_(None))  # what the index of the unscored asks for
@@ -199,7 +208,7 @@ def filtered(session: Session, only: CandidateFilter, order: Order) -> tuple[sa.
             else:
                 scope = scope.where(compare(metric_column(asked.metric), value))
     few = FEW_OF_A_SEARCH if within_search else FEW_OF_ALL
-    return access_path(session, scope, bounds, order, few=few)
+    return access_path(session, scope, bounds, order, few=few, within_search=within_search)
 
 
 def _valued(only: CandidateFilter, order: Order) -> bool | None:

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.lifecycle import CandidateState, JobKind, JobState
+from services.store.size_classes import SIZES, class_sql
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -53,8 +54,8 @@ def _candidate_indexes() -> list[sa.Index]:
     """
     indexes = [
         sa.Index("ix_candidates_search_created_at", "search_id", "created_at", "number"),
-        sa.Index("ix_candidates_all_created_at", "created_at", "search_id", "number"),
-        sa.Index("ix_candidates_all_number", "number", "search_id"),
+        sa.Index("ix_candidates_all_created_at", "created_at", "search_id", "number", *FILTERS_OF_ALL),
+        sa.Index("ix_candidates_all_number", "number", "search_id", *FILTERS_OF_ALL),
         sa.Index("ix_candidates_search_state", "search_id", "state", "number"),
         sa.Index("ix_candidates_search_completion", "search_id", "completion"),  # replay, ranks
         _partial("ix_candidates_unscored", "accuracy IS NULL", "search_id", "number"),
@@ -73,6 +74,18 @@ def _candidate_indexes() -> list[sa.Index]:
     indexes += [
         _partial(f"ix_candidates_{name}", f"{name} IS NOT NULL", "search_id", name, "number")
         for name in ("parent", "other_parent")
+    ]
+    indexes += [
+        _partial(
+            f"ix_candidates_{name}_class",
+            f"{name} IS NOT NULL",
+            sa.text(class_sql(name)),
+            _BEST,
+            "search_id",
+            "number",
+            *FILTERS_OF_ALL,
+        )
+        for name in SIZES
     ]
     for name in METRIC_COLUMNS:
         column = _BEST if name == "accuracy" else name
@@ -93,7 +106,12 @@ def _partial(name: str, condition: str, *columns: str | sa.TextClause) -> sa.Ind
 
 MAX_INTEGER = 2**63 - 1
 METRIC_COLUMNS = ("accuracy", "loss", "params", "flops", "seconds")
-FILTERS_IN_INDEX = {"accuracy": ("params", "flops"), "params": ("accuracy",), "flops": ("accuracy",)}
+FILTERS_IN_INDEX = {
+    "accuracy": ("params", "flops"),
+    "params": ("accuracy", "flops"),
+    "flops": ("accuracy", "params"),
+}
+FILTERS_OF_ALL = (*SIZES, "space")
 _BEST = sa.text("accuracy DESC")
 Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 EventId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only

@@ -60,10 +60,10 @@ def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
         def plan(only: CandidateFilter, order_by: str) -> str:
             order = candidate_order(order_by, within_search=only.search_id is not None)
             with database.read() as session:
-                statement, order = filtered(session, only, order)
+                path = filtered(session, only, order)
                 # What `read_page` asks first: an index of metrics holds only candidates that have them.
-                page = statement.where(order.key(order.column).is_not(None)).order_by(*order.clauses())
-            return " ".join(steps_of(page, database))
+                valued = path.statement.where(path.order.key(path.order.column).is_not(None))
+            return " ".join(steps_of(valued.order_by(*path.order.clauses()), database))
 
         yield plan
 
@@ -82,6 +82,12 @@ def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
             CandidateFilter("s", within=(Bounds("params", high=5000), Bounds("flops", high=10))),
             "number",
             "search_flops",
+            True,
+        ),
+        (
+            CandidateFilter("s", within=(Bounds("params", high=4000), Bounds("flops", low=3900))),
+            "number",
+            "search_flops",  # leads past more than are few, of which few match
             True,
         ),
         (CandidateFilter("s", within=(Bounds("params", high=5000),)), "params", "search_params", False),

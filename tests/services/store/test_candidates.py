@@ -119,6 +119,7 @@ def test_what_is_not_a_finite_number_never_gets_in(store: Store, running_search:
             {"metrics": METRICS | {"params": 1.5}},
             "metrics.params is 1.5; a succeeded candidate has a whole number there",
         ),
+        ({"metrics": METRICS | {"flops": -1}}, "metrics.flops is -1; no network has less than 0"),
         ({"metrics": METRICS | {"flops": 2**63}}, "metrics.flops is 9223372036854775808"),
         ({"metrics": METRICS | {"loss": -1e19}}, r"metrics.loss is -1e\+19; at most"),
         ({"metrics": METRICS | {"accuracy": "high"}}, "metrics.accuracy is 'high'"),
