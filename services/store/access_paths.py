@@ -25,6 +25,9 @@ from services.store.tables import FILTERS_IN_INDEX
 PASSED_FOR_EACH = 6
 """Entries of an index that are passed in the time in which one row is read and sorted."""
 
+PASSED = 12_000
+"""Entries through which a bound may lead where the others are told by its index: about a millisecond."""
+
 
 @dataclass(frozen=True)
 class AccessPath:
@@ -42,26 +45,22 @@ def access_path(
     order: Order,
     *,
     few: int,
-    within_search: bool,
+    by_class: bool,
 ) -> AccessPath:
-    """`scope` with the bounds, so that the cheaper way is taken.
+    """`scope` with the bounds, so that the cheapest way is taken; `by_class` tells whether that is one.
 
     With M matches among N rows a page of L costs M rows through a bound and L·N/M along the order: about the
     same where M is the root of L·N, which `few` should be.
     """
-    others = [each for each in bounds if not order.leads(each.column)]
-    leader = _leader(session, scope, others, few, PASSED_FOR_EACH * few if within_search else few)
+    leader = _leader(session, scope, [each for each in bounds if not order.leads(each.column)], few)
     if leader is not None:
         conditions = (each.condition(hidden=each is not leader) for each in bounds)
         return AccessPath(scope.where(*conditions), replace(order, sorted_afterwards=True))
     along = scope.where(*(each.condition(hidden=not order.leads(each.column)) for each in bounds))
-    by_class = None if within_search else read_by_class(order, bounds)
-    return AccessPath(along, order, by_class or read_along)
+    return AccessPath(along, order, (read_by_class(order, bounds) if by_class else None) or read_along)
 
 
-def _leader(
-    session: Session, scope: sa.Select[Any], bounds: Sequence[Bound], few: int, passed_at_most: int
-) -> Bound | None:
+def _leader(session: Session, scope: sa.Select[Any], bounds: Sequence[Bound], few: int) -> Bound | None:
     """The bound through which all that matches is found soonest, if that is few.
 
     Where its index tells the other bounds, too, it may lead past some more that they leave out.
@@ -70,7 +69,7 @@ def _leader(
     for bound in bounds:
         told = FILTERS_IN_INDEX.get(bound.column.name, ())
         others = [each.condition(hidden=True) for each in bounds if each.column.name in told]
-        at_most = passed_at_most if others else few
+        at_most = max(few, PASSED) if others else few
         passed, matches = _counted(session, scope.where(bound.condition()), others, at_most + 1)
         cost = passed + PASSED_FOR_EACH * matches
         if passed <= at_most and matches <= few and cost < least:

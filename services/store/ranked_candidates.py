@@ -196,7 +196,7 @@ def filtered(session: Session, only: CandidateFilter, order: Order) -> AccessPat
     if only.state in _RARE:
         scope = scope.where(_COLUMNS.accuracy.is_(None))  # what the index of the unscored asks for
         order = replace(order, sorted_afterwards=True)
-    bounds = []
+    bounds, by_class = [], not within_search
     if only.search_space is not None:
         bounds.append(Bound(_COLUMNS.space, operator.eq, only.search_space))
     for asked in only.within:
@@ -207,8 +207,9 @@ def filtered(session: Session, only: CandidateFilter, order: Order) -> AccessPat
                 bounds.append(Bound(_COLUMNS[asked.metric], compare, _storable(value)))
             else:
                 scope = scope.where(compare(metric_column(asked.metric), value))
+                by_class = False  # no index tells it
     few = FEW_OF_A_SEARCH if within_search else FEW_OF_ALL
-    return access_path(session, scope, bounds, order, few=few, within_search=within_search)
+    return access_path(session, scope, bounds, order, few=few, by_class=by_class)
 
 
 def _valued(only: CandidateFilter, order: Order) -> bool | None:

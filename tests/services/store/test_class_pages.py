@@ -40,7 +40,7 @@ def _row(chance: random.Random, search_id: str, number: int) -> dict[str, Any]:
         "seed": 0,
     }
     if number % 20 == 7:
-        nothing = dict.fromkeys(("accuracy", "reward", "loss", "params", "flops", "seconds"))
+        nothing = dict.fromkeys(("accuracy", "reward", "loss", "params", "flops", "seconds", "extra_metrics"))
         return row | nothing | {"state": CandidateState.FAILED}
     params = int(10 ** chance.uniform(2, 4))
     accuracy = round(min(1.0, 0.2 * len(str(params)) + 0.3 * chance.random()), 2)
@@ -52,6 +52,7 @@ def _row(chance: random.Random, search_id: str, number: int) -> dict[str, Any]:
         "params": params,
         "flops": params * chance.randrange(1, 100),
         "seconds": 1.0,
+        "extra_metrics": {"latency_ms": 1.0},
     }
 
 
@@ -124,6 +125,7 @@ def _passes(row: dict[str, Any], only: CandidateFilter) -> bool:
     ("order_by", "within"),
     [
         ("-accuracy", (SMALL, Bounds("loss", high=2.0))),  # the index does not tell losses
+        ("-accuracy", (SMALL, Bounds("latency_ms", high=2.0))),
         ("accuracy", (SMALL,)),
         ("-params", (GOOD,)),
         ("number", (SMALL,)),
