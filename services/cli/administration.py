@@ -121,13 +121,12 @@ def current_schema(settings: "Settings", as_json: options.AsJson = False) -> Non
 
     Example: `gtn-nas db current`
     """
-    from services.store import current, head, is_newer
+    from services.store import current, head, remedy
 
     revision = current(settings.resolved_database_url)
     _tell_revision(revision, head(), as_json=as_json)
     if revision != head():
-        remedy = "install the newer version" if is_newer(revision) else "run `gtn-nas db upgrade`"
-        advise(f"this version needs {head()}; {remedy}")
+        advise(f"this version needs {head()}; {remedy(revision)}")
         raise typer.Exit(1)
 
 
@@ -251,4 +250,4 @@ def _tell_revision(revision: str | None, needed: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"revision": revision, "needed": needed})
     else:
-        say(revision or "no schema")
+        say("no schema" if revision is None else revision)

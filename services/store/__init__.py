@@ -43,7 +43,7 @@ from services.store.records import (
     candidate_id,
 )
 from services.store.retention import RetentionRepository
-from services.store.schema import current, downgrade, head, is_newer, require_schema, upgrade
+from services.store.schema import current, downgrade, head, remedy, require_schema, upgrade
 from services.store.sessions import SessionRepository
 from services.store.summaries import SummaryRepository
 from services.store.tables import METRIC_COLUMNS
@@ -129,9 +129,9 @@ __all__ = [
     "current",
     "downgrade",
     "head",
-    "is_newer",
     "open_store",
     "page_of_names",
+    "remedy",
     "restore",
     "upgrade",
     "utc_now",

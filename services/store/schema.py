@@ -1,5 +1,6 @@
 """The schema of a database: create it, bring it forward or back, and say which one is there."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from services.errors import ConflictError, SchemaMismatchError
 from services.store.engine import Database, is_there, opened, parse_url, require_there
-from services.store.tables import Job
+from services.store.tables import Job, Table
 
 
 def upgrade(database_url: str) -> None:
@@ -23,10 +24,13 @@ def upgrade(database_url: str) -> None:
 
     Processes that upgrade at once take turns, and those that come later find nothing to do. Runners of the
     version before lose their jobs: they know nothing of what new columns should hold.
-    Raises StoreUnavailableError, and SchemaMismatchError for a database newer than the code.
+    Raises StoreUnavailableError, and SchemaMismatchError for a database that is newer than the code or none
+    of ours.
     """
     with _migrating(database_url) as (config, session):
         before = _revision(session.connection())
+        if before is None:
+            _require_no_tables(session.connection())
         command.upgrade(config, "head")
         if before != head():
             _end_leases(session)
@@ -84,25 +88,32 @@ def require_revision(session: Session, database: Database) -> None:
     """The same in a transaction that is under way."""
     # Alembic's statement is new each time: kept, they would push all others out of the cache.
     revision = _revision(session.connection(execution_options={"compiled_cache": None}))
-    if revision == head():
-        return
-    _require_known(database, revision)
-    found = "has no schema yet" if revision is None else f"has schema {revision}"
-    raise SchemaMismatchError(f"the database {database} {found}, not {head()}; run `gtn-nas db upgrade`")
+    if revision != head():
+        raise _mismatch(database, revision)
 
 
-def is_newer(revision: str | None) -> bool:
-    """Whether a schema is none that this version of the code knows, and so a later one's."""
+def remedy(revision: str | None) -> str:
+    """What to do about a database whose schema is not this version's."""
+    return _found_and_remedy(revision)[1]
+
+
+def _mismatch(database: Database, revision: str | None) -> SchemaMismatchError:
+    found, what_to_do = _found_and_remedy(revision)
+    return SchemaMismatchError(f"the database {database} has {found}; {what_to_do}")
+
+
+def _found_and_remedy(revision: str | None) -> tuple[str, str]:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    return revision is not None and revision not in known
-
-
-def _require_known(database: Database, revision: str | None) -> None:
-    if is_newer(revision):
-        raise SchemaMismatchError(
-            f"the database {database} has schema {revision}, which is newer than this version of gtn-nas "
-            f"knows (up to {head()}); install the newer version"
+    if revision is None:
+        return f"no schema yet, not {head()}", _UPGRADE
+    if revision in known:
+        return f"schema {revision}, not {head()}", _UPGRADE
+    if re.fullmatch(r"\d{4}", revision):
+        return (
+            f"schema {revision}, which is newer than this version of gtn-nas knows (up to {head()})",
+            "install the newer version",
         )
+    return f"schema {revision!r}, which no version of gtn-nas has", _NAME_ANOTHER
 
 
 @contextmanager
@@ -113,9 +124,21 @@ def _migrating(database_url: str) -> Iterator[tuple[Config, Session]]:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         else:  # SQLite before 3.34 tells of the tables that it knew before its turn came, until it reads one
             connection.exec_driver_sql("SELECT name FROM sqlite_master").all()
-        _require_known(database, _revision(connection))
+        if remedy(revision := _revision(connection)) != _UPGRADE:
+            raise _mismatch(database, revision)
         yield _config(connection), session
         _require_intact_references(connection)
+
+
+def _require_no_tables(connection: sa.Connection) -> None:
+    """Of our names: another application's, or what is left of a database of ours."""
+    there = sorted(set(sa.inspect(connection).get_table_names()) & set(Table.metadata.tables))
+    if there:
+        shown = connection.engine.url.render_as_string(hide_password=True)
+        raise SchemaMismatchError(
+            f"the database {shown} has tables {', '.join(there)} already, and does not tell their schema; "
+            f"{_NAME_ANOTHER}"
+        )
 
 
 def _end_leases(session: Session) -> None:
@@ -132,7 +155,8 @@ def _config(connection: sa.Connection | None = None) -> Config:
 
 
 def _revision(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    heads = MigrationContext.configure(connection).get_current_heads()
+    return ", ".join(sorted(heads)) if heads else None
 
 
 def _require_intact_references(connection: sa.Connection) -> None:
@@ -143,4 +167,6 @@ def _require_intact_references(connection: sa.Connection) -> None:
             raise SchemaMismatchError(f"the migration would leave dangling references in table {broken[0]!r}")
 
 
+_UPGRADE = "run `gtn-nas db upgrade`"
+_NAME_ANOTHER = "GTN_NAS_DATABASE_URL must name a database of gtn-nas, or restore a copy if this was one"
 _MIGRATION_LOCK = 0x67746E  # any number, the same in every process

@@ -879,6 +879,17 @@ def test_of_a_schema_that_is_newer_the_newer_version_is_asked_for(
     assert "db upgrade" not in answer.stderr
 
 
+def test_of_a_schema_that_is_none_of_ours_another_database_is_asked_for(
+    db: Callable[..., Result], tmp_path: Path
+) -> None:
+    assert db("upgrade").exit_code == 0
+    with closing(sqlite3.connect(tmp_path / "gtn-nas.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ''")
+    answer = db("current")
+    assert (answer.exit_code, answer.stdout) == (1, "\n")
+    assert "must name a database of gtn-nas" in answer.stderr
+
+
 def test_a_misspelt_setting_is_told(db: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GTN_NAS_MAX_RUNING_SEARCHES", "3")
     assert db("upgrade").stderr.split() == (

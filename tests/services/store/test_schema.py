@@ -178,8 +178,9 @@ def test_what_deleted_jobs_have_left_is_gone_on_the_way_back(
     monkeypatch.setattr(deletion, "PORTION", 1)
     _populate(empty_database_url)
     engine = create_engine(empty_database_url)
-    before = _contents(engine)
     with open_store(empty_database_url) as store:
+        store.requeue_dead("runner")  # going back ends leases
+        before = _contents(engine)
         deleted = store.create_job(JobKind.SEARCH, name="deleted", request={}, progress_total=2)
         store.claim(JobKind.SEARCH, "runner", 30, job_id=deleted.id)
         for number in range(2):
@@ -234,6 +235,30 @@ def test_a_database_newer_than_the_code_is_refused(database_url: str):
             SchemaMismatchError, match=r"has schema 9999, which is newer .* install the newer"
         ):
             opening(database_url)
+
+
+@pytest.mark.parametrize("told", [["8f0c2d61ab34"], [""], ["0010", "0011"]])
+def test_a_database_whose_schema_is_none_of_ours_is_not_called_newer(database_url: str, told: list[str]):
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM alembic_version"))
+        for revision in told:
+            connection.execute(sa.text("INSERT INTO alembic_version VALUES (:told)"), {"told": revision})
+    engine.dispose()
+    shown = f"has schema '{', '.join(told)}', which no version of gtn-nas has; GTN_NAS_DATABASE_URL must name"
+    for opening in (open_store, upgrade):
+        with pytest.raises(SchemaMismatchError, match=shown):
+            opening(database_url)
+
+
+def test_tables_that_are_there_already_are_no_failure_of_the_disk(empty_database_url: str):
+    engine = create_engine(empty_database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE jobs (id INTEGER)"))
+    engine.dispose()
+    with pytest.raises(SchemaMismatchError, match=r"tables jobs already.* must name a database of gtn-nas"):
+        upgrade(empty_database_url)
+    assert _tables(empty_database_url) == {"jobs"}
 
 
 def test_looking_at_the_schema_leaves_the_cache_of_statements_to_the_others(database_url: str):
