@@ -1,5 +1,6 @@
 """`gtn-nas api-key` and `gtn-nas db`: administration, on the database directly."""
 
+import re
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -112,6 +113,30 @@ def upgrade_database(settings: "Settings", as_json: options.AsJson = False) -> N
 
     upgrade(settings.resolved_database_url)
     _tell_revision(head(), head(), as_json=as_json)
+
+
+@db_app.command("downgrade")
+@options.takes_settings(*options.DATABASE)
+def downgrade_database(
+    settings: "Settings",
+    revision: Annotated[
+        str, typer.Argument(help="What `gtn-nas db current` of the earlier version says that it needs.")
+    ],
+    as_json: options.AsJson = False,
+) -> None:
+    """Take the database back to an earlier version's schema, before that version is installed again.
+
+    What was found since stays, but for what the earlier schema has no place for: back it up first. Nothing
+    may use the database meanwhile.
+
+    Example: `gtn-nas db downgrade 0010`
+    """
+    from services.store import downgrade, head
+
+    if not re.fullmatch(r"\d{4}", revision):  # Alembic's `base` would empty the database
+        raise typer.BadParameter(f"a schema has four digits, such as {head()}, not {revision!r}")
+    downgrade(settings.resolved_database_url, revision)
+    _tell_revision(revision, head(), as_json=as_json)
 
 
 @db_app.command("current")

@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy.orm import Session
 
 from services.errors import ConflictError, SchemaMismatchError
@@ -39,7 +40,9 @@ def upgrade(database_url: str) -> None:
 def downgrade(database_url: str, revision: str) -> None:
     """Take the schema back to an older `revision`; `base` empties the database.
 
-    Raises as `upgrade`, and ConflictError where SQLite is too old to drop a column.
+    What the older one has no place for is lost. Runners lose their jobs, as by an upgrade.
+    Raises as `upgrade`, and ConflictError where SQLite is too old to drop a column, or for a `revision` to
+    which no way leads back.
     """
     if parse_url(database_url).get_backend_name() == "sqlite" and sqlite3.sqlite_version_info < (3, 35):
         raise ConflictError(
@@ -47,8 +50,14 @@ def downgrade(database_url: str, revision: str) -> None:
             f"{sqlite3.sqlite_version}; go back with another Python, or to a copy that was made before "
             "(`gtn-nas db backup`)"
         )
-    with _migrating(database_url) as (config, _):
-        command.downgrade(config, revision)
+    require_database(database_url)
+    with _migrating(database_url) as (config, session):
+        before = _revision(session.connection())
+        _end_leases(session)
+        try:
+            command.downgrade(config, revision)
+        except CommandError as error:
+            raise ConflictError(f"no way leads back from schema {before} to {revision}: {error}") from error
 
 
 def current(database_url: str) -> str | None:

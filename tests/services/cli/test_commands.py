@@ -890,6 +890,17 @@ def test_of_a_schema_that_is_none_of_ours_another_database_is_asked_for(
     assert "must name a database of gtn-nas" in answer.stderr
 
 
+def test_a_database_goes_back_to_the_schema_of_an_earlier_version(db: Callable[..., Result]) -> None:
+    assert db("upgrade").exit_code == 0
+    assert db("downgrade", "0010").stdout == "0010\n"
+    assert db("current").stdout == "0010\n"
+    assert json.loads(db("downgrade", "0009", "--json").stdout)["revision"] == "0009"
+    emptying = db("downgrade", "base")
+    assert emptying.exit_code == 2
+    assert "four digits" in " ".join(emptying.stderr.split())
+    assert db("current").stdout == "0009\n"
+
+
 def test_a_misspelt_setting_is_told(db: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GTN_NAS_MAX_RUNING_SEARCHES", "3")
     assert db("upgrade").stderr.split() == (

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from services.errors import LeaseLostError, SchemaMismatchError
+from services.errors import ConflictError, LeaseLostError, SchemaMismatchError, StoreUnavailableError
 from services.lifecycle import JobKind, JobState
 from services.store import (
     CandidateFilter,
@@ -259,6 +259,27 @@ def test_tables_that_are_there_already_are_no_failure_of_the_disk(empty_database
     with pytest.raises(SchemaMismatchError, match=r"tables jobs already.* must name a database of gtn-nas"):
         upgrade(empty_database_url)
     assert _tables(empty_database_url) == {"jobs"}
+
+
+def test_no_way_leads_back_to_a_schema_that_is_later_or_unknown(empty_database_url: str):
+    with pytest.raises((SchemaMismatchError, StoreUnavailableError), match=r"no schema|no database"):
+        downgrade(empty_database_url, "0010")
+    upgrade(empty_database_url)
+    downgrade(empty_database_url, "0009")
+    for revision in ("0010", "0123"):
+        with pytest.raises(ConflictError, match=f"no way leads back from schema 0009 to {revision}"):
+            downgrade(empty_database_url, revision)
+    assert current(empty_database_url) == "0009"
+
+
+def test_runners_lose_their_jobs_to_a_downgrade(empty_database_url: str):
+    upgrade(empty_database_url)
+    with open_store(empty_database_url) as store:
+        job = store.create_job(JobKind.SEARCH, name="", request={}, progress_total=1)
+        assert store.claim(JobKind.SEARCH, "runner", 600, job_id=job.id)
+        downgrade(empty_database_url, "-1")
+        with pytest.raises(LeaseLostError):
+            store.heartbeat(job.id, "runner", 600)
 
 
 def test_looking_at_the_schema_leaves_the_cache_of_statements_to_the_others(database_url: str):
