@@ -151,9 +151,22 @@ def _problem(error: Exception, job_id: str, expected: bool) -> JsonObject:
     if not expected:
         remedy = "This is a defect or a broken machine: the runner's log has the traceback."
         return problem | {"detail": storable(str(error)), "remedy": remedy}
+    if isinstance(error, ValidationError) and (unknown := _unknown_options(error)):
+        detail = f"this version of gtn-nas does not know {', '.join(unknown)}, which the job's request has"
+        remedy = "A later version of gtn-nas, or of a plugin, made the job: resume it there."
+        return problem | {"detail": storable(detail), "remedy": remedy}
     if isinstance(error, GtnNasError) and error.remedy:
         return problem | {"detail": storable(error.detail), "remedy": storable(error.remedy)}
     return problem | {"detail": storable(str(error))}
+
+
+def _unknown_options(error: ValidationError) -> list[str]:
+    """Requests were checked when they came, by a version that knew all that is in them."""
+    return [
+        ".".join(map(str, each["loc"]))
+        for each in error.errors(include_url=False)
+        if each["type"] == "extra_forbidden"
+    ]
 
 
 def _slug(name: str) -> str:

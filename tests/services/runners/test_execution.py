@@ -13,6 +13,7 @@ from services.errors import ArtifactsUnavailableError, ClusterUnavailableError, 
 from services.execution import Ending, execute
 from services.lease import Lease
 from services.lifecycle import Action, JobKind, JobState
+from services.schemas.requests import SearchRequest
 from services.shutdown import Shutdown
 from services.store import JobRecord, JsonObject, Store
 
@@ -64,6 +65,19 @@ def test_what_to_do_about_an_error_stands_apart_from_what_happened(run: Run) -> 
         "instance": job.id,
         "remedy": remedy,
     }
+
+
+def test_a_request_of_a_later_version_says_so(run: Run) -> None:
+    def work(lease: Lease) -> JsonObject:
+        request = {"checkpoint_id": "a" * 64, "max_candidates": 1, "later": None}
+        SearchRequest.model_validate(request | {"search_space": {"name": "nasbench201"}})
+        return {}
+
+    ending, job = run(work)
+    assert ending is Ending.FAILED
+    assert job.error is not None
+    assert job.error["detail"] == "this version of gtn-nas does not know later, which the job's request has"
+    assert "later version" in job.error["remedy"]
 
 
 def test_a_defect_is_the_jobs_error_and_says_where_to_look(run: Run) -> None:
