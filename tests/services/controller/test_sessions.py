@@ -20,7 +20,7 @@ from services.controller.sessions import (
     VISITOR_COOKIE,
 )
 from services.settings import Settings
-from services.store import Scope, Store, upgrade
+from services.store import Scope, Store, downgrade, upgrade
 
 LOOPBACK = "http://127.0.0.1:8000"
 BOOTSTRAP = "bootstrap-key-of-a-test"
@@ -122,6 +122,20 @@ def test_a_browser_keeps_its_sessions_of_two_controllers_of_one_host(browser: St
     first.cookies.update(other.cookies)
 
     assert [http.get("/v1/searches").status_code for http in (first, other)] == [200, 200]
+
+
+def test_a_browser_stays_logged_in_over_an_upgrade(browser: Start, store: Store, settings: Settings) -> None:
+    _, key = store.create_api_key("reader", [Scope.READ])
+    before = browser()
+    log_in(before, key)
+    downgrade(settings.resolved_database_url, "-1")
+    upgrade(settings.resolved_database_url)
+    after = browser()
+    after.cookies.update(before.cookies)
+
+    assert after.get("/").status_code == 200
+    # Under another name, what browsers have would not be found.
+    assert f"gtn_nas_session_{store.database_id()[:8]}" in after.cookies
 
 
 @pytest.mark.parametrize("key", ["", " ", "wrong", "gtn_abc_def", "ä" * 20])
