@@ -86,8 +86,8 @@ def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ),
         (
             CandidateFilter("s", within=(Bounds("params", high=4000), Bounds("flops", low=3900))),
-            "number",
-            "search_flops",  # leads past more than are few, of which few match
+            "rank",
+            "search_params",  # leads past more than are few, of which few match
             True,
         ),
         (CandidateFilter("s", within=(Bounds("params", high=5000),)), "params", "search_params", False),
