@@ -118,8 +118,8 @@ class ArtifactCorruptError(ServiceError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether there was no room for what was to be written: nobody's fault who asked for it."""
-    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    """Whether there was no room for what was to be written, or `ulimit -f` allows none: nobody's fault."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def in_own_words(message: str) -> str:

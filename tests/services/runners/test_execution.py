@@ -102,6 +102,7 @@ def test_what_is_away_is_no_fault_of_the_job(run: Run, error: Exception) -> None
         ClusterUnavailableError("Ray at ray://head is not available"),
         ArtifactsUnavailableError("the artifact store s3://bucket does not answer"),
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError(errno.EFBIG, os.strerror(errno.EFBIG)),  # of RLIMIT_FSIZE
     ],
 )
 def test_what_is_away_for_long_costs_no_attempts(
