@@ -18,9 +18,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
+import structlog
+
 from services.errors import ClusterUnavailableError
+
+log = structlog.get_logger(__name__)
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -70,7 +75,7 @@ def ray_session(address: str) -> Iterator[Path | None]:
     try:
         context = _connect(address, where)
         folder = None if address else Path(context.address_info["session_dir"])
-        with _marked(folder) if folder else nullcontext():
+        with _marked(folder) if folder else nullcontext(), nullcontext() if address else _watched():
             yield folder
     except (RayError, ConnectionError) as error:
         raise ClusterUnavailableError(f"{where} is not available: {error}", is_local=not address) from error
@@ -149,6 +154,62 @@ def _marked(folder: Path) -> Iterator[None]:
             yield
         finally:
             os.utime(mark.fileno())
+
+
+WATCH_SECONDS = 2.0
+"""Between two looks at a local Ray."""
+
+SILENT_LOOKS = 60
+"""How many of them may pass without an answer. Counted, since this process may have stood still as well."""
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """End this process should its local Ray stand still: calls to Ray then never return, also those to end.
+
+    The job goes to another process, which starts a Ray of its own.
+    """
+    left = threading.Event()
+    watch = threading.Thread(target=_watch, args=(left,), name="local-ray", daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        left.set()
+        watch.join(WATCH_SECONDS)
+
+
+def _watch(left: threading.Event) -> None:
+    while not left.wait(WATCH_SECONDS):
+        silent = _silent(left)
+        if silent is not None:
+            log.error(
+                "local Ray stands still; this process ends, and another may have its job", silent=silent
+            )
+            os._exit(1)
+
+
+def _silent(left: threading.Event) -> str | None:
+    """Which process of the local Ray stands still, if one does."""
+    answers: SimpleQueue[list[bool] | None] = SimpleQueue()
+    threading.Thread(target=_look, args=(answers,), name="local-ray-look", daemon=True).start()
+    for _ in range(SILENT_LOOKS):
+        with suppress(Empty):
+            alive = answers.get(timeout=WATCH_SECONDS)
+            return "raylet" if alive is not None and not any(alive) else None
+        if left.is_set():
+            return None
+    return "gcs_server"
+
+
+def _look(answers: "SimpleQueue[list[bool] | None]") -> None:
+    import ray
+
+    try:
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's omission
+        answers.put([node["Alive"] for node in nodes])
+    except Exception:  # it is being left, or ends this process by itself
+        answers.put(None)
 
 
 @contextmanager

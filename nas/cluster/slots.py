@@ -20,6 +20,7 @@ class Slots:
         self._count, self._refresh_at = 1, 0.0
         self.shortage: str | None = None
         """Why no node can hold a candidate, at the last count."""
+        self.without_nodes = False
 
     def count(self) -> int:
         """At least one, so that a cluster that starts empty sees the demand and grows."""
@@ -31,6 +32,7 @@ class Slots:
             slots = sum(
                 self._spec.resources.slots(cpus=each.get("CPU", 0), gpus=each.get("GPU", 0)) for each in alive
             )
+            self.without_nodes = not alive
             self._count = max(1, min(slots, self._spec.max_concurrent or slots))
             self.shortage = None if slots else _no_room(alive, self._spec.resources)
         return self._count

@@ -49,6 +49,8 @@ class Waiting:
         )
         self._tell(shortage or self._no_worker(now) or _hangs(unusual))
         limit, since = self._watch.limit_seconds, self._without_room_since
+        if limit is not None and self._slots.without_nodes:  # which then is no matter of room
+            limit = max(limit, PATIENCE_SECONDS)
         if since is not None and limit is not None and now - since >= limit:
             waited = f" after {limit:g} s" if limit else ""
             raise NoRoomError(f"{shortage}{waited}; add such a node, or ask for less in `resources`")

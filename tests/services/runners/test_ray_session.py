@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from venv import EnvBuilder
 import pytest
 
 from services.errors import ClusterUnavailableError, is_disk_full
-from services.ray_session import MARK, _remove_abandoned, ray_session
+from services.ray_session import MARK, _remove_abandoned, _silent, ray_session
 
 SCRIPT = """
 import os, signal
@@ -25,6 +26,23 @@ shutdown.listen()
 with ray_session(""):
     os.kill(os.getpid(), signal.SIGTERM)
     print("asked to end:", shutdown.requested)
+"""
+
+STANDING_STILL = """
+import psutil
+from services import ray_session
+from services.logging import configure_logging
+from services.settings import Settings
+
+configure_logging(Settings(), process="test")
+ray_session.WATCH_SECONDS = 0.2
+with ray_session.ray_session(""):
+    import ray
+
+    for process in psutil.Process().children(recursive=True):
+        if process.name() == "gcs_server":
+            process.suspend()
+    ray.nodes()
 """
 
 FOLDERS = """
@@ -148,6 +166,21 @@ def test_a_user_that_the_system_does_not_list_may_use_ray_which_starts_no_worker
 
 def test_a_local_session_leaves_its_folder_only_after_a_failure_and_for_a_day() -> None:
     assert last_words(FOLDERS) == ["True [False, False]"]
+
+
+def test_a_process_whose_local_ray_stands_still_ends_and_says_so() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STANDING_STILL], capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 1
+    assert "local Ray stands still" in done.stdout + done.stderr
+
+
+def test_a_local_ray_whose_only_node_is_lost_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": False}])
+    assert _silent(threading.Event()) == "raylet"
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": False}, {"Alive": True}])
+    assert _silent(threading.Event()) is None
 
 
 def test_folders_of_sessions_that_live_or_are_not_ours_stay(tmp_path: Path) -> None:
