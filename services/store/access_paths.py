@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.store.bounds import Bound
+from services.store.bounds import Bound, count_matches
 from services.store.class_pages import read_by_class
 from services.store.pagination import Order, ReadRange, read_along
 from services.store.tables import FILTERS_IN_INDEX
@@ -56,14 +56,14 @@ def access_path(
         conditions = (each.condition(hidden=each is not leader) for each in bounds)
         return AccessPath(scope.where(*conditions), replace(order, sorted_afterwards=True))
     along = scope.where(*(each.condition(hidden=not order.leads(each.column)) for each in bounds))
-    return AccessPath(along, order, (read_by_class(order, bounds) if by_class else None) or read_along)
+    return AccessPath(along, order, (read_by_class(scope, order, bounds) if by_class else None) or read_along)
 
 
 def _leader(session: Session, scope: sa.Select[Any], bounds: Sequence[Bound], few: int) -> Bound | None:
     """The bound with the fewest matches, if those are few."""
     best, fewest = None, few + 1
     for bound in bounds:
-        count, _ = _counts(session, scope.where(bound.condition()), [], fewest)
+        count, _ = count_matches(session, scope.where(bound.condition()), [], fewest)
         if count < fewest:
             best, fewest = bound, count
     return best
@@ -78,20 +78,9 @@ def _leader_with_others(
     """
     for bound in bounds:
         told = FILTERS_IN_INDEX.get(bound.column.name, ())
-        others = [each.condition(hidden=True) for each in bounds if each.column.name in told]
+        others = [each for each in bounds if each.column.name in told]
         if others:
-            passed, matches = _counts(session, scope.where(bound.condition()), others, PASSED + 1)
+            passed, matches = count_matches(session, scope.where(bound.condition()), others, PASSED + 1)
             if passed <= PASSED and matches <= few:
                 return bound
     return None
-
-
-def _counts(
-    session: Session, passed: sa.Select[Any], others: Sequence[sa.ColumnElement[bool]], at_most: int
-) -> tuple[int, int]:
-    """How many are passed, and how many of these match the others as well."""
-    matches = sa.case((sa.and_(sa.true(), *others), 1), else_=0).label("matches")
-    rows = passed.with_only_columns(matches).limit(at_most).subquery()
-    counts = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(rows.columns.matches), 0))
-    both: tuple[int, int] = session.execute(counts.select_from(rows)).one()
-    return both

@@ -15,27 +15,53 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.store.bounds import Bound
+from services.store.bounds import Bound, count_matches
 from services.store.pagination import Order, Range, ReadRange, read_along
 from services.store.size_classes import SIZES, class_column, size_class, smallest_of
-from services.store.tables import CANDIDATES, FILTERS_OF_ALL, MAX_INTEGER
+from services.store.tables import CANDIDATES, FILTERS_IN_CLASSES, MAX_INTEGER
 
 MANY_PAGES = 6
 """So many pages of matches in a class cost as much to sort as one of them costs to be met along the order."""
 
+PASSED = 5_000
+"""So many entries along the order are looked at first: where enough of them match, that is quicker."""
 
-def read_by_class(order: Order, bounds: Sequence[Bound]) -> ReadRange | None:
-    """How to read the best within bounds of size, or the smallest of some accuracy; None for other lists."""
+
+def read_by_class(scope: sa.Select[Any], order: Order, bounds: Sequence[Bound]) -> ReadRange | None:
+    """How to read the best within bounds of size, or the smallest of some accuracy; None for other lists.
+
+    `scope` is what the bounds are asked of.
+    """
     bounded = {each.column.name for each in bounds}
-    if not bounded <= {"accuracy", *FILTERS_OF_ALL}:  # what the index tells
+    if not bounded <= {"accuracy", *FILTERS_IN_CLASSES}:  # what the index tells
         return None
     if order.column.name == "accuracy" and order.descending:
         for size in filter(bounded.__contains__, SIZES):
-            return partial(_best_first, order, size, _classes_within(bounds, size))
+            by_class = partial(_best_first, order, size, _classes_within(bounds, size))
+            return partial(_unless_near, scope, bounds, by_class)
     if order.column.name in SIZES and not order.descending and "accuracy" in bounded:
         good = [each.condition() for each in bounds if each.column.name == "accuracy"]  # not hidden
-        return partial(_smallest_first, order, good, _classes_within(bounds, order.column.name))
+        by_class = partial(_smallest_first, order, good, _classes_within(bounds, order.column.name))
+        return partial(_unless_near, scope, bounds, by_class)
     return None
+
+
+def _unless_near(
+    scope: sa.Select[Any],
+    bounds: Sequence[Bound],
+    by_class: ReadRange,
+    session: Session,
+    statement: sa.Select[Any],
+    part: Range,
+    wanted: int,
+) -> Sequence[sa.Row[Any]]:
+    """Along the order if the page is near there. Of a space it is not looked at: no such index tells it."""
+    if all(each.column.name != "space" for each in bounds):
+        near = scope.where(*part.conditions).order_by(*part.clauses)
+        _, matches = count_matches(session, near, bounds, PASSED)
+        if matches >= wanted:
+            return read_along(session, statement, part, wanted)
+    return by_class(session, statement, part, wanted)
 
 
 def _best_first(

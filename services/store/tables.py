@@ -54,8 +54,8 @@ def _candidate_indexes() -> list[sa.Index]:
     """
     indexes = [
         sa.Index("ix_candidates_search_created_at", "search_id", "created_at", "number"),
-        sa.Index("ix_candidates_all_created_at", "created_at", "search_id", "number", *FILTERS_OF_ALL),
-        sa.Index("ix_candidates_all_number", "number", "search_id", *FILTERS_OF_ALL),
+        sa.Index("ix_candidates_all_created_at", "created_at", "search_id", "number"),
+        sa.Index("ix_candidates_all_number", "number", "search_id"),
         sa.Index("ix_candidates_search_state", "search_id", "state", "number"),
         sa.Index("ix_candidates_search_completion", "search_id", "completion"),  # replay, ranks
         _partial("ix_candidates_unscored", "accuracy IS NULL", "search_id", "number"),
@@ -83,7 +83,7 @@ def _candidate_indexes() -> list[sa.Index]:
             _BEST,
             "search_id",
             "number",
-            *FILTERS_OF_ALL,
+            *FILTERS_IN_CLASSES,
         )
         for name in SIZES
     ]
@@ -111,7 +111,7 @@ FILTERS_IN_INDEX = {
     "params": ("accuracy", "flops"),
     "flops": ("accuracy", "params"),
 }
-FILTERS_OF_ALL = (*SIZES, "space")
+FILTERS_IN_CLASSES = (*SIZES, "space")
 _BEST = sa.text("accuracy DESC")
 Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 EventId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only

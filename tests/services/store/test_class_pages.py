@@ -19,6 +19,7 @@ def rows(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """600 candidates in three searches: the larger the better, with many of one accuracy and of one size."""
     monkeypatch.setattr(ranked_candidates, "FEW_OF_ALL", 0)  # so that no bound leads
     monkeypatch.setattr(class_pages, "MANY_PAGES", 2)
+    monkeypatch.setattr(class_pages, "PASSED", 0)
     chance = random.Random(0)
     searches = [
         store.create_job(JobKind.SEARCH, name="", request={}, progress_total=200).id for _ in range(3)
@@ -119,6 +120,24 @@ def _passes(row: dict[str, Any], only: CandidateFilter) -> bool:
         and (each.high is None or row[each.metric] <= each.high)
         for each in only.within
     )
+
+
+def test_a_page_that_is_near_along_the_order_is_read_there(
+    store: Store, rows: list[dict[str, Any]], statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(class_pages, "PASSED", 100)
+    everything = [row for row in rows if row["accuracy"] is not None]
+    for high, is_near in ((4200, True), (300, False)):
+        statements.clear()
+        only = CandidateFilter(within=(Bounds("params", high=high),))
+        page = store.list_candidates(only, limit=20)
+        best = sorted((row for row in everything if row["params"] <= high), key=_by_rank)
+        assert [(each.search_id, each.number) for each in page] == [_by_rank(row)[1:] for row in best[:20]]
+        assert any("RECURSIVE classes" in each for each in statements) is not is_near
+
+
+def _by_rank(row: dict[str, Any]) -> tuple[float, str, int]:
+    return (-row["accuracy"], row["search_id"], row["number"])
 
 
 @pytest.mark.parametrize(

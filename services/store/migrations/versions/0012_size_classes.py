@@ -1,4 +1,4 @@
-"""Indexes of candidates by classes of size, and with what lists of all searches filter by.
+"""Indexes of candidates by classes of size, and of sizes with the other size.
 
 Revision 0012, after 0011.
 """
@@ -14,7 +14,6 @@ branch_labels = None
 depends_on = None
 
 FILTERS = ("params", "flops", "space")
-ORDERS = {"number": ("number", "search_id"), "created_at": ("created_at", "search_id", "number")}
 OTHER_SIZE = {"params": "flops", "flops": "params"}
 
 
@@ -25,13 +24,9 @@ def upgrade() -> None:
         best_first = [sa.text(size_class), sa.text("accuracy DESC"), "search_id", "number"]
         _create(f"{size}_class", [*best_first, *FILTERS], given=size)
         _replace_those_of(size, ["accuracy", other])
-    for name, columns in ORDERS.items():
-        _replace(f"all_{name}", [*columns, *FILTERS])
 
 
 def downgrade() -> None:
-    for name, columns in ORDERS.items():
-        _replace(f"all_{name}", [*columns])
     for size in OTHER_SIZE:
         _replace_those_of(size, ["accuracy"])
         op.drop_index(f"ix_candidates_{size}_class", "candidates")
@@ -42,13 +37,13 @@ def _replace_those_of(size: str, filters: list[str]) -> None:
     _replace(f"all_{size}", [size, "search_id", "number", *filters], given=size)
 
 
-def _replace(name: str, columns: list[str], given: str | None = None) -> None:
+def _replace(name: str, columns: list[Any], given: str) -> None:
     op.drop_index(f"ix_candidates_{name}", "candidates")
     _create(name, columns, given)
 
 
-def _create(name: str, columns: list[Any], given: str | None) -> None:
-    where = None if given is None else sa.text(f"{given} IS NOT NULL")
+def _create(name: str, columns: list[Any], given: str) -> None:
+    where = sa.text(f"{given} IS NOT NULL")
     op.create_index(
         f"ix_candidates_{name}", "candidates", columns, sqlite_where=where, postgresql_where=where
     )
