@@ -4,9 +4,9 @@ A page of what a filter leaves is found along the index of the order, past all t
 the index of a bound, with all that matches sorted afterwards. The first is quick where many match, the second
 where few do. SQLite keeps no statistics about how a column's values are spread, and takes a bound that has an
 index even when half of the table is within it. PostgreSQL keeps some, but none of how columns go together:
-it expects to meet small networks early among the most accurate. The matches of each bound are therefore
-counted, up to a limit, and the columns that should not lead are hidden from the planner. Where many match
-that come late in the order, a list of all searches is read class by class.
+it expects to meet small networks early among the most accurate. Where an engine cannot know, the matches of
+each bound are therefore counted, up to a limit, and the columns that should not lead are hidden from its
+planner. Where many match that come late in the order, a list of all searches is read class by class.
 """
 
 from collections.abc import Sequence
@@ -49,14 +49,17 @@ def access_path(
     same where M is the root of L·N, which `few` should be.
     """
     others = [each for each in bounds if not order.leads(each.column)]
-    leader = _leader(session, scope, others, few)
+    read = read_by_class(scope, order, bounds) if by_class else None
+    leader = None
+    if read is not None or session.get_bind().dialect.name == "sqlite":
+        leader = _leader(session, scope, others, few)
     if leader is None and not by_class and order.column.name in ("accuracy", "reward"):
         leader = _leader_with_others(session, scope, others, few)
     if leader is not None:
         conditions = (each.condition(hidden=each is not leader) for each in bounds)
         return AccessPath(scope.where(*conditions), replace(order, sorted_afterwards=True))
     along = scope.where(*(each.condition(hidden=not order.leads(each.column)) for each in bounds))
-    return AccessPath(along, order, (read_by_class(scope, order, bounds) if by_class else None) or read_along)
+    return AccessPath(along, order, read or read_along)
 
 
 def _leader(session: Session, scope: sa.Select[Any], bounds: Sequence[Bound], few: int) -> Bound | None:

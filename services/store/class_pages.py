@@ -23,7 +23,7 @@ from services.store.tables import CANDIDATES, FILTERS_IN_CLASSES, MAX_INTEGER
 MANY_PAGES = 6
 """So many pages of matches in a class cost as much to sort as one of them costs to be met along the order."""
 
-PASSED = 5_000
+PASSED = 2_000
 """So many entries along the order are looked at first: where enough of them match, that is quicker."""
 
 
